@@ -1,0 +1,75 @@
+"""Every setting, read once from the environment (``KEEPFIT_*``). Nobody else reads the environment.
+
+Durations are in seconds and end in ``_s``. The reasons for the lease constants are in
+docs/decisions/0002-leases.md.
+"""
+
+import os
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+BUILTIN_DATA = PROJECT_DIR / "data"
+
+
+class Settings(BaseSettings):
+    """The configuration of one Keepfit process."""
+
+    model_config = SettingsConfigDict(env_prefix="KEEPFIT_", frozen=True, env_ignore_empty=True)
+
+    data_dir: Path = Field(
+        Path("keepfit-data"), description="Where jobs, data sets, logs and the embedded server's file live."
+    )
+    redis_url: str | None = Field(
+        None, description="An external Redis or Valkey server; without it an embedded one is started."
+    )
+    redis_port: int = Field(6390, ge=1, le=65535, description="Port of the embedded server on 127.0.0.1.")
+    host: str = Field("127.0.0.1", description="Address that the web server listens on.")
+    port: int = Field(8080, ge=1, le=65535, description="Port that the web server listens on.")
+    secret_key: SecretStr | None = Field(
+        None, description="Signs the form tokens; made and kept in the data directory if not given."
+    )
+    drills: bool = Field(False, description="Shows the button that kills the worker of a running job.")
+
+    workers: int = Field(1, ge=1, le=64, description="Worker processes that `keepfit up` starts.")
+    slots: int = Field(2, ge=1, le=64, description="Jobs that one worker runs at a time.")
+    threads: int = Field(
+        0, ge=0, le=256, description="Threads of one training job; 0 divides the cores among the slots."
+    )
+
+    lease_s: float = Field(3.0, gt=0, description="How long a worker may be silent before its job is taken over.")
+    renew_s: float = Field(0.6, gt=0, description="How often a running attempt renews its lease.")
+    keeper_tick_s: float = Field(0.25, gt=0, description="How often the keeper looks for lapsed leases.")
+    kick_gap_s: float = Field(0.5, gt=0, description="The shortest time between two top-ups of the task queue.")
+    stop_grace_s: float = Field(10.0, gt=0, description="How long an attempt may take to obey before it is killed.")
+    restart_budget: int = Field(5, ge=1, description="Attempts without a new checkpoint before a job has failed.")
+    backoff_s: float = Field(1.0, ge=0, description="First pause after a second barren attempt; doubles each time.")
+
+    @property
+    def broker_url(self) -> str:
+        """The URL of the server in use, external or embedded."""
+        return self.redis_url or f"redis://127.0.0.1:{self.redis_port}/0"
+
+    @property
+    def threads_per_slot(self) -> int:
+        """Threads that one training job computes with, so that slots do not fight for cores."""
+        return self.threads or max(1, (os.cpu_count() or 1) // self.slots)
+
+    @property
+    def jobs_dir(self) -> Path:
+        """The folder of all job directories."""
+        return self.data_dir / "jobs"
+
+    @property
+    def datasets_dir(self) -> Path:
+        """The folder that fetched data sets are kept in."""
+        return self.data_dir / "datasets"
+
+
+@cache
+def get_settings() -> Settings:
+    """The settings of this process, read on first use."""
+    return Settings()

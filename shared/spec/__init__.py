@@ -1,0 +1,27 @@
+"""What a job is asked to do, as versioned pydantic models. Every field is checked here and only here.
+
+    spec = parse_spec({"kind": "train", "name": "first", "data": {"name": "mnist-5k"}, ...})
+    spec.model_dump(mode="json")
+"""
+
+from shared.spec.data import DATASETS, DatasetInfo, DataSpec
+from shared.spec.job import EvaluateSpec, JobSpec, TrainSpec, parse_spec, spec_digest
+from shared.spec.model import MODELS, ModelInfo, ModelSpec
+from shared.spec.training import EarlyStoppingSpec, ReduceLRSpec, TrainingSpec
+
+__all__ = [
+    "DATASETS",
+    "MODELS",
+    "DataSpec",
+    "DatasetInfo",
+    "EarlyStoppingSpec",
+    "EvaluateSpec",
+    "JobSpec",
+    "ModelInfo",
+    "ModelSpec",
+    "ReduceLRSpec",
+    "TrainSpec",
+    "TrainingSpec",
+    "parse_spec",
+    "spec_digest",
+]
