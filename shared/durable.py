@@ -21,11 +21,14 @@ def fsync_dir(path: Path) -> None:
         os.close(fd)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content``, atomically and durably. Raises OSError and leaves ``path`` as it was."""
+def write_bytes(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """Replace ``path`` by ``content``, atomically and durably. Raises OSError and leaves ``path`` as it was.
+
+    ``mode`` is what the umask leaves of it: 0o600 for secrets.
+    """
     temp = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        with temp.open("xb") as file:
+        with os.fdopen(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -114,6 +114,11 @@ class JobDir:
         """The folder of the attempts."""
         return self.path / "attempts"
 
+    @property
+    def evaluations(self) -> Path:
+        """A folder whose entries are the ids of this job's evaluations. Written by the web side only."""
+        return self.path / "evaluations"
+
     @cached_property
     def job(self) -> dict[str, Any]:
         """``job.json``: id, key, spec, created_ms. Raises JobNotFound."""
