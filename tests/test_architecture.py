@@ -1,0 +1,172 @@
+"""The house rules that a machine can check: sizes, docstrings, who imports and reads what."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("shared", "worker", "web")
+CHECKED = (*PACKAGES, "tests", "bench")
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 40
+TRAINING_MAY_USE = {"spec", "states", "events", "jobdir", "manifest", "durable", "errors"}
+
+
+def _files(*folders: str) -> list[Path]:
+    return sorted(p for folder in folders for p in (ROOT / folder).rglob("*.py") if "output" not in p.parts)
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), filename=str(path))
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _function_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of ``node`` without its docstring: explaining more must never be punished."""
+    lines = (node.end_lineno or node.lineno) - node.lineno + 1
+    first = node.body[0]
+    if ast.get_docstring(node) is not None:
+        lines -= (first.end_lineno or first.lineno) - first.lineno + 1
+    return lines
+
+
+@pytest.mark.parametrize("path", _files(*CHECKED), ids=_name)
+def test_files_and_functions_stay_small(path: Path) -> None:
+    """A file has at most 400 lines, a function at most 40."""
+    lines = len(path.read_text().splitlines())
+    functions = [n for n in ast.walk(_tree(path)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+    long = {f.name: size for f in functions if (size := _function_lines(f)) > MAX_FUNCTION_LINES}
+
+    assert lines <= MAX_FILE_LINES, f"{_name(path)} has {lines} lines"
+    assert not long, f"{_name(path)} has functions that are too long: {long}"
+
+
+@pytest.mark.parametrize("path", _files(*CHECKED), ids=_name)
+def test_modules_say_what_they_know(path: Path) -> None:
+    """Each module opens with a docstring."""
+    docstring = ast.get_docstring(_tree(path))
+
+    assert docstring, f"{_name(path)} has no docstring"
+
+
+@pytest.mark.parametrize("path", _files("tests"), ids=_name)
+def test_tests_say_what_they_show(path: Path) -> None:
+    """Each test has a docstring of one line."""
+    tests = [n for n in ast.walk(_tree(path)) if isinstance(n, ast.FunctionDef) and n.name.startswith("test_")]
+
+    silent = [t.name for t in tests if "\n" in (ast.get_docstring(t) or "\n")]
+
+    assert not silent, f"{_name(path)}: {silent}"
+
+
+@pytest.mark.parametrize("path", _files("tests"), ids=_name)
+def test_tests_do_not_sleep(path: Path) -> None:
+    """Only tests/waiting.py sleeps; tests wait for what they need."""
+    if path.name == "waiting.py":
+        pytest.skip("the one place that polls")
+
+    sleeps = [n.lineno for n in ast.walk(_tree(path)) if isinstance(n, ast.Attribute) and n.attr == "sleep"]
+
+    assert not sleeps, f"{_name(path)} sleeps at lines {sleeps}"
+
+
+def test_the_web_side_loads_no_tensorflow() -> None:
+    """Every module of `web` can be imported without loading what trains."""
+    modules = [_name(p).removesuffix(".py").replace("/", ".") for p in _files("web") if p.name != "gunicorn.conf.py"]
+    code = (
+        f"import importlib, sys\nfor m in {modules!r}: importlib.import_module(m.removesuffix('.__init__'))\n"
+        "print(*sorted({m.split('.')[0] for m in sys.modules} & {'tensorflow', 'keras', 'numpy', 'worker'}))"
+    )
+
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True).stdout
+
+    assert loaded.strip() == ""
+
+
+@pytest.mark.parametrize("path", _files(*PACKAGES), ids=_name)
+def test_only_the_store_speaks_to_redis(path: Path) -> None:
+    """`redis` is imported in shared/store and nowhere else."""
+    imported = {name.split(".")[0] for name in _imports(path)}
+
+    assert "redis" not in imported or path.is_relative_to(ROOT / "shared/store")
+
+
+@pytest.mark.parametrize("path", _files("worker/training"), ids=_name)
+def test_training_stands_alone(path: Path) -> None:
+    """`worker.training` knows of shared only the seven pure modules, and of worker only itself."""
+    ours = [name.split(".") for name in _imports(path) if name.split(".")[0] in PACKAGES]
+
+    strangers = [
+        ".".join(n)
+        for n in ours
+        if not (n[0] == "shared" and n[1] in TRAINING_MAY_USE) and n[:2] != ["worker", "training"]
+    ]
+
+    assert not strangers
+
+
+def _environment_reads(path: Path) -> list[int]:
+    """Lines that read the environment. Assigning a variable, for a library, is not a read."""
+    tree = _tree(path)
+    written = {
+        id(t.value)
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Assign)
+        for t in n.targets
+        if isinstance(t, ast.Subscript)
+    }
+    written |= {
+        id(n.func.value)
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and n.func.attr in {"setdefault", "update"}
+    }
+    return [
+        n.lineno
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Attribute)
+        and (n.attr == "getenv" or (n.attr in {"environ", "environb"} and id(n) not in written))
+    ]
+
+
+@pytest.mark.parametrize("path", _files(*PACKAGES), ids=_name)
+def test_only_the_settings_read_the_environment(path: Path) -> None:
+    """`os.environ` is read in shared/settings.py and nowhere else."""
+    reads = _environment_reads(path)
+
+    assert not reads or _name(path) == "shared/settings.py", f"{_name(path)} reads the environment at {reads}"
+
+
+def test_keys_are_built_in_one_place() -> None:
+    """A Redis key is written out only in shared/store/keys.py."""
+    keys = ROOT / "shared/store/keys.py"
+    prefixes = set(re.findall(r'"([a-z]+:)', keys.read_text()))
+    assert prefixes, "keys.py has no key with a prefix, so this test would look for nothing"
+
+    strangers = [
+        f"{_name(path)}:{node.lineno}"
+        for path in _files(*PACKAGES)
+        if path != keys
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(tuple(prefixes))
+    ]
+
+    assert not strangers
