@@ -82,10 +82,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     _row("adopt", None, _S.RUNNING, _A.OWNER),
     _row("adopt", _S.QUEUED, _S.RUNNING, _A.OWNER),
     *(_row("finish", _S.RUNNING, target, _A.OWNER, _A.KEEPER) for target in _S if target is not _S.RUNNING),
-    *(
-        _row("reap", _S.RUNNING, target, _A.KEEPER)
-        for target in (_S.QUEUED, _S.PAUSED, _S.CANCELLED, _S.FAILED)
-    ),
+    *(_row("reap", _S.RUNNING, target, _A.KEEPER) for target in (_S.QUEUED, _S.PAUSED, _S.CANCELLED, _S.FAILED)),
     _row("request", _S.QUEUED, _S.PAUSED, _A.PERSON),
     _row("request", _S.QUEUED, _S.CANCELLED, _A.PERSON),
     _row("request", _S.PAUSED, _S.QUEUED, _A.PERSON),

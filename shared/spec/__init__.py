@@ -1,7 +1,7 @@
 """What a job is asked to do, as versioned pydantic models. Every field is checked here and only here.
 
-    spec = parse_spec({"kind": "train", "name": "first", "data": {"name": "mnist-5k"}, ...})
-    spec.model_dump(mode="json")
+spec = parse_spec({"kind": "train", "name": "first", "data": {"name": "mnist-5k"}, ...})
+spec.model_dump(mode="json")
 """
 
 from shared.spec.data import DATASETS, DatasetInfo, DataSpec

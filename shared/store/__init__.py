@@ -8,3 +8,64 @@
 All writes are Lua scripts that run on the server's clock and write the state and its event
 together. Every failure to reach the server is raised as ``StoreUnavailable``.
 """
+
+from dataclasses import dataclass
+
+from shared.store.eventlog import EventLog, StoredChange, StoredEvent
+from shared.store.jobs import Jobs, Waiting
+from shared.store.leases import Budget, Claim, Hold, Leases, Renewal
+from shared.store.records import JobRecord, WorkerRecord
+from shared.store.scripts import Link
+from shared.store.upkeep import Upkeep
+from shared.store.workers import Workers
+
+__all__ = [
+    "Budget",
+    "Claim",
+    "EventLog",
+    "Hold",
+    "JobRecord",
+    "Jobs",
+    "Leases",
+    "Link",
+    "Renewal",
+    "Store",
+    "StoredChange",
+    "StoredEvent",
+    "Upkeep",
+    "Waiting",
+    "WorkerRecord",
+    "Workers",
+    "open_store",
+]
+
+
+@dataclass(frozen=True)
+class Store:
+    """All that is kept in Redis, over one pool of connections."""
+
+    link: Link
+    jobs: Jobs
+    leases: Leases
+    events: EventLog
+    workers: Workers
+    upkeep: Upkeep
+
+    def ping(self) -> None:
+        """Raises StoreUnavailable when the server does not answer."""
+        self.link.read(lambda r: r.ping())
+
+    def now_ms(self) -> int:
+        """The server's clock, in milliseconds since 1970."""
+        seconds, micros = self.link.read(lambda r: r.time())
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.link.close()
+
+
+def open_store(url: str, timeout_s: float = 2.0) -> Store:
+    """The store at ``url``; connects on first use. Make it after a fork, never before."""
+    link = Link(url, timeout_s)
+    return Store(link, Jobs(link), Leases(link), EventLog(link), Workers(link), Upkeep(link))

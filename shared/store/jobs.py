@@ -1,0 +1,124 @@
+"""The records of jobs: created after their directory, read by the pages, changed by wishes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from shared.errors import BadTransition, JobNotFound
+from shared.jobdir import JobDir
+from shared.spec import EvaluateSpec
+from shared.states import Wish
+from shared.store import keys
+from shared.store.records import JobRecord, job_record
+from shared.store.scripts import Link
+
+DRILL_KEPT_MS = 10_000
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Why a queued job does not run yet."""
+
+    place: int
+    """Jobs before it in the queue."""
+    reason: str
+
+
+def fields_of(jobdir: JobDir) -> dict[str, str | int]:
+    """The fields of a job's record that its directory holds: what it is, its wish, its attempt number."""
+    spec, status = jobdir.spec, jobdir.status()
+    evaluation = isinstance(spec, EvaluateSpec)
+    return {
+        "name": spec.name,
+        "kind": spec.kind,
+        "source": spec.source if isinstance(spec, EvaluateSpec) else "",
+        "data": spec.data.name,
+        "model": "" if isinstance(spec, EvaluateSpec) else spec.model.name,
+        "priority": 1 if evaluation else 0,
+        "created_ms": jobdir.job["created_ms"],
+        "wish": status.wish.value,
+        "wish_number": status.wish_number,
+        "attempt": status.attempt,
+    }
+
+
+def flat(fields: dict[str, str | int]) -> list[str | int]:
+    """``fields`` as names and values in turn, as the scripts take them."""
+    return [part for pair in fields.items() for part in pair]
+
+
+class Jobs:
+    """What the store knows of jobs."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def create(self, jobdir: JobDir, priority: int | None = None) -> bool:
+        """Queue the job of ``jobdir``, whose directory is durable. False if Redis knows it already."""
+        fields = fields_of(jobdir)
+        if priority is not None:
+            fields["priority"] = priority
+        return bool(self._link.run("create", jobdir.id, *flat(fields)))
+
+    def get(self, job_id: str) -> JobRecord:
+        """The record of ``job_id``. Raises JobNotFound."""
+        raw = self._link.read(lambda r: r.hgetall(keys.job(job_id)))
+        if not raw:
+            raise JobNotFound(f"There is no job {job_id}.")
+        return job_record(job_id, raw)
+
+    def list(self, limit: int = 50, offset: int = 0) -> list[JobRecord]:
+        """Records, newest first."""
+        ids = self._link.read(lambda r: r.zrevrange(keys.JOBS, offset, offset + limit - 1))
+        rows = self._link.hashes([keys.job(job_id) for job_id in ids])
+        return [job_record(job_id, raw) for job_id, raw in zip(ids, rows, strict=True) if raw]
+
+    def count(self) -> int:
+        """How many jobs there are."""
+        return int(self._link.read(lambda r: r.zcard(keys.JOBS)))
+
+    def request(self, job_id: str, wish: Wish, number: int) -> JobRecord:
+        """Express a person's wish. Raises JobNotFound, or BadTransition where the state has no such change."""
+        answer = self._link.run("request", job_id, wish.value, number)
+        if answer == "missing":
+            raise JobNotFound(f"There is no job {job_id}.")
+        if isinstance(answer, list):
+            raise BadTransition(f"A job that is {answer[1]} cannot be asked to {_VERBS[wish]}.")
+        return self.get(job_id)
+
+    def prioritise(self, job_id: str, priority: int) -> None:
+        """Move a job in the queue: higher runs first, -9 to 9. Raises JobNotFound."""
+        if self._link.run("prioritise", job_id, priority) == "missing":
+            raise JobNotFound(f"There is no job {job_id}.")
+
+    def drill(self, job_id: str) -> bool:
+        """Ask the worker that runs ``job_id`` to kill itself with SIGKILL. False if nobody runs it."""
+        return bool(self._link.run("drill", job_id, DRILL_KEPT_MS))
+
+    def waiting(self, job_id: str) -> Waiting:
+        """The job's place in the queue, and why it waits, in plain words."""
+        rank, delayed_ms, now, workers = self._link.read(lambda r: _queue_position(r, job_id))
+        if delayed_ms is not None:
+            seconds = max(1, round((delayed_ms - now) / 1000))
+            return Waiting(0, f"a pause of {seconds} s after repeated interruptions")
+        place = rank or 0
+        if not workers:
+            return Waiting(place, "no worker is alive")
+        if place:
+            return Waiting(place, f"{place} {'job' if place == 1 else 'jobs'} before it")
+        return Waiting(0, "workers are busy")
+
+
+_VERBS = {Wish.RUN: "run", Wish.PAUSE: "pause", Wish.CANCEL: "be cancelled"}
+WORKER_SILENT_MS = 10_000
+"""A worker that has not beaten for so long is not alive."""
+
+
+def _queue_position(client: Any, job_id: str) -> tuple[int | None, float | None, int, int]:
+    pipe = client.pipeline(transaction=False)
+    pipe.zrank(keys.READY, job_id)
+    pipe.zscore(keys.DELAYED, job_id)
+    pipe.time()
+    rank, delayed, (seconds, micros) = pipe.execute()
+    now = seconds * 1000 + micros // 1000
+    alive = client.zcount(keys.WORKERS, now - WORKER_SILENT_MS, "+inf")
+    return rank, delayed, now, alive

@@ -1,0 +1,136 @@
+"""The lease on a job: the time-limited right of one attempt to count. For workers only.
+
+    claim = store.leases.claim(owner, hint="", lease_s=3)
+    renewal = store.leases.renew(claim)
+    store.leases.finish(claim, Outcome.FINISHED, result={...})
+
+Every call carries the owner and the attempt number (the fencing token); one that no longer holds
+is answered with ``lost`` and changes nothing.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from shared.events import Event, encode
+from shared.jobdir import JobDir
+from shared.states import JobState, Outcome, Wish
+from shared.store import keys
+from shared.store.jobs import fields_of, flat
+from shared.store.scripts import Argument, Link
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One attempt's right: the job, the attempt number, and who holds it."""
+
+    job_id: str
+    attempt: int
+    owner: str
+
+
+class Hold(StrEnum):
+    """What became of a claim."""
+
+    HELD = "held"
+    LOST = "lost"
+    """Another attempt has begun, or the job has ended: stop, write nothing more."""
+    MISSING = "missing"
+    """The server was wiped: adopt the job."""
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """The answer to a heartbeat: whether the lease holds, and what a person wishes."""
+
+    hold: Hold
+    wish: Wish
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How often an attempt may be interrupted without progress, and the pauses in between."""
+
+    restarts: int
+    backoff_s: float
+
+    @property
+    def arguments(self) -> tuple[int, int]:
+        """As the scripts take it."""
+        return self.restarts, round(self.backoff_s * 1000)
+
+
+class Leases:
+    """Claims, heartbeats and ends of attempts."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def claim(self, owner: str, hint: str, lease_s: float) -> Claim | None:
+        """Take the hinted job if it is ready, else the best one; None when no job is ready."""
+        answer = self._link.run("claim", owner, hint, round(lease_s * 1000))
+        return Claim(answer[0], int(answer[1]), owner) if answer else None
+
+    def bump(self, claim: Claim, floor: int) -> Claim | None:
+        """Raise the attempt number above ``floor``, the highest on disk; None when the lease is lost."""
+        raised = self._link.run("bump", claim.job_id, claim.owner, claim.attempt, floor)
+        return Claim(claim.job_id, int(raised), claim.owner) if raised else None
+
+    def renew(self, claim: Claim, lease_s: float) -> Renewal:
+        """The owner's heartbeat."""
+        status, wish, _ = self._link.run("renew", *_who(claim), round(lease_s * 1000))
+        return Renewal(Hold(status), Wish(wish))
+
+    def report(self, claim: Claim, events: Sequence[Event]) -> bool:
+        """Append events to the job's stream; False when the lease is lost."""
+        pairs = [part for event in events for part in _pair(event)]
+        return bool(self._link.run("report", *_who(claim), *pairs))
+
+    def finish(
+        self,
+        claim: Claim,
+        outcome: Outcome,
+        reason: str,
+        budget: Budget,
+        result: Mapping[str, Any] | None = None,
+        hold: bool = False,
+    ) -> JobState | None:
+        """End the attempt. Returns the job's new state; None when the lease is lost (nothing changed).
+
+        ``hold`` pauses the job whatever was wished, because it cannot go on without a person.
+        """
+        restarts, backoff_ms = budget.arguments
+        stored = json.dumps(dict(result)) if result else ""
+        answer = self._link.run("finish", *_who(claim), outcome.value, reason, stored, restarts, backoff_ms, int(hold))
+        return JobState(answer) if answer else None
+
+    def reap(self, budget: Budget, reason: str) -> dict[str, JobState]:
+        """Settle every attempt whose lease has lapsed. Returns the new state of each job."""
+        answer = self._link.run("reap", *budget.arguments, reason)
+        return {job_id: JobState(state) for job_id, state in zip(answer[::2], answer[1::2], strict=True)}
+
+    def adopt(self, claim: Claim, jobdir: JobDir, lease_s: float) -> Hold:
+        """Take the job back whose record the server has lost."""
+        fields = flat(fields_of(jobdir))
+        return Hold(self._link.run("adopt", *_who(claim), round(lease_s * 1000), *fields))
+
+    def running(self) -> list[Claim]:
+        """All claims that the server knows."""
+        ids = self._link.read(lambda r: r.zrange(keys.LEASES, 0, -1))
+        rows = self._link.hashes([keys.job(job_id) for job_id in ids])
+        return [
+            Claim(job_id, int(raw["attempt"]), raw["owner"])
+            for job_id, raw in zip(ids, rows, strict=True)
+            if raw.get("owner")
+        ]
+
+
+def _who(claim: Claim) -> tuple[Argument, Argument, Argument]:
+    return claim.job_id, claim.owner, claim.attempt
+
+
+def _pair(event: Event) -> tuple[str, str]:
+    fields = encode(event)
+    return fields["type"], fields["data"]

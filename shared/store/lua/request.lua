@@ -1,0 +1,30 @@
+-- A person's wish. ARGV: id, wish (run, pause, cancel), number. A queued or stopped job changes its
+-- state at once; a running one gets a flag, which its owner reads with the next heartbeat or at once
+-- from the channel. Answers the state after it, 'missing', or {'refused', state}.
+local id, wish, wish_number = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local state = field(id, 'state')
+if not state then return 'missing' end
+if wish_number < number(id, 'wish_number') then return state end
+
+local targets = {
+  queued = { run = 'queued', pause = 'paused', cancel = 'cancelled' },
+  running = { run = 'running', pause = 'running', cancel = 'running' },
+  paused = { run = 'queued', pause = 'paused', cancel = 'cancelled' },
+  failed = { run = 'queued' },
+  cancelled = { run = 'queued', cancel = 'cancelled' },
+}
+local target = targets[state] and targets[state][wish]
+if not target then return { 'refused', state } end
+
+redis.call('HSET', job_key(id), 'wish', wish, 'wish_number', wish_number)
+emit(id, 'wish', cjson.encode({ wish = wish, number = wish_number }))
+if target ~= state then
+  redis.call('ZREM', READY, id)
+  redis.call('ZREM', DELAYED, id)
+  redis.call('HSET', job_key(id), 'barren', 0)
+  local said = { queued = 'resumed by a person', paused = 'paused by a person', cancelled = 'cancelled by a person' }
+  set_state(id, target, said[target])
+  if target == 'queued' then enqueue(id, 0) end
+end
+redis.call('PUBLISH', WISHES_PREFIX .. id, wish)
+return target
