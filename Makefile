@@ -1,0 +1,62 @@
+# Keepfit's front door. `make` alone explains the targets.
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help run demo test lint chaos bench clean lock check-images env-run env-dev
+
+# Options a person may give:  make run ARGS="--port 8081"   make test PYTEST="tests/store -x"
+ARGS ?=
+PYTEST ?=
+CHAOS_SECONDS ?= 1200
+CHAOS_SEED ?= 1
+export CHAOS_SECONDS CHAOS_SEED
+
+help: ## Explains what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
+
+run: env-run ## Starts everything and prints its address; Ctrl-C stops it (ARGS="--port 8081" and so on)
+	@KEEPFIT_DRILLS=$${KEEPFIT_DRILLS:-1} .venv/bin/keepfit up $(ARGS)
+
+demo: env-run ## Trains, kills the worker, shows the recovery and proves it exact, in under 90 s
+	@.venv/bin/python -m web.demo $(ARGS)
+
+test: env-dev ## Runs all tests with real parts, a real browser too (PYTEST="tests/store -x" for some)
+	@requirements/chromium.sh
+	.venv/bin/pytest $(PYTEST)
+
+lint: env-dev ## Checks style, types, layers and sizes
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/pytest -q tests/test_architecture.py
+
+chaos: env-dev ## Makes random faults for CHAOS_SECONDS (1200) from CHAOS_SEED (1) and checks that nothing is lost
+	.venv/bin/pytest -m chaos -s --timeout $$(($(CHAOS_SECONDS) + 900)) $(PYTEST)
+
+bench: env-dev .venv-bench/ready ## Measures against plain Keras and peers, and draws the plots
+	@for script in bench/[a-z]*.py; do \
+	    if [ "$$script" = bench/plots.py ]; then continue; fi; \
+	    echo "== $$script"; .venv/bin/python "$$script" || exit 1; \
+	done
+	.venv-bench/bin/python bench/plots.py
+
+.venv-bench/ready: requirements/bench-plots.lock | env-dev
+	.venv/bin/python -m venv --clear .venv-bench
+	.venv-bench/bin/python -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	@touch $@
+
+check-images: env-dev ## Does what the Dockerfile does to install, in empty environments, and checks the compose file
+	@requirements/check_images.sh
+
+lock: ## Writes the lock files anew (needs uv)
+	@requirements/lock.sh
+
+clean: ## Removes the environments, caches and test output; never the data directory
+	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info \
+	    tests/output bench/output
+	find shared web worker tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+env-run:
+	@requirements/environment.sh run
+
+env-dev:
+	@requirements/environment.sh dev
