@@ -5,7 +5,7 @@
     jobdir.status()                                            # wish, highest attempt, its result
 
 One writer a file, so nothing needs a lock: ``job.json`` and ``wish.json`` belong to the web side,
-everything under ``attempts/NNNNNN/`` to that attempt. Knows nothing of Redis.
+``verdict.json`` to the keepers, everything under ``attempts/NNNNNN/`` to that attempt. Knows nothing of Redis.
 """
 
 import hashlib
@@ -39,6 +39,11 @@ class AttemptDir:
     def number(self) -> int:
         """The attempt's number, its fencing token."""
         return int(self.path.name)
+
+    @property
+    def claim(self) -> Path:
+        """Who runs it, and the number of the wish that it obeys (JSON); written before anything else."""
+        return self.path / "claim.json"
 
     @property
     def record(self) -> Path:
@@ -113,6 +118,11 @@ class JobDir:
     def attempts(self) -> Path:
         """The folder of the attempts."""
         return self.path / "attempts"
+
+    @property
+    def verdict(self) -> Path:
+        """An end that no attempt could write itself (restart budget used up). Written by keepers only."""
+        return self.path / "verdict.json"
 
     @property
     def evaluations(self) -> Path:

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 from shared.store.eventlog import EventLog, StoredChange, StoredEvent
 from shared.store.jobs import Jobs, Waiting
-from shared.store.leases import Budget, Claim, Hold, Leases, Renewal
+from shared.store.leases import Budget, Claim, Hold, Leases, Renewal, Running
 from shared.store.records import JobRecord, WorkerRecord
 from shared.store.scripts import Link
 from shared.store.upkeep import Upkeep
+from shared.store.wishes import WishChannel
 from shared.store.workers import Workers
 
 __all__ = [
@@ -29,11 +30,13 @@ __all__ = [
     "Leases",
     "Link",
     "Renewal",
+    "Running",
     "Store",
     "StoredChange",
     "StoredEvent",
     "Upkeep",
     "Waiting",
+    "WishChannel",
     "WorkerRecord",
     "Workers",
     "open_store",

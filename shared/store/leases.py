@@ -20,6 +20,7 @@ from shared.states import JobState, Outcome, Wish
 from shared.store import keys
 from shared.store.jobs import fields_of, flat
 from shared.store.scripts import Argument, Link
+from shared.store.wishes import WishChannel
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,16 @@ class Renewal:
 
     hold: Hold
     wish: Wish
+
+
+@dataclass(frozen=True)
+class Running:
+    """A running attempt, as its keeper sees it."""
+
+    claim: Claim
+    wish: Wish
+    wish_ms: int
+    """When the wish was made, on the server's clock; 0 if none was."""
 
 
 @dataclass(frozen=True)
@@ -116,15 +127,23 @@ class Leases:
         fields = flat(fields_of(jobdir))
         return Hold(self._link.run("adopt", *_who(claim), round(lease_s * 1000), *fields))
 
-    def running(self) -> list[Claim]:
-        """All claims that the server knows."""
+    def running(self) -> list[Running]:
+        """All attempts that the server holds for running."""
         ids = self._link.read(lambda r: r.zrange(keys.LEASES, 0, -1))
         rows = self._link.hashes([keys.job(job_id) for job_id in ids])
         return [
-            Claim(job_id, int(raw["attempt"]), raw["owner"])
+            Running(
+                Claim(job_id, int(raw["attempt"]), raw["owner"]),
+                Wish(raw.get("wish", "run")),
+                int(raw.get("wish_ms", 0)),
+            )
             for job_id, raw in zip(ids, rows, strict=True)
             if raw.get("owner")
         ]
+
+    def listen(self, job_id: str) -> WishChannel:
+        """A channel on which a wish for ``job_id`` is heard at once. Close it after use."""
+        return WishChannel(self._link, job_id)
 
 
 def _who(claim: Claim) -> tuple[Argument, Argument, Argument]:

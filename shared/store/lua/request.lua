@@ -16,12 +16,13 @@ local targets = {
 local target = targets[state] and targets[state][wish]
 if not target then return { 'refused', state } end
 
-redis.call('HSET', job_key(id), 'wish', wish, 'wish_number', wish_number)
+redis.call('HSET', job_key(id), 'wish', wish, 'wish_number', wish_number, 'wish_ms', now)
 emit(id, 'wish', cjson.encode({ wish = wish, number = wish_number }))
 if target ~= state then
   redis.call('ZREM', READY, id)
   redis.call('ZREM', DELAYED, id)
   redis.call('HSET', job_key(id), 'barren', 0)
+  if target == 'queued' then redis.call('HDEL', job_key(id), 'result') end
   local said = { queued = 'resumed by a person', paused = 'paused by a person', cancelled = 'cancelled by a person' }
   set_state(id, target, said[target])
   if target == 'queued' then enqueue(id, 0) end

@@ -1,0 +1,59 @@
+"""What state a job is in by its directory alone: the truth from which Redis is rebuilt. Pure reading.
+
+state = state_on_disk(jobdir)     # DiskState(JobState.PAUSED, "paused by a person", {})
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.durable import read_json, write_json
+from shared.jobdir import AttemptDir, JobDir
+from shared.states import JobState, Outcome, Wish
+
+
+@dataclass(frozen=True)
+class DiskState:
+    """The state that a job has when nobody runs it."""
+
+    state: JobState
+    reason: str = ""
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+
+def state_on_disk(jobdir: JobDir) -> DiskState:
+    """The state of a job that nobody runs: queued, or one of the others."""
+    status = jobdir.status()
+    result = status.result or {}
+    outcome = result.get("outcome", "")
+    resumed = status.wish is Wish.RUN and status.wish_number > _wish_obeyed(jobdir)
+    if outcome == Outcome.FINISHED:
+        return DiskState(JobState.SUCCEEDED, "", result)
+    if outcome == Outcome.FAILED and not resumed:
+        return DiskState(JobState.FAILED, str(result.get("reason", "")), result)
+    if status.wish is Wish.CANCEL:
+        return DiskState(JobState.CANCELLED, "cancelled by a person")
+    if status.wish is Wish.PAUSE:
+        return DiskState(JobState.PAUSED, "paused by a person")
+    verdict = read_json(jobdir.verdict) or {}
+    if verdict.get("attempt") == status.attempt and status.wish_number <= verdict.get("wish_number", 0):
+        return DiskState(JobState(verdict["state"]), verdict["reason"])
+    return DiskState(JobState.QUEUED)
+
+
+def write_verdict(jobdir: JobDir, state: JobState, reason: str) -> None:
+    """Keep an end that no attempt could write itself, for the next rebuild. Raises OSError."""
+    status = jobdir.status()
+    verdict = {"state": state.value, "reason": reason, "attempt": status.attempt, "wish_number": status.wish_number}
+    write_json(jobdir.verdict, verdict)
+
+
+def write_claim(attempt: AttemptDir, owner: str, wish_number: int) -> None:
+    """Note who runs an attempt and which wish it obeys. Raises OSError."""
+    write_json(attempt.claim, {"owner": owner, "wish_number": wish_number})
+
+
+def _wish_obeyed(jobdir: JobDir) -> int:
+    attempts = jobdir.attempt_dirs()
+    claim = (read_json(attempts[-1].claim) if attempts else None) or {}
+    return int(claim.get("wish_number", 0))

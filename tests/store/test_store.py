@@ -1,0 +1,177 @@
+"""The store on a real server: who comes first, who waits why, what an outage is called."""
+
+from pathlib import Path
+
+import pytest
+
+from shared.errors import BadTransition, JobNotFound, StoreUnavailable
+from shared.events import LogLine, StateChanged, decode, encode
+from shared.jobdir import JobDir, create_jobdir
+from shared.spec import parse_spec
+from shared.states import JobState, Outcome, Wish, wish_allowed
+from shared.store import Budget, Hold, Store, open_store
+from tests.processes import free_port
+from tests.waiting import wait_until
+
+BUDGET = Budget(3, 60.0)
+
+
+def submit(store: Store, jobs_dir: Path, name: str, priority: int = 0) -> JobDir:
+    """A queued job."""
+    jobdir, _ = create_jobdir(jobs_dir, parse_spec({"name": name}), name)
+    store.jobs.create(jobdir, priority)
+    return jobdir
+
+
+@pytest.fixture
+def jobs_dir(tmp_path: Path) -> Path:
+    """The folder of job directories."""
+    return tmp_path / "jobs"
+
+
+def test_priority_comes_before_first_come(store: Store, jobs_dir: Path) -> None:
+    """Three jobs; the one with the highest priority runs first, then the older one."""
+    names = [submit(store, jobs_dir, "old").id, submit(store, jobs_dir, "new").id]
+    urgent = submit(store, jobs_dir, "urgent", priority=5).id
+
+    claimed = [store.leases.claim("worker", "", 60) for _ in range(4)]
+
+    assert [c and c.job_id for c in claimed] == [urgent, *names, None]
+
+
+def test_a_waiting_job_says_why(store: Store, jobs_dir: Path) -> None:
+    """No worker, then jobs before it, then busy workers."""
+    first, second = submit(store, jobs_dir, "first").id, submit(store, jobs_dir, "second").id
+    assert store.jobs.waiting(first).reason == "no worker is alive"
+
+    store.workers.beat("w", "host", 1, 2, 2)
+
+    assert store.jobs.waiting(first).reason == "workers are busy"
+    assert store.jobs.waiting(second).reason == "1 job before it"
+
+
+def test_barren_attempts_end_in_failure_with_pauses_in_between(store: Store, jobs_dir: Path) -> None:
+    """The first interruption is retried at once, the second after a pause, the third ends the job."""
+    job_id = submit(store, jobs_dir, "poison").id
+    budget = Budget(3, 0.05)
+    states = []
+
+    for _ in range(3):
+        claim = wait_until(lambda: store.leases.claim("worker", "", 60), "the job is ready again", timeout_s=5)
+        assert claim
+        states.append(store.leases.finish(claim, Outcome.INTERRUPTED, "it crashed", budget))
+
+    assert states == [JobState.QUEUED, JobState.QUEUED, JobState.FAILED]
+    assert (
+        store.jobs.get(job_id).reason == "3 attempts in a row ended without a new checkpoint; the last one: it crashed"
+    )
+
+
+def test_a_job_that_backs_off_is_not_claimed_and_says_so(store: Store, jobs_dir: Path) -> None:
+    """The pause is shown to people."""
+    job_id = submit(store, jobs_dir, "poison").id
+    for _ in range(2):
+        claim = store.leases.claim("worker", "", 60)
+        assert claim
+        store.leases.finish(claim, Outcome.INTERRUPTED, "it crashed", BUDGET)
+
+    assert store.leases.claim("worker", job_id, 60) is None
+    assert "pause of" in store.jobs.waiting(job_id).reason
+
+
+def test_an_old_owner_changes_nothing(store: Store, jobs_dir: Path) -> None:
+    """After a takeover every call of the first owner is answered with lost."""
+    job_id = submit(store, jobs_dir, "job").id
+    old = store.leases.claim("frozen", "", 0)
+    store.leases.reap(BUDGET, "silence")
+    new = store.leases.claim("fresh", "", 60)
+    before = store.jobs.get(job_id), store.events.last_id(job_id)
+
+    assert old is not None
+    assert new is not None
+    assert store.leases.renew(old, 60).hold is Hold.LOST
+    assert not store.leases.report(old, [LogLine("still here")])
+    assert store.leases.finish(old, Outcome.FINISHED, "", BUDGET, {"outcome": "finished"}) is None
+    assert (store.jobs.get(job_id), store.events.last_id(job_id)) == before
+
+
+def test_ends_are_final_until_a_person_resumes(store: Store, jobs_dir: Path) -> None:
+    """A succeeded job takes no wish; a failed one only a resume."""
+    job_id = submit(store, jobs_dir, "job").id
+    claim = store.leases.claim("worker", "", 60)
+    assert claim
+    store.leases.finish(claim, Outcome.FAILED, "loss is NaN", BUDGET, {"reason": "loss is NaN"})
+
+    with pytest.raises(BadTransition, match="failed"):
+        store.jobs.request(job_id, Wish.PAUSE, 1)
+    assert store.jobs.request(job_id, Wish.RUN, 1).state is JobState.QUEUED
+
+    again = store.leases.claim("worker", "", 60)
+    assert again
+    store.leases.finish(again, Outcome.FINISHED, "", BUDGET, {"metrics": {"accuracy": 0.9}})
+    for wish in Wish:
+        with pytest.raises(BadTransition, match="succeeded"):
+            store.jobs.request(job_id, wish, 2)
+
+
+def test_state_and_event_are_one(store: Store, jobs_dir: Path) -> None:
+    """Each state in the record has its event in the stream, in order, with the attempt."""
+    job_id = submit(store, jobs_dir, "job").id
+    claim = store.leases.claim("worker", "", 60)
+    assert claim
+    store.leases.finish(claim, Outcome.FINISHED, "", BUDGET)
+
+    events = [s.event for s in store.events.read(job_id)]
+
+    states = [(e.state, e.attempt) for e in events if isinstance(e, StateChanged)]
+    assert states == [("queued", 0), ("running", 1), ("succeeded", 1)]
+
+
+def test_reading_goes_on_after_the_last_seen_event(store: Store, jobs_dir: Path) -> None:
+    """``Last-Event-ID`` semantics: nothing twice, nothing missed."""
+    job_id = submit(store, jobs_dir, "job").id
+    claim = store.leases.claim("worker", "", 60)
+    assert claim
+    seen = store.events.last_id(job_id)
+    store.leases.report(claim, [LogLine("one"), LogLine("two")])
+
+    assert [s.event for s in store.events.read(job_id, after=seen)] == [LogLine("one"), LogLine("two")]
+    assert store.events.read(job_id, after=store.events.last_id(job_id), block_ms=10) == []
+
+
+def test_events_survive_encoding() -> None:
+    """Encode, decode, the same; an unknown type is passed over."""
+    assert decode(encode(StateChanged("running", 3, "why"))) == StateChanged("running", 3, "why")
+    assert decode({"type": "from-the-future", "data": "{}"}) is None
+
+
+def test_no_server_is_one_clear_error(tmp_path: Path) -> None:
+    """Every call says that the queue server does not answer."""
+    store = open_store(f"redis://127.0.0.1:{free_port()}/0", timeout_s=0.2)
+    for call in (store.ping, store.now_ms, store.jobs.list, store.workers.list, lambda: store.leases.claim("w", "", 1)):
+        with pytest.raises(StoreUnavailable, match="does not answer"):
+            call()
+
+
+def test_an_unknown_job_is_said_to_be_unknown(store: Store) -> None:
+    """Neither read nor wish makes a record."""
+    with pytest.raises(JobNotFound):
+        store.jobs.get("aaaaaaaaaaaa")
+    with pytest.raises(JobNotFound):
+        store.jobs.request("aaaaaaaaaaaa", Wish.RUN, 1)
+    assert store.jobs.count() == 0
+
+
+def test_the_table_of_wishes_is_what_the_script_allows(store: Store, jobs_dir: Path) -> None:
+    """``states.wish_allowed`` and ``request.lua`` agree on every pair."""
+    for state in JobState:
+        for wish in Wish:
+            jobdir = create_jobdir(jobs_dir, parse_spec({"name": "job"}))[0]
+            store.upkeep.restore(jobdir, state, "")
+            try:
+                store.jobs.request(jobdir.id, wish, 1)
+                done = True
+            except BadTransition:
+                done = False
+            again = (state, wish) == (JobState.CANCELLED, Wish.CANCEL)  # a second click is no error
+            assert done == (wish_allowed(state, wish) or again), (state, wish)

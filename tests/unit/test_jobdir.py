@@ -1,0 +1,98 @@
+"""Job directories: made whole or not at all, one for each idempotency key."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from shared.errors import InvalidSpec, JobConflict, JobNotFound, StorageFull
+from shared.jobdir import create_jobdir, job_id_of, list_jobdirs, open_jobdir
+from shared.spec import parse_spec
+
+SPEC = parse_spec({"name": "first"})
+
+
+def test_the_same_key_is_the_same_job(tmp_path: Path) -> None:
+    """A repeated submit finds the directory of the first one."""
+    first, new = create_jobdir(tmp_path / "jobs", SPEC, "key")
+    second, again = create_jobdir(tmp_path / "jobs", SPEC, "key")
+
+    assert (new, again) == (True, False)
+    assert first.id == second.id == job_id_of("key")
+
+
+def test_a_key_used_for_another_job_is_refused(tmp_path: Path) -> None:
+    """The same key with another spec is a conflict, and the first job stays as it is."""
+    create_jobdir(tmp_path / "jobs", SPEC, "key")
+
+    with pytest.raises(JobConflict, match="Use a new key"):
+        create_jobdir(tmp_path / "jobs", parse_spec({"name": "second"}), "key")
+
+    assert open_jobdir(tmp_path / "jobs", job_id_of("key")).spec == SPEC
+
+
+def test_many_submits_at_once_make_one_job(tmp_path: Path) -> None:
+    """Of ten threads with one key, one makes the directory and ten get it; nothing else is left."""
+    made: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda: made.append(create_jobdir(tmp_path / "jobs", SPEC, "key")[1]))
+        for _ in range(10)
+    ]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(made) == [False] * 9 + [True]
+    assert [p.name for p in (tmp_path / "jobs").iterdir()] == [job_id_of("key")]
+
+
+def test_no_half_made_job_where_nothing_can_be_written(tmp_path: Path) -> None:
+    """A data directory that is a file gives a message that says what to do."""
+    (tmp_path / "jobs").write_text("not a directory")
+
+    with pytest.raises(StorageFull, match="submit again"):
+        create_jobdir(tmp_path / "jobs", SPEC, "key")
+
+    assert list(list_jobdirs(tmp_path / "jobs")) == []
+
+
+@pytest.mark.parametrize("job_id", ["", "..", "../../etc", "ABCDEFGHIJKL", "aaaaaaaaaaaa", "a" * 13, "a/b"])
+def test_an_unknown_or_malformed_id_is_no_job(tmp_path: Path, job_id: str) -> None:
+    """Ids from outside never reach another path."""
+    with pytest.raises(JobNotFound):
+        open_jobdir(tmp_path / "jobs", job_id)
+
+
+def test_an_attempt_number_is_given_once(tmp_path: Path) -> None:
+    """The directory is the fence: a second attempt with the same number fails."""
+    jobdir, _ = create_jobdir(tmp_path / "jobs", SPEC)
+    jobdir.new_attempt(1)
+
+    with pytest.raises(FileExistsError):
+        jobdir.new_attempt(1)
+
+
+@pytest.mark.parametrize(
+    ("raw", "word"),
+    [
+        ({}, "name"),
+        ({"name": "x" * 81}, "name"),
+        ({"name": "a", "data": {"name": "nope"}}, "data.name"),
+        ({"name": "a", "model": {"name": "nope"}}, "model.name"),
+        ({"name": "a", "training": {"epochs": 0}}, "training.epochs"),
+        ({"name": "a", "training": {"epochs": "many"}}, "training.epochs"),
+        ({"name": "a", "training": {"learning_rate": float("nan")}}, "training.learning_rate"),
+        ({"name": "a", "training": {"validation_share": 1.0}}, "training.validation_share"),
+        ({"name": "a", "training": {"validation_share": 0, "early_stopping": {}}}, "validation share is 0"),
+        ({"name": "a", "unknown": 1}, "unknown"),
+        ({"kind": "evaluate", "name": "a", "source": "../../etc"}, "source"),
+        ([], "spec"),
+        ("text", "spec"),
+    ],
+)
+def test_each_wrong_field_is_named(raw: object, word: str) -> None:
+    """The message names the field that is wrong."""
+    with pytest.raises(InvalidSpec, match=word):
+        parse_spec(raw)

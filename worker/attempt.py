@@ -1,0 +1,153 @@
+"""One attempt of one job: claim, directory, heartbeat, training, end.
+
+Runs in a child of the pool, a fresh fork. Knows how the lease, the directory and the training fit
+together; leaves training to ``worker.training`` and the state of the job to the store's scripts.
+"""
+
+import contextlib
+import logging
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from shared.diskstate import state_on_disk, write_claim
+from shared.errors import KeepfitError, StorageFull, StoreUnavailable
+from shared.jobdir import AttemptDir, JobDir, open_jobdir
+from shared.settings import Settings
+from shared.states import JobState, Outcome
+from shared.store import Budget, Claim, Store, open_store
+from worker.drain import draining
+from worker.heartbeat import Heartbeat
+from worker.owner import Owner
+from worker.reporting import StreamReporter
+from worker.training.interfaces import AttemptResult, StopReason, StopSignal
+
+NICENESS = 5
+"""The pages and the keeper come before training when cores are short."""
+OOM_SCORE = "500"
+"""When memory runs out the kernel should choose the training process, not the worker."""
+STORE_TIMEOUT_S = 0.5
+RETRY_S = 0.3
+
+log = logging.getLogger(__name__)
+
+
+def run_one(settings: Settings, hint: str) -> None:
+    """Claim a job and run one attempt of it; does nothing when no job is ready or the server is away."""
+    if draining():
+        return
+    store = open_store(settings.broker_url, timeout_s=STORE_TIMEOUT_S)
+    try:
+        claim = store.leases.claim(str(Owner.myself()), hint, settings.lease_s)
+        if claim is not None:
+            _Attempt(settings, store, claim).run()
+    except StoreUnavailable as exc:
+        log.warning("no job was claimed: %s", exc)  # a keeper sends the next kick when the server is back
+    finally:
+        store.close()
+
+
+class _Attempt:
+    """The attempt that holds ``claim``."""
+
+    def __init__(self, settings: Settings, store: Store, claim: Claim) -> None:
+        self._settings, self._store, self._claim = settings, store, claim
+        self._stop = StopSignal()
+        self._budget = Budget(settings.restart_budget, settings.backoff_s)
+
+    def run(self) -> None:
+        """From the claim to the end of the attempt."""
+        try:
+            jobdir = open_jobdir(self._settings.jobs_dir, self._claim.job_id)
+            if self._ended_before(jobdir):
+                return
+            attempt = self._make_directory(jobdir)
+        except KeepfitError as exc:
+            self._finish(AttemptResult(Outcome.FAILED, str(exc)))
+            return
+        except OSError as exc:
+            self._finish(AttemptResult(Outcome.STOPPED, _no_writes(self._settings.data_dir, exc)), hold=True)
+            return
+        if attempt is not None:
+            self._train(jobdir, attempt)
+
+    def _ended_before(self, jobdir: JobDir) -> bool:
+        """Whether the directory holds the job's end already, which the server had lost; reports it."""
+        found = state_on_disk(jobdir)
+        outcomes = {JobState.SUCCEEDED: Outcome.FINISHED, JobState.FAILED: Outcome.FAILED}
+        if found.state not in outcomes or not found.result:
+            return False
+        self._store.leases.finish(self._claim, outcomes[found.state], found.reason, self._budget, found.result)
+        return True
+
+    def _make_directory(self, jobdir: JobDir) -> AttemptDir | None:
+        """The attempt's own directory; where the disk is ahead of the server, under a higher number."""
+        while True:
+            status = jobdir.status()
+            try:
+                attempt = jobdir.new_attempt(self._claim.attempt)
+            except FileExistsError:
+                raised = self._store.leases.bump(self._claim, status.attempt)
+                if raised is None:
+                    return None
+                self._claim = raised
+            else:
+                write_claim(attempt, self._claim.owner, status.wish_number)
+                return attempt
+
+    def _train(self, jobdir: JobDir, attempt: AttemptDir) -> None:
+        _yield_to_others()
+        leases, s = self._store.leases, self._settings
+        with Heartbeat(leases, self._claim, jobdir, self._stop, draining, s.lease_s, s.renew_s) as heartbeat:
+            hold = False
+            with StreamReporter(leases, self._claim, lambda: heartbeat.lost) as reporter:
+                try:
+                    result = self._compute(jobdir, attempt, reporter)
+                except StorageFull as exc:
+                    result, hold = AttemptResult(Outcome.STOPPED, str(exc)), True
+            if not heartbeat.lost:
+                self._finish(result, hold, heartbeat)
+
+    def _compute(self, jobdir: JobDir, attempt: AttemptDir, reporter: StreamReporter) -> AttemptResult:
+        from worker.training.environment import configure  # late: brings TensorFlow, which only an attempt needs
+        from worker.training.run import run
+
+        configure(self._settings.threads_per_slot)
+        return run(jobdir.spec, jobdir, attempt, reporter, self._stop)
+
+    def _finish(self, result: AttemptResult, hold: bool = False, heartbeat: Heartbeat | None = None) -> None:
+        """Report the end until the server has it, the lease is lost, or the worker must go."""
+        reason = result.reason
+        if result.outcome is Outcome.STOPPED and self._stop.reason is StopReason.DRAIN and not hold:
+            reason = "its worker was stopped; the job goes on elsewhere from here"
+        details: dict[str, Any] | None = None
+        if result.outcome in (Outcome.FINISHED, Outcome.FAILED):
+            details = asdict(result)
+        while True:
+            try:
+                if self._store.leases.finish(self._claim, result.outcome, reason, self._budget, details, hold):
+                    return
+                if heartbeat is None or heartbeat.lost:
+                    return
+            except StoreUnavailable:
+                if draining():
+                    return  # the end is on disk; a keeper finds it there
+            time.sleep(RETRY_S)  # away, or wiped: the heartbeat adopts the job, then its end counts
+
+
+def _no_writes(data_dir: Path, exc: OSError) -> str:
+    return (
+        f"the data directory {data_dir} takes no writes ({exc.strerror}); free some space or fix its "
+        "permissions, then resume the job"
+    )
+
+
+def _yield_to_others() -> None:
+    with contextlib.suppress(OSError):
+        os.nice(NICENESS)
+    score = Path("/proc/self/oom_score_adj")
+    if score.exists():
+        with contextlib.suppress(OSError):  # not ours to raise in some containers
+            score.write_text(OOM_SCORE)

@@ -1,0 +1,73 @@
+"""How training processes died, in words. Fed by Celery in the main process, asked by the keeper.
+
+Knows the kernel's count of out-of-memory kills, since a SIGKILL alone does not say who sent it.
+"""
+
+import re
+import threading
+from pathlib import Path
+from typing import Any
+
+from billiard.exceptions import WorkerLostError
+from celery.worker.request import Request
+
+_VMSTAT = Path("/proc/vmstat")
+_SIGNAL = re.compile(r"signal \d+ \((SIG\w+)\)")
+_STATUS = re.compile(r"exitcode (\d+)")
+
+
+class Deaths:
+    """The last words about each dead child of this worker, by pid."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._said: dict[int, str] = {}
+        self._oom_kills = _oom_kills()
+
+    def record(self, pid: int, message: str) -> None:
+        """Keep what billiard said about the end of ``pid``."""
+        signal, status = _SIGNAL.search(message), _STATUS.search(message)
+        if signal and signal[1] == "SIGKILL" and self._kernel_killed():
+            words = "the kernel killed the training process because the machine was out of memory"
+        elif signal:
+            words = f"the training process was killed ({signal[1]})"
+        elif status:
+            words = f"the training process ended by itself with status {status[1]}"
+        else:
+            words = "the training process ended unexpectedly"
+        with self._lock:
+            self._said[pid] = words
+
+    def take(self, pid: int) -> str | None:
+        """How ``pid`` died, if that is known yet; asks only once."""
+        with self._lock:
+            return self._said.pop(pid, None)
+
+    def _kernel_killed(self) -> bool:
+        before, self._oom_kills = self._oom_kills, _oom_kills()
+        return self._oom_kills > before
+
+
+DEATHS = Deaths()
+"""Of this worker. A module value because Celery makes the requests, not we."""
+
+
+class AttemptRequest(Request):
+    """Celery's handle on a running task, in the main process; notes how its process died."""
+
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
+        """Called when the task raised, or its process was lost."""
+        exception = getattr(exc_info.exception, "exc", exc_info.exception)
+        if isinstance(exception, WorkerLostError) and self.worker_pid:
+            DEATHS.record(self.worker_pid, str(exception))
+        return super().on_failure(exc_info, send_failed_event, return_ok)
+
+
+def _oom_kills() -> int:
+    if not _VMSTAT.exists():
+        return 0
+    for line in _VMSTAT.read_text().splitlines():
+        name, _, value = line.partition(" ")
+        if name == "oom_kill":
+            return int(value)
+    return 0

@@ -1,0 +1,103 @@
+"""The heartbeat of one attempt: renews its lease, and turns wishes, drains and a lost lease into a stop.
+
+A thread of the training process. While the server is away it does nothing but try again: training
+goes on, since an attempt writes only in its own directory and its end counts only if the lease holds.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from shared.errors import StoreUnavailable
+from shared.jobdir import JobDir
+from shared.states import Wish
+from shared.store import Claim, Hold, Leases, WishChannel
+from worker.training.interfaces import StopReason, StopSignal
+
+DRAIN_LOOK_S = 0.1
+"""How often the drain flag is looked at."""
+
+log = logging.getLogger(__name__)
+
+
+class Heartbeat:
+    """Beats while it is entered."""
+
+    def __init__(
+        self,
+        leases: Leases,
+        claim: Claim,
+        jobdir: JobDir,
+        stop: StopSignal,
+        draining: Callable[[], bool],
+        lease_s: float,
+        renew_s: float,
+    ) -> None:
+        self._leases, self._claim, self._jobdir, self._stop = leases, claim, jobdir, stop
+        self._draining, self._lease_s, self._renew_s = draining, lease_s, renew_s
+        self._ended = threading.Event()
+        self._lost = threading.Event()
+        self._away = False
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._ended.set()
+        self._thread.join(timeout=5)
+
+    @property
+    def lost(self) -> bool:
+        """Whether another attempt has taken over, or the job has ended."""
+        return self._lost.is_set()
+
+    def _beat(self) -> None:
+        channel = self._leases.listen(self._claim.job_id)
+        while not self._ended.is_set() and not self.lost:
+            try:
+                self._renew()
+                self._watch(channel)
+                self._away = False
+            except StoreUnavailable as exc:
+                if not self._away:
+                    log.warning("the queue server is away, training goes on", extra={"job_id": self._claim.job_id})
+                    log.debug("%s", exc)
+                self._away = True
+                self._pause(self._renew_s)
+        channel.close()
+
+    def _renew(self) -> None:
+        renewal = self._leases.renew(self._claim, self._lease_s)
+        if renewal.hold is not Hold.HELD:
+            # Wiped, or the server lost its last writes, or our lease lapsed but nobody has begun yet.
+            hold = self._leases.adopt(self._claim, self._jobdir, self._lease_s)
+            if hold is Hold.LOST:
+                log.warning("the lease is lost, stopping", extra={"job_id": self._claim.job_id})
+                self._lost.set()
+                self._stop.set(StopReason.LOST)
+                return
+            renewal = self._leases.renew(self._claim, self._lease_s)
+        if renewal.wish is not Wish.RUN:
+            self._stop.set(StopReason.WISH)
+
+    def _watch(self, channel: WishChannel) -> None:
+        """Wait for the next beat; return earlier when a wish is heard."""
+        due = time.monotonic() + self._renew_s
+        while not self._ended.is_set() and (left := due - time.monotonic()) > 0:
+            self._look_for_drain()
+            if channel.heard(min(left, DRAIN_LOOK_S)):
+                return
+
+    def _pause(self, seconds: float) -> None:
+        due = time.monotonic() + seconds
+        while not self._ended.wait(DRAIN_LOOK_S) and time.monotonic() < due:
+            self._look_for_drain()
+
+    def _look_for_drain(self) -> None:
+        if self._draining():
+            self._stop.set(StopReason.DRAIN)

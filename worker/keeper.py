@@ -1,0 +1,171 @@
+"""The keeper: a thread of each worker's main process that finds attempts which nobody runs any more.
+
+It re-queues them, sends kicks while jobs are ready, kills attempts that do not obey, answers drills,
+and rebuilds the store from the job directories after a wipe. It has a server connection of its own and
+shares no lock with the pool's children. Every worker has one; what two of them do is done once, because
+each step is one script.
+"""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+from celery.exceptions import CeleryError
+from kombu.exceptions import KombuError, OperationalError
+
+from shared.diskstate import write_verdict
+from shared.errors import KeepfitError, StoreUnavailable
+from shared.jobdir import open_jobdir
+from shared.settings import Settings
+from shared.states import JobState, Outcome, Wish
+from shared.store import Budget, Claim, Running, Store, open_store
+from worker.deaths import DEATHS
+from worker.drain import draining
+from worker.owner import Owner, Process, machine
+from worker.rebuild import Rebuilder
+
+BEAT_S = 1.0
+LAST_WORDS_S = 0.5
+"""How long to wait for Celery to say how a child of ours died."""
+LOG_GAP_S = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class Keeper:
+    """One worker's keeper. ``publish`` sends one kick."""
+
+    def __init__(self, settings: Settings, name: str, publish: Callable[[], None]) -> None:
+        self._settings, self._name, self._publish = settings, name, publish
+        self._store: Store = open_store(settings.broker_url, timeout_s=1.0)
+        self._budget = Budget(settings.restart_budget, settings.backoff_s)
+        self._main = Process.of(os.getpid())
+        self._rebuilder = Rebuilder(settings, self._store, name)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
+        self._reap_from: float | None = None
+        self._beat_at = 0.0
+        self._dead_since: dict[str, float] = {}
+        self._strays: dict[Process, float] = {}
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and say goodbye to the store."""
+        self._ended.set()
+        self._thread.join(timeout=2)
+        try:
+            self._store.workers.leave(self._name)
+        except StoreUnavailable:
+            log.info("the queue server is away, leaving without a word")
+        self._store.close()
+
+    def _keep(self) -> None:
+        logged_at = -LOG_GAP_S
+        while not self._ended.is_set():
+            try:
+                self._tick()
+            except (StoreUnavailable, OperationalError, KombuError, CeleryError) as exc:
+                self._reap_from = None  # owners get time to renew before anything is reaped
+                if time.monotonic() - logged_at > LOG_GAP_S:
+                    log.warning("the queue server is away: %s", exc)
+                    logged_at = time.monotonic()
+            except Exception:
+                log.exception("the keeper stumbled, and goes on")
+            self._ended.wait(self._settings.keeper_tick_s)
+
+    def _tick(self) -> None:
+        running = self._store.leases.running()
+        mine = [r for r in running if self._is_local(r.claim)]
+        self._beat(len([r for r in mine if Owner.parse(r.claim.owner).main == self._main]))
+        self._rebuilder.tick()
+        self._answer_drills(mine)
+        for attempt in mine:
+            self._look_after(attempt)
+        self._end_strays(mine)
+        self._reap()
+        if not draining():
+            for _ in range(self._store.upkeep.topup(self._settings.kick_gap_s, self._settings.slots)):
+                self._publish()
+
+    def _is_local(self, claim: Claim) -> bool:
+        return claim.owner.startswith(machine() + ":")
+
+    def _beat(self, busy: int) -> None:
+        if time.monotonic() - self._beat_at >= BEAT_S:
+            self._beat_at = time.monotonic()
+            host = machine().split("/")[0]
+            self._store.workers.beat(self._name, host, self._main.pid, self._settings.slots, busy)
+
+    def _answer_drills(self, mine: list[Running]) -> None:
+        for attempt in mine:
+            if Owner.parse(attempt.claim.owner).main == self._main and self._store.upkeep.drilled(attempt.claim.owner):
+                log.warning("recovery drill: killing this worker")
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def _look_after(self, attempt: Running) -> None:
+        """Re-queue an attempt of this machine whose process is gone; kill one that does not obey."""
+        owner = Owner.parse(attempt.claim.owner)
+        if owner.child.alive():
+            overdue_ms = self._store.now_ms() - attempt.wish_ms if attempt.wish is not Wish.RUN else 0
+            if overdue_ms > self._settings.stop_grace_s * 1000 and owner.main == self._main:
+                log.warning("the attempt did not obey in time, killing it", extra={"job_id": attempt.claim.job_id})
+                os.kill(owner.child.pid, signal.SIGKILL)
+            return
+        reason = self._last_words(owner)
+        if reason:
+            self._dead_since.pop(owner.nonce, None)
+            state = self._store.leases.finish(attempt.claim, Outcome.INTERRUPTED, reason, self._budget)
+            self._note_end(attempt.claim.job_id, state)
+
+    def _last_words(self, owner: Owner) -> str | None:
+        """Why the process of ``owner`` is gone; None while that may still be learned."""
+        if owner.main != self._main:
+            return "the worker was killed" if not owner.main.alive() else "the training process was killed"
+        since = self._dead_since.setdefault(owner.nonce, time.monotonic())
+        words = DEATHS.take(owner.child.pid)
+        if words is None and time.monotonic() - since > LAST_WORDS_S:
+            words = "the training process ended unexpectedly"
+        return words
+
+    def _end_strays(self, mine: list[Running]) -> None:
+        """Kill a child of ours that has lost its lease and does not end by itself: it is frozen."""
+        held = {Owner.parse(r.claim.owner).child for r in mine}
+        for child in held:
+            self._strays.setdefault(child, 0.0)
+        for child, since in list(self._strays.items()):
+            if child in held:
+                self._strays[child] = 0.0
+            elif not child.alive():
+                del self._strays[child]
+            elif not since:
+                self._strays[child] = time.monotonic()
+            elif time.monotonic() - since > self._settings.stop_grace_s:
+                log.warning("killing the frozen process %d, which has lost its lease", child.pid)
+                os.kill(child.pid, signal.SIGKILL)
+                del self._strays[child]
+
+    def _reap(self) -> None:
+        """Settle lapsed leases; not just after the server or the connection came back."""
+        if self._reap_from is None:
+            calm_s = 2 * self._settings.lease_s
+            self._reap_from = time.monotonic() + (0.0 if self._store.upkeep.uptime_s() > 2 * calm_s else calm_s)
+        if time.monotonic() < self._reap_from:
+            return
+        reason = f"no word from its worker for {self._settings.lease_s:g} s"
+        for job_id, state in self._store.leases.reap(self._budget, reason).items():
+            log.warning("a lease has lapsed", extra={"job_id": job_id, "state": state.value})
+            self._note_end(job_id, state)
+
+    def _note_end(self, job_id: str, state: JobState | None) -> None:
+        if state is not JobState.FAILED:
+            return
+        try:
+            write_verdict(open_jobdir(self._settings.jobs_dir, job_id), state, self._store.jobs.get(job_id).reason)
+        except (KeepfitError, OSError) as exc:
+            log.warning("the end of the job is only in the queue server: %s", exc, extra={"job_id": job_id})

@@ -1,0 +1,65 @@
+"""Rebuilds the store from the job directories: at once after a wipe, and every minute against drift.
+
+Live owners adopt their jobs by themselves first; what is left is put back as the directory says.
+Attempt numbers never go back, since the directories hold them.
+"""
+
+import json
+import logging
+import time
+
+from shared.diskstate import state_on_disk
+from shared.errors import KeepfitError
+from shared.jobdir import JobDir, list_jobdirs
+from shared.settings import Settings
+from shared.store import Store
+
+SCAN_S = 60.0
+SCAN_BATCH = 500
+
+log = logging.getLogger(__name__)
+
+
+class Rebuilder:
+    """Part of a keeper; ``tick`` is called several times a second."""
+
+    def __init__(self, settings: Settings, store: Store, name: str) -> None:
+        self._settings, self._store, self._name = settings, store, name
+        self._wiped_at: float | None = None
+        self._scanned_at = time.monotonic()
+
+    def tick(self) -> None:
+        """Notice a wipe and rebuild, or scan if it is time to. Raises StoreUnavailable."""
+        now = time.monotonic()
+        if self._store.upkeep.booted():
+            self._wiped_at = None
+            if now - self._scanned_at > SCAN_S:
+                self.scan()
+            return
+        if self._wiped_at is None:
+            self._wiped_at = now
+        owners_had_time = now - self._wiped_at > 2 * self._settings.renew_s
+        if owners_had_time and self._store.upkeep.lock_rebuild(self._name):
+            restored = self.scan()
+            self._store.upkeep.mark_booted()
+            log.info("the store is rebuilt from the job directories", extra={"restored": restored})
+
+    def scan(self) -> int:
+        """Put back every job that the server does not know. Returns how many."""
+        self._scanned_at = time.monotonic()
+        jobdirs = {jobdir.id: jobdir for jobdir in list_jobdirs(self._settings.jobs_dir)}
+        ids = list(jobdirs)
+        restored = 0
+        for start in range(0, len(ids), SCAN_BATCH):
+            for job_id in self._store.upkeep.unknown(ids[start : start + SCAN_BATCH]):
+                restored += self._restore(jobdirs[job_id])
+        return restored
+
+    def _restore(self, jobdir: JobDir) -> bool:
+        try:
+            found = state_on_disk(jobdir)
+            result = json.dumps(dict(found.result)) if found.result else ""
+            return self._store.upkeep.restore(jobdir, found.state, found.reason, result)
+        except (KeepfitError, ValueError) as exc:
+            log.warning("a job directory cannot be read: %s", exc, extra={"job_id": jobdir.id})
+            return False
