@@ -1,0 +1,135 @@
+"""What must hold before anything is started: the data directory, the ports, the server in use.
+
+    with hold(settings.data_dir, address):     # nobody else runs on this data directory
+        check_ports(settings)
+
+Each check raises ``CannotStart`` with a message that says what to do.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from shared.errors import KeepfitError, StoreUnavailable
+from shared.settings import Settings
+from shared.store import open_store
+
+MIN_FREE_BYTES = 200 * 1024 * 1024
+"""Below this a single checkpoint of a larger model may already fail."""
+
+
+class CannotStart(KeepfitError):
+    """The service cannot be started as things are; the message says what to change."""
+
+
+def prepare_data_dir(path: Path) -> None:
+    """Make the data directory with its folders, and see that it takes writes and has room."""
+    try:
+        for folder in ("run", "logs", "redis", "jobs", "datasets"):
+            (path / folder).mkdir(parents=True, exist_ok=True)
+        probe = path / "run" / f"probe-{os.getpid()}"
+        probe.write_bytes(b"x" * 4096)
+        probe.unlink()
+        free = shutil.disk_usage(path).free
+    except OSError as exc:
+        raise CannotStart(
+            f"The data directory {path} takes no writes ({exc.strerror}).\n"
+            "Fix its permissions or free some space, or name another one: --data-dir DIR (KEEPFIT_DATA_DIR)."
+        ) from exc
+    if free < MIN_FREE_BYTES:
+        raise CannotStart(
+            f"The disk of the data directory {path} has only {free // 2**20} MB left; "
+            f"at least {MIN_FREE_BYTES // 2**20} MB are needed.\n"
+            "Free some space, or name another directory: --data-dir DIR (KEEPFIT_DATA_DIR)."
+        )
+
+
+@contextlib.contextmanager
+def hold(data_dir: Path, address: str) -> Iterator[None]:
+    """Keep the data directory for this process; the kernel gives it back however the process ends."""
+    path = data_dir / "run" / "lock"
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise CannotStart(_taken(data_dir, path)) from exc
+        file.truncate(0)
+        json.dump({"pid": os.getpid(), "address": address}, file)
+        file.flush()
+        yield
+        file.truncate(0)
+
+
+def _taken(data_dir: Path, path: Path) -> str:
+    try:
+        holder = json.loads(path.read_text())
+    except ValueError:  # the other one has the lock, but has not written who it is
+        holder = {"pid": "unknown", "address": "not known yet"}
+    return (
+        f"Keepfit already runs on the data directory {data_dir}: {holder['address']} (process {holder['pid']}).\n"
+        "Use that one, stop it with Ctrl-C or `kill "
+        f"{holder['pid']}`, or start this one elsewhere: --data-dir DIR --port PORT --redis-port PORT."
+    )
+
+
+def check_ports(settings: Settings) -> None:
+    """See that the ports are free."""
+    _check_port(settings.host, settings.port, "--port", "KEEPFIT_PORT")
+    if settings.redis_url is None:
+        _check_port("127.0.0.1", settings.redis_port, "--redis-port", "KEEPFIT_REDIS_PORT")
+
+
+def _check_port(host: str, port: int, option: str, variable: str) -> None:
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free
+            probe.bind(where)
+            probe.listen(1)
+    except socket.gaierror as exc:
+        raise CannotStart(f"{host} is not an address of this machine. Choose one: --host (KEEPFIT_HOST).") from exc
+    except OSError as exc:
+        raise CannotStart(_unusable(exc, host, port, option, variable)) from exc
+
+
+def _unusable(exc: OSError, host: str, port: int, option: str, variable: str) -> str:
+    if exc.errno == errno.EADDRINUSE:
+        reason = f"Port {port} on {host} is in use by another program."
+    elif exc.errno == errno.EACCES:
+        reason = f"Port {port} may not be used without special rights; choose one above 1023."
+    else:
+        return f"{host} is not an address of this machine ({exc.strerror}). Choose one: --host (KEEPFIT_HOST)."
+    free = port + 1 if port > 1023 else 8080
+    return f'{reason}\nChoose another: {option} {free} (make run ARGS="{option} {free}", or {variable}={free}).'
+
+
+def check_server(url: str) -> None:
+    """See that the external server at ``url`` answers."""
+    store = open_store(url)
+    try:
+        store.ping()
+    except StoreUnavailable as exc:
+        raise CannotStart(
+            f"No Redis or Valkey server answers at {without_password(url)} ({exc}).\n"
+            "Start it, correct KEEPFIT_REDIS_URL (--redis-url), or leave that out: an embedded one is started then."
+        ) from exc
+    except ValueError as exc:  # redis-py's answer to a URL that it cannot read
+        raise CannotStart(
+            f"KEEPFIT_REDIS_URL (--redis-url) is not a URL like redis://host:6379/0: {without_password(url)}"
+        ) from exc
+    finally:
+        store.close()
+
+
+def without_password(url: str) -> str:
+    """``url`` as it may be printed."""
+    parts = urlsplit(url)
+    where = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"***@{where}" if parts.password else parts.netloc).geturl()

@@ -1,0 +1,144 @@
+"""`keepfit up`: checks, starts and watches the whole service, and says in plain lines how it goes.
+
+    up(settings, console)      # returns the exit code when all has been stopped
+"""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from shared.launch.leftovers import end_leftovers, note_parts
+from shared.launch.parts import Part, parts_of
+from shared.launch.preflight import CannotStart, check_ports, check_server, hold, prepare_data_dir, without_password
+from shared.launch.readiness import Readiness
+from shared.launch.supervision import Control, supervise
+from shared.settings import Settings
+
+START_FAILURES = 4
+"""A part that has ended this often before it was ever healthy will not become so by itself."""
+START_PATIENCE_S = 120.0
+
+
+def address_of(settings: Settings) -> str:
+    """The address that a person opens in a browser."""
+    host = {"0.0.0.0": "localhost", "::": "localhost"}.get(settings.host, settings.host)
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def up(settings: Settings, console: Console) -> int:
+    """Run the service until it is asked to stop. Raises CannotStart before anything was started."""
+    settings = settings.model_copy(update={"data_dir": settings.data_dir.expanduser().resolve()})
+    prepare_data_dir(settings.data_dir)
+    with hold(settings.data_dir, address_of(settings)):
+        run_dir = settings.data_dir / "run"
+        if ended := end_leftovers(run_dir / "parts.json"):
+            console.print(f"Ended {ended} process{'es' if ended > 1 else ''} that an earlier run had left behind.")
+        check_ports(settings)
+        if settings.redis_url is not None:
+            check_server(settings.redis_url)
+        parts = parts_of(settings)
+        console.print(f"Starting Keepfit in {settings.data_dir}", soft_wrap=True)
+        narrator = Narrator(settings, console, parts)
+        try:
+            supervise(parts, run_dir, settings.data_dir / "logs", narrator)
+        finally:
+            narrator.close()
+        (run_dir / "parts.json").unlink(missing_ok=True)
+    if narrator.failure:
+        raise CannotStart(narrator.failure)
+    console.print("Stopped. Jobs that were running go on from their checkpoints at the next start.")
+    return 0
+
+
+@dataclass
+class Narrator:
+    """Watches the parts, tells people what happens, and gives up when the start fails."""
+
+    settings: Settings
+    console: Console
+    parts: list[Part]
+    failure: str = ""
+    _started: float = field(default_factory=time.monotonic)
+    _failures: dict[str, int] = field(default_factory=dict)
+    _ready: bool = False
+    _noted: frozenset[int] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Nothing has been looked at yet."""
+        self._readiness = Readiness(self.settings)
+
+    def look(self, control: Control) -> None:
+        """Called ten times a second: note the processes, and before all are healthy look how far they are."""
+        pids = control.pids()
+        if (now := frozenset(pids.values())) != self._noted:
+            note_parts(self.settings.data_dir / "run" / "parts.json", now)
+            self._noted = now
+        if self._ready:
+            return
+        for name in self._readiness.look(pids):
+            self._say_healthy(name)
+        if self._readiness.complete():
+            self._ready = True
+            self._say_ready()
+        elif reason := self._cause_to_give_up():
+            self.failure = reason
+            control.stop()
+
+    def ended(self, name: str, reason: str) -> None:
+        """A part has ended without having been asked to."""
+        self._failures[name] = self._failures.get(name, 0) + 1
+        if self._ready:
+            self.console.print(f"{time.strftime('%H:%M:%S')}  {name} {reason}; it is started again.")
+
+    def stopping(self, hard: bool) -> None:
+        """Everything is being stopped."""
+        self.console.print("\nStopping at once." if hard else "\nStopping; running jobs write a checkpoint first.")
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._readiness.close()
+
+    def _say_healthy(self, name: str) -> None:
+        where = {"web": address_of(self.settings), "server": without_password(self.settings.broker_url)}.get(name, "")
+        seconds = time.monotonic() - self._started
+        text = f"  {name:<8} {self._readiness.healthy[name]} {where}".rstrip()
+        self.console.print(f"{text}  ({seconds:.1f} s)", soft_wrap=True, highlight=False)
+
+    def _say_ready(self) -> None:
+        seconds = time.monotonic() - self._started
+        self.console.print(
+            f"[bold green]Keepfit is ready:[/] [bold]{address_of(self.settings)}[/]"
+            f"  ({seconds:.1f} s; Ctrl-C stops it)",
+            soft_wrap=True,
+            highlight=False,
+        )
+        if self.settings.host in ("0.0.0.0", "::"):
+            self.console.print("It listens on every address of this machine, and asks nobody for a password.")
+
+    def _cause_to_give_up(self) -> str:
+        for part in self.parts:
+            if part.name not in self._readiness.healthy and self._failures.get(part.name, 0) >= START_FAILURES:
+                return self._did_not_start(part.name, f"{part.name} ends again and again")
+        if time.monotonic() - self._started > START_PATIENCE_S:
+            missing = [part.name for part in self.parts if part.name not in self._readiness.healthy]
+            return self._did_not_start(missing[0], f"{', '.join(missing)} not healthy after {START_PATIENCE_S:.0f} s")
+        return ""
+
+    def _did_not_start(self, name: str, what: str) -> str:
+        log = self.settings.data_dir / "logs" / f"{name}.log"
+        advice = (
+            f"\nIts file may be damaged. {self.settings.data_dir / 'redis'} may be deleted: "
+            "everything in it is made again from the job directories."
+            if name == "server"
+            else ""
+        )
+        return f"Keepfit did not start: {what}. The end of {log}:\n{_tail(log)}{advice}"
+
+
+def _tail(log: Path, lines: int = 12) -> str:
+    try:
+        return "\n".join("  " + line for line in log.read_text(errors="replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return "  (nothing)"

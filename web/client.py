@@ -1,0 +1,266 @@
+"""The Python API: everything that the pages can do, over HTTP.
+
+    with KeepfitClient("http://127.0.0.1:8080") as keepfit:
+        job = keepfit.submit({"name": "first", "data": {"name": "mnist-5k"}})
+        job = keepfit.wait(job.id)
+        keepfit.download(job.id, "model.keras", Path("first.keras"))
+
+Knows the JSON API only, so it works from another machine too. While the service is being started
+again, calls are tried again for some seconds: each may safely be made twice, a submit because it
+carries an idempotency key.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+from pydantic import BaseModel
+
+from shared.errors import KeepfitError
+from shared.states import ENDS, JobState
+
+RESTING = ENDS | {JobState.PAUSED}
+"""States in which nothing happens by itself."""
+AGAIN_S = 0.25
+"""Between two tries, and between two looks at a job."""
+
+
+class ServiceUnreachable(KeepfitError):
+    """No Keepfit answers at the address."""
+
+
+class RequestRefused(KeepfitError):
+    """Keepfit has answered with an error; the message is its own."""
+
+    def __init__(self, message: str, status: int, fields: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.status = status
+        self.fields = fields
+        """What is wrong with each field of a spec."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as it was at the moment of asking."""
+
+    id: str
+    name: str
+    kind: str
+    state: JobState
+    attempt: int
+    reason: str
+    url: str
+    progress: Mapping[str, Any]
+    result: Mapping[str, Any]
+    raw: Mapping[str, Any] = field(repr=False)
+    """Everything that the API has said."""
+
+    @property
+    def recovering(self) -> bool:
+        """Waits to go on after an attempt that was cut short."""
+        return self.state is JobState.QUEUED and self.attempt > 0
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Final metrics on the test data; empty before the job has succeeded."""
+        return self.result.get("metrics") or {}
+
+    @property
+    def weights_sha256(self) -> str:
+        """The digest of the final weights; empty before the job has succeeded."""
+        return str(self.result.get("weights_sha256") or "")
+
+
+@dataclass(frozen=True)
+class ServerEvent:
+    """One event of a job's stream."""
+
+    id: str
+    type: str
+    data: Mapping[str, Any]
+
+
+class KeepfitClient:
+    """Speaks to one Keepfit."""
+
+    def __init__(self, base_url: str, patience_s: float = 10.0) -> None:
+        """``patience_s``: how long a call is tried again while nobody answers."""
+        self.base_url = base_url.rstrip("/")
+        self.patience_s = patience_s
+        self._http = httpx.Client(base_url=self.base_url, timeout=httpx.Timeout(15.0, connect=3.0))
+
+    def submit(self, spec: Mapping[str, Any] | BaseModel, key: str | None = None) -> Job:
+        """Submit a job. The same ``key`` with the same spec is the same job, however often it is sent."""
+        content = spec.model_dump(mode="json") if isinstance(spec, BaseModel) else dict(spec)
+        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
+        return _job(self._call("POST", "/api/v1/jobs", json=content, headers=headers).json())
+
+    def job(self, job_id: str) -> Job:
+        """The job as it is now."""
+        return _job(self._call("GET", f"/api/v1/jobs/{job_id}").json())
+
+    def jobs(self, limit: int = 50) -> list[Job]:
+        """The newest jobs, the latest first."""
+        return [_job(raw) for raw in self._call("GET", "/api/v1/jobs", params={"limit": limit}).json()["jobs"]]
+
+    def wait(self, job_id: str, timeout_s: float | None = None) -> Job:
+        """Wait until the job has ended or is paused. Raises TimeoutError."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while (job := self.job(job_id)).state not in RESTING:
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError(f"job {job_id} is still {job.state} after {timeout_s:g} s")
+            time.sleep(AGAIN_S)
+        return job
+
+    def pause(self, job_id: str) -> Job:
+        """Have the job stop at a checkpoint."""
+        return self._wish(job_id, "pause")
+
+    def resume(self, job_id: str) -> Job:
+        """Have a job go on that is paused, cancelled or failed."""
+        return self._wish(job_id, "resume")
+
+    def cancel(self, job_id: str) -> Job:
+        """Give the job up."""
+        return self._wish(job_id, "cancel")
+
+    def drill(self, job_id: str) -> None:
+        """Have the job's worker kill itself, to see the job recover."""
+        self._call("POST", f"/api/v1/jobs/{job_id}/drill", json={})
+
+    def evaluate(self, job_id: str, data: str | None = None, key: str | None = None) -> Job:
+        """Measure the job's model on the data set ``data`` (by default its own); a job of its own."""
+        body = {"data": {"name": data}} if data else {}
+        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
+        return _job(self._call("POST", f"/api/v1/jobs/{job_id}/evaluations", json=body, headers=headers).json())
+
+    def history(self, job_id: str) -> Mapping[str, Any]:
+        """The curves over all attempts."""
+        curves: dict[str, Any] = self._call("GET", f"/api/v1/jobs/{job_id}/history").json()
+        return curves
+
+    def health(self) -> Mapping[str, Any]:
+        """How the service is."""
+        state: dict[str, Any] = self._call("GET", "/health").json()
+        return state
+
+    def download(self, job_id: str, name: str, target: Path) -> Path:
+        """Write ``model.keras`` or ``weights.h5`` of the job to ``target``; whole or not at all."""
+        part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+        try:
+            with self._http.stream("GET", f"/api/v1/jobs/{job_id}/files/{name}") as response:
+                _check(response)
+                with part.open("wb") as file:
+                    for block in response.iter_bytes():
+                        file.write(block)
+            part.replace(target)
+        except httpx.TransportError as exc:
+            raise self._unreachable(exc) from exc
+        finally:
+            part.unlink(missing_ok=True)
+        return target
+
+    def events(self, job_id: str, after: str = "") -> Iterator[ServerEvent]:
+        """What happens to the job: all of it from the beginning, or after the event ``after``. Never ends by itself."""
+        seen, silent_since = after or "0", time.monotonic()
+        while True:
+            try:
+                for event in self._stream(job_id, seen):
+                    silent_since = time.monotonic()
+                    seen = event.id or seen
+                    yield event
+            except httpx.TransportError as exc:
+                if time.monotonic() - silent_since > self.patience_s:
+                    raise self._unreachable(exc) from exc
+            time.sleep(AGAIN_S)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        """Nothing connects yet."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Give the connections back."""
+        self.close()
+
+    def _wish(self, job_id: str, action: str) -> Job:
+        return _job(self._call("POST", f"/api/v1/jobs/{job_id}/{action}", json={}).json())
+
+    def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
+        deadline = time.monotonic() + self.patience_s
+        while True:
+            try:
+                response = self._http.request(method, path, **request)
+            except httpx.TransportError as exc:
+                if time.monotonic() > deadline:
+                    raise self._unreachable(exc) from exc
+                time.sleep(AGAIN_S)
+                continue
+            _check(response)
+            return response
+
+    def _stream(self, job_id: str, after: str) -> Iterator[ServerEvent]:
+        # A living stream says something at least every second or two.
+        timeout = httpx.Timeout(10.0, connect=3.0)
+        headers = {"Last-Event-ID": after, "Accept": "text/event-stream"}
+        with self._http.stream("GET", f"/api/v1/jobs/{job_id}/events", headers=headers, timeout=timeout) as response:
+            _check(response)
+            yield from _parse(response.iter_lines())
+
+    def _unreachable(self, exc: Exception) -> ServiceUnreachable:
+        return ServiceUnreachable(
+            f"No Keepfit answers at {self.base_url} ({exc}). "
+            "Start it with `keepfit up`, or name its address with --url."
+        )
+
+
+def _check(response: httpx.Response) -> None:
+    if response.is_success:
+        return
+    response.read()
+    try:
+        error = response.json()["error"]
+        message, fields = str(error["message"]), dict(error.get("fields") or {})
+    except (ValueError, KeyError, TypeError):
+        message = f"{response.request.url} answers {response.status_code}; that is no Keepfit, or one being changed."
+        fields = {}
+    raise RequestRefused(message, response.status_code, fields)
+
+
+def _job(raw: Mapping[str, Any]) -> Job:
+    return Job(
+        id=raw["id"],
+        name=raw["name"],
+        kind=raw["kind"],
+        state=JobState(raw["state"]),
+        attempt=raw["attempt"],
+        reason=raw["reason"],
+        url=raw["url"],
+        progress=raw["progress"],
+        result=raw["result"],
+        raw=raw,
+    )
+
+
+def _parse(lines: Iterator[str]) -> Iterator[ServerEvent]:
+    """The events in the lines of a text/event-stream."""
+    found: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        if line == "":
+            if "data" in found:
+                kind = found.get("event", "message")
+                yield ServerEvent(found.get("id", ""), kind, json.loads(found["data"]))
+            found = {}
+        elif name == "data" and "data" in found:
+            found["data"] += "\n" + value.removeprefix(" ")
+        elif name:
+            found[name] = value.removeprefix(" ")
