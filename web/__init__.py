@@ -1,1 +1,40 @@
-"""The web side."""
+"""The web side: pages, the JSON API and the live streams, on Flask.
+
+    app = create_app()              # gunicorn: "web:create_app()"
+    app = create_app(Settings(...)) # tests
+
+Knows flask and ``shared``; never tensorflow, keras, numpy or ``worker``; Redis only through
+``shared.store``.
+"""
+
+from flask import Flask
+
+from shared.settings import Settings, get_settings
+from web import errors, security, wording
+from web.api import blueprint as api
+from web.desk import open_desk
+from web.pages import blueprint as pages
+from web.stream import blueprint as stream
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The web application of one data directory. Opens no connection yet."""
+    settings = settings or get_settings()
+    app = Flask(__name__)
+    app.config.update(
+        SECRET_KEY=security.secret_key(settings),
+        SESSION_COOKIE_NAME="keepfit",
+        SESSION_COOKIE_SAMESITE="Lax",
+        WTF_CSRF_TIME_LIMIT=None,  # a form may stay open over night; its token ends with the session
+        MAX_CONTENT_LENGTH=64 * 1024,  # the largest honest request is a spec of a few kilobytes
+        MAX_FORM_MEMORY_SIZE=64 * 1024,
+    )
+    app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
+    app.extensions["keepfit"] = open_desk(settings)
+    app.jinja_env.filters.update(wording.FILTERS)
+    security.init_app(app)
+    errors.init_app(app)
+    app.register_blueprint(pages)
+    app.register_blueprint(api)
+    app.register_blueprint(stream)
+    return app

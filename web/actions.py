@@ -1,0 +1,144 @@
+"""What a person can do: submit a job, wish something of it, evaluate it, run the recovery drill.
+
+    accepted = actions.submit(spec, key)       # accepted.jobdir, .new, .waits_for_queue
+    accepted = actions.wish(job_id, Wish.PAUSE)
+
+Used by the pages and the API alike. What a person was promised is on disk before Redis hears of it,
+so each of these holds while Redis is away; ``waits_for_queue`` says that it will take effect when
+the queue server is back.
+"""
+
+import logging
+import threading
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from shared.durable import fsync_dir
+from shared.errors import BadTransition, JobNotFound, StorageFull, StoreUnavailable
+from shared.jobdir import JobDir, create_jobdir, job_id_of
+from shared.settings import Settings
+from shared.spec import EvaluateSpec, TrainSpec, parse_spec
+from shared.states import JobState, Wish, wish_allowed
+from shared.store import Store
+from web.reading import JobReader
+
+log = logging.getLogger(__name__)
+
+EVALUABLE = frozenset({JobState.SUCCEEDED, JobState.PAUSED})
+"""States in which a job has a model that stands still."""
+
+_VERBS = {Wish.RUN: "resumed", Wish.PAUSE: "paused", Wish.CANCEL: "cancelled"}
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What was asked is durable."""
+
+    jobdir: JobDir
+    new: bool = True
+    """False if the same key has made this job before."""
+    waits_for_queue: bool = False
+    """The queue server does not answer; it will take effect when it does."""
+
+
+class Actions:
+    """What people do to jobs."""
+
+    def __init__(self, settings: Settings, store: Store, reader: JobReader) -> None:
+        self._settings = settings
+        self._store = store
+        self._reader = reader
+        # The web side is one process: the lock makes each wish's number its own.
+        self._wishing = threading.Lock()
+
+    def submit(self, spec: TrainSpec | EvaluateSpec, key: str | None = None) -> Accepted:
+        """Make a job of ``spec``, or find the one that ``key`` has made. Raises JobConflict, StorageFull."""
+        if isinstance(spec, EvaluateSpec):
+            return self.evaluate(spec.source, spec.data.model_dump(), key, name=spec.name)
+        return self._submit(spec, key)
+
+    def evaluate(self, job_id: str, data: Any = None, key: str | None = None, name: str | None = None) -> Accepted:
+        """Measure the model of ``job_id`` as a job of its own, on ``data``: a data spec, by default the job's own.
+
+        Raises:
+            JobNotFound, InvalidSpec: no such job or data set.
+            BadTransition: the job is not finished or paused.
+        """
+        seen = self._reader.get(job_id)
+        if seen.record.kind != "train":
+            raise BadTransition("This job is an evaluation; it has no model of its own to evaluate.")
+        data = seen.jobdir.spec.data.model_dump() if data is None else data
+        spec = parse_spec(
+            {
+                "kind": "evaluate",
+                "name": name or f"Evaluation of {seen.record.name[:60]}",
+                "source": job_id,
+                "data": data,
+            }
+        )
+        if seen.record.state not in EVALUABLE:
+            raise BadTransition("Only a finished or paused job can be evaluated. Pause it first, or wait for its end.")
+        key = key or uuid.uuid4().hex
+        _mark_evaluation(seen.jobdir, job_id_of(key))
+        return self._submit(spec, key)
+
+    def wish(self, job_id: str, wish: Wish) -> Accepted:
+        """Ask for a job to run, pause or be cancelled. Raises JobNotFound, BadTransition, StorageFull."""
+        with self._wishing:
+            seen = self._reader.get(job_id)
+            if not wish_allowed(seen.record.state, wish):
+                raise BadTransition(f"A job that has {_ended(seen.record.state)} cannot be {_VERBS[wish]}.")
+            number = max(seen.jobdir.status().wish_number, seen.record.wish_number) + 1
+            try:
+                seen.jobdir.write_wish(wish, number)
+            except OSError as exc:
+                raise StorageFull(
+                    f"The wish was not kept: the data directory takes no writes ({exc.strerror}). "
+                    f"Free some space or fix its permissions, then try again."
+                ) from exc
+        try:
+            self._store.jobs.request(job_id, wish, number)
+        except (StoreUnavailable, JobNotFound):  # away, or wiped: it is rebuilt from the directory, wish included
+            log.warning("wish kept on disk only", extra={"job_id": job_id, "action": wish.value})
+            return Accepted(seen.jobdir, waits_for_queue=True)
+        return Accepted(seen.jobdir)
+
+    def drill(self, job_id: str) -> None:
+        """Have the worker that runs ``job_id`` kill itself with SIGKILL.
+
+        Raises:
+            JobNotFound: no such job.
+            BadTransition: drills are off, or nobody runs the job.
+            StoreUnavailable: the queue server, over which the worker is told, does not answer.
+        """
+        if not self._settings.drills:
+            raise BadTransition("Recovery drills are off. Start Keepfit with KEEPFIT_DRILLS=true to allow them.")
+        self._reader.open(job_id)
+        if not self._store.jobs.drill(job_id):
+            raise BadTransition("No worker runs this job now, so there is none to kill.")
+
+    def _submit(self, spec: TrainSpec | EvaluateSpec, key: str | None) -> Accepted:
+        jobdir, new = create_jobdir(self._settings.jobs_dir, spec, key)
+        try:
+            self._store.jobs.create(jobdir)
+        except StoreUnavailable:
+            log.warning("job accepted on disk only", extra={"job_id": jobdir.id, "action": "submit"})
+            return Accepted(jobdir, new, waits_for_queue=True)
+        return Accepted(jobdir, new)
+
+
+def _mark_evaluation(source: JobDir, evaluation_id: str) -> None:
+    """List an evaluation with its source, before it exists: a marker without a job is ignored."""
+    try:
+        source.evaluations.mkdir(exist_ok=True)
+        (source.evaluations / evaluation_id).touch()
+        fsync_dir(source.evaluations)
+    except OSError as exc:
+        raise StorageFull(
+            f"The evaluation was not accepted: the data directory takes no writes ({exc.strerror})."
+        ) from exc
+
+
+def _ended(state: JobState) -> str:
+    return {"succeeded": "succeeded", "failed": "failed", "cancelled": "been cancelled"}.get(state.value, state.value)

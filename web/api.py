@@ -1,0 +1,170 @@
+"""The JSON API, version 1. No form token: it takes only ``application/json``, which no foreign page can send.
+
+    POST /api/v1/jobs                       a JobSpec; 201 new, 200 the same key again, 202 Redis is away
+    GET  /api/v1/jobs, /api/v1/jobs/<id>    records; with spec, attempts and waiting for one job
+    POST /api/v1/jobs/<id>/pause            also resume, cancel, drill
+    POST /api/v1/jobs/<id>/evaluations      {"data": {"name": "mnist-5k"}}
+    GET  /api/v1/jobs/<id>/history          curves over all attempts
+    GET  /api/v1/jobs/<id>/files/<name>     model.keras, weights.h5
+    GET  /health
+"""
+
+import dataclasses
+from typing import Any
+
+from flask import Blueprint, jsonify, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+
+from shared.errors import InvalidSpec, StoreUnavailable
+from shared.spec import parse_spec
+from shared.states import Wish
+from shared.store.records import JobRecord
+from web.actions import Accepted
+from web.assemble import waiting
+from web.desk import desk
+from web.downloads import exports, send_export
+from web.history import History, Point, read_history
+from web.reading import Seen
+from web.security import csrf
+
+blueprint = Blueprint("api", __name__)
+csrf.exempt(blueprint)
+
+LARGEST_PAGE = 200
+WISHES = {"pause": Wish.PAUSE, "resume": Wish.RUN, "cancel": Wish.CANCEL}
+LATER = "accepted, takes effect when the queue server is back"
+
+
+@blueprint.post("/api/v1/jobs")
+def submit() -> ResponseReturnValue:
+    """Submit a job."""
+    accepted = desk().actions.submit(parse_spec(_json_body()), key=_key())
+    return _accepted(accepted, 201)
+
+
+@blueprint.get("/api/v1/jobs")
+def jobs() -> ResponseReturnValue:
+    """The jobs, newest first."""
+    limit = min(max(1, request.args.get("limit", 50, type=int)), LARGEST_PAGE)
+    offset = max(0, request.args.get("offset", 0, type=int))
+    seen = desk().reader.page(limit, offset)
+    return jsonify(jobs=[_record(r) for r in seen.records], total=seen.total, live=not seen.notice)
+
+
+@blueprint.get("/api/v1/jobs/<job_id>")
+def job(job_id: str) -> ResponseReturnValue:
+    """One job."""
+    return jsonify(_job(desk().reader.get(job_id)))
+
+
+@blueprint.post("/api/v1/jobs/<job_id>/<any(pause, resume, cancel):action>")
+def wish(job_id: str, action: str) -> ResponseReturnValue:
+    """Pause, resume or cancel a job."""
+    _json_body(optional=True)
+    return _accepted(desk().actions.wish(job_id, WISHES[action]), 200)
+
+
+@blueprint.post("/api/v1/jobs/<job_id>/drill")
+def drill(job_id: str) -> ResponseReturnValue:
+    """Have the worker that runs the job kill itself."""
+    _json_body(optional=True)
+    desk().actions.drill(job_id)
+    return jsonify(message="The worker that runs this job was told to kill itself."), 202
+
+
+@blueprint.post("/api/v1/jobs/<job_id>/evaluations")
+def evaluate(job_id: str) -> ResponseReturnValue:
+    """Evaluate the job's model on a data set."""
+    body = _json_body(optional=True)
+    return _accepted(desk().actions.evaluate(job_id, body.get("data"), key=_key(), name=body.get("name")), 201)
+
+
+@blueprint.get("/api/v1/jobs/<job_id>/history")
+def history(job_id: str) -> ResponseReturnValue:
+    """The curves over all attempts, cut where an attempt went on from a checkpoint."""
+    return jsonify(_curves(read_history(desk().reader.open(job_id))))
+
+
+@blueprint.get("/api/v1/jobs/<job_id>/files/<any('model.keras', 'weights.h5'):name>")
+def export(job_id: str, name: str) -> ResponseReturnValue:
+    """The exported model or its weights."""
+    return send_export(desk().reader.get(job_id), name)
+
+
+@blueprint.get("/health")
+def health() -> ResponseReturnValue:
+    """Whether the web side, the queue server and workers are there. Always 200 while the web side answers."""
+    try:
+        workers = desk().store.workers.list()
+    except StoreUnavailable as exc:
+        return jsonify(status="degraded", web="ok", redis=str(exc), workers=None)
+    return jsonify(status="ok" if workers else "degraded", web="ok", redis="ok", workers=len(workers))
+
+
+@blueprint.route("/api/", defaults={"path": ""})
+@blueprint.route("/api/<path:path>")
+def nothing_here(path: str) -> ResponseReturnValue:
+    """A wrong address under /api/."""
+    return jsonify(error={"message": f"There is no /api/{path}. The API is at /api/v1/jobs."}), 404
+
+
+def _json_body(optional: bool = False) -> dict[str, Any]:
+    """The request's JSON object. Raises what becomes 400, 413 or 415."""
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType("Send application/json: set the Content-Type header.")
+    text = request.get_data()
+    if optional and not text.strip():
+        return {}
+    try:
+        body = request.get_json()
+    except BadRequest as exc:
+        raise BadRequest("The body is not valid JSON.") from exc
+    if not isinstance(body, dict):
+        raise InvalidSpec("The body must be a JSON object.")
+    return body
+
+
+def _key() -> str | None:
+    key = request.headers.get("Idempotency-Key", "").strip()
+    if len(key) > 200:
+        raise BadRequest("An Idempotency-Key may have at most 200 characters.")
+    return f"api-{key}" if key else None
+
+
+def _accepted(accepted: Accepted, status: int) -> ResponseReturnValue:
+    body = _job(desk().reader.get(accepted.jobdir.id))
+    if accepted.waits_for_queue:
+        return jsonify(body | {"message": LATER}), 202
+    return jsonify(body), status if accepted.new else 200
+
+
+def _record(record: JobRecord) -> dict[str, Any]:
+    return dataclasses.asdict(record) | {
+        "recovering": record.recovering,
+        "url": url_for("pages.job", job_id=record.id, _external=True),
+    }
+
+
+def _job(seen: Seen) -> dict[str, Any]:
+    why = waiting(desk().store, seen)
+    return _record(seen.record) | {
+        "live": not seen.notice,
+        "spec": seen.jobdir.job["spec"],
+        "waiting": dataclasses.asdict(why) if why else None,
+        "attempts": [dataclasses.asdict(a) for a in read_history(seen.jobdir).attempts],
+        "evaluations": [e.record.id for e in desk().reader.evaluations(seen.jobdir)],
+        "files": _files(seen),
+    }
+
+
+def _files(seen: Seen) -> dict[str, str]:
+    names = exports(seen.jobdir)
+    return {name: url_for("api.export", job_id=seen.record.id, name=name, _external=True) for name in names}
+
+
+def _curves(found: History) -> dict[str, Any]:
+    def rows(points: tuple[Point, ...]) -> list[dict[str, Any]]:
+        return [{"step": p.step, "epoch": p.epoch, **p.logs} for p in points]
+
+    return {"progress": rows(found.progress), "epochs": rows(found.epochs), "marks": rows(found.marks)}

@@ -1,0 +1,92 @@
+"""Puts a job's page and its live view together from the store and the job directory.
+
+    page = assemble_job(desk(), job_id)
+    now = assemble_live(desk(), seen)
+"""
+
+from shared.errors import JobNotFound, StoreUnavailable
+from shared.events import StateChanged
+from shared.states import JobState
+from shared.store import Store, Waiting
+from web import view_models
+from web.desk import Desk
+from web.history import read_history, read_log
+from web.live import LiveView, live_view
+from web.reading import Seen
+from web.view_models import JobPage
+
+
+def assemble_live(desk: Desk, seen: Seen) -> LiveView:
+    """The moving parts of a job just now."""
+    return live_view(seen.record, waiting(desk.store, seen), desk.reader.now_ms() if not seen.notice else None)
+
+
+def assemble_job(desk: Desk, job_id: str) -> JobPage:
+    """A job's page. Raises JobNotFound."""
+    # The stream's position is read first: what happens while the page is made is then sent once more, not lost.
+    log_after = _last_id(desk.store, job_id)
+    seen = desk.reader.get(job_id)
+    record, history = seen.record, read_history(seen.jobdir)
+    source = record.source
+    return JobPage(
+        id=job_id,
+        name=record.name,
+        kind=record.kind,
+        notice=seen.notice,
+        live=assemble_live(desk, seen),
+        created_ms=record.created_ms,
+        since_ms=record.since_ms,
+        facts=view_models.facts(seen),
+        source=source,
+        source_name=_name_of(desk, source),
+        buttons=view_models.buttons(record, desk.settings.drills, live=not seen.notice),
+        recovered=view_models.recovered(history, record),
+        result=view_models.result_view(seen, history),
+        attempts=view_models.attempt_rows(history, record, _endings(desk.store, job_id, len(history.attempts))),
+        evaluations=tuple(view_models.evaluation_row(e) for e in desk.reader.evaluations(seen.jobdir)),
+        can_evaluate=view_models.can_evaluate(record),
+        log=tuple(read_log(seen.jobdir)),
+        log_after=log_after,
+    )
+
+
+def waiting(store: Store, seen: Seen) -> Waiting | None:
+    """Why a queued job waits; None if it does not wait, or nobody can say."""
+    if seen.notice or seen.record.state is not JobState.QUEUED:
+        return None
+    try:
+        return store.jobs.waiting(seen.record.id)
+    except StoreUnavailable:
+        return None
+
+
+def _endings(store: Store, job_id: str, attempts: int) -> dict[int, str]:
+    """Why each attempt ended, where the job's stream still says so."""
+    found: dict[int, str] = {}
+    after = "0"
+    if attempts == 0:
+        return found
+    try:
+        while events := store.events.read(job_id, after=after, count=5000):
+            after = events[-1].id
+            changes = (stored.event for stored in events if isinstance(stored.event, StateChanged))
+            found.update({e.attempt: e.reason for e in changes if e.reason and e.outcome})
+    except StoreUnavailable:
+        return found
+    return found
+
+
+def _last_id(store: Store, job_id: str) -> str:
+    try:
+        return store.events.last_id(job_id)
+    except StoreUnavailable:
+        return "0"
+
+
+def _name_of(desk: Desk, job_id: str) -> str:
+    if not job_id:
+        return ""
+    try:
+        return desk.reader.get(job_id).record.name
+    except JobNotFound:  # its directory was deleted; the evaluation stays
+        return job_id

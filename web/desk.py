@@ -1,0 +1,42 @@
+"""What every view needs, made once an application: settings, store, reader, actions.
+
+    desk().reader.get(job_id)
+    desk().actions.submit(spec)
+"""
+
+import threading
+from dataclasses import dataclass
+
+from flask import current_app
+
+from shared.settings import Settings
+from shared.store import Store, open_store
+from web.actions import Actions
+from web.reading import JobReader
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The parts that the views of one application share."""
+
+    settings: Settings
+    store: Store
+    reader: JobReader
+    actions: Actions
+    closing: threading.Event
+    """Set when the process is told to stop: the streams end, so that it can."""
+
+
+def open_desk(settings: Settings) -> Desk:
+    """The desk over the data directory and the queue server of ``settings``."""
+    store = open_store(settings.broker_url)
+    reader = JobReader(settings.jobs_dir, store)
+    return Desk(settings, store, reader, Actions(settings, store, reader), threading.Event())
+
+
+def desk() -> Desk:
+    """The desk of the current application."""
+    found = current_app.extensions["keepfit"]
+    if not isinstance(found, Desk):
+        raise TypeError("the application was not made by create_app")
+    return found

@@ -1,0 +1,104 @@
+"""Every error as an answer, in one place: JSON under ``/api/``, a page elsewhere. Never a traceback.
+
+    {"error": {"message": "...", "fields": {"training.epochs": "Must be at least 1."}}}
+"""
+
+import logging
+
+from flask import Flask, jsonify, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from shared.errors import (
+    BadTransition,
+    CorruptCheckpoint,
+    DataUnavailable,
+    InvalidSpec,
+    JobConflict,
+    JobNotFound,
+    KeepfitError,
+    NoCheckpoint,
+    StorageFull,
+    StoreUnavailable,
+)
+from web.spec_errors import field_errors
+
+log = logging.getLogger(__name__)
+
+STATUS: dict[type[KeepfitError], int] = {
+    InvalidSpec: 422,
+    DataUnavailable: 503,
+    JobNotFound: 404,
+    BadTransition: 409,
+    JobConflict: 409,
+    StoreUnavailable: 503,
+    StorageFull: 507,
+    NoCheckpoint: 409,
+    CorruptCheckpoint: 409,
+}
+
+_TITLES = {
+    400: "That request was not understood",
+    403: "That is not allowed",
+    404: "There is nothing here",
+    405: "That is not possible here",
+    409: "That is not possible now",
+    413: "That is too large",
+    415: "That is not JSON",
+    422: "Something in the form is not right",
+    500: "Something went wrong on our side",
+    503: "The queue server does not answer",
+    507: "The disk takes no more",
+}
+
+_MESSAGES = {
+    404: "There is no page at this address. The job may have been deleted, or the address may be mistyped.",
+    405: "This address does not take such a request.",
+    413: "The request is larger than anything that Keepfit takes.",
+    500: "The error is in the server's log. Your jobs are safe on disk; please try again.",
+}
+
+
+def init_app(app: Flask) -> None:
+    """Answer every error of ``app`` here."""
+    app.register_error_handler(KeepfitError, _keepfit_error)
+    app.register_error_handler(CSRFError, _expired_form)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def status_of(exc: KeepfitError) -> int:
+    """The HTTP status that says what kind of error this is."""
+    return next((STATUS[cls] for cls in type(exc).__mro__ if cls in STATUS), 500)
+
+
+def answer(status: int, message: str, fields: dict[str, str] | None = None) -> ResponseReturnValue:
+    """An error as JSON or as a page, by the address that was asked for."""
+    if request.path.startswith("/api/") or request.path == "/health":
+        error: dict[str, object] = {"message": message}
+        if fields:
+            error["fields"] = fields
+        return jsonify(error=error), status
+    return render_template("error.html", title=_TITLES.get(status, "That did not work"), message=message), status
+
+
+def _keepfit_error(exc: KeepfitError) -> ResponseReturnValue:
+    fields = field_errors(exc) if isinstance(exc, InvalidSpec) else {}
+    return answer(status_of(exc), str(exc), fields)
+
+
+def _expired_form(_exc: CSRFError) -> ResponseReturnValue:
+    return answer(403, "This form was opened in another session. Go back, reload the page and try again.")
+
+
+def _http_error(exc: HTTPException) -> ResponseReturnValue:
+    status = exc.code or 500
+    if status < 400:  # a redirect that werkzeug raises
+        return exc.get_response()
+    return answer(status, _MESSAGES.get(status) or exc.description or exc.name)
+
+
+def _unexpected(exc: Exception) -> ResponseReturnValue:
+    log.error("unexpected error", exc_info=exc, extra={"action": f"{request.method} {request.path}"})
+    return answer(500, _MESSAGES[500])

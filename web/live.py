@@ -1,0 +1,134 @@
+"""What of a job changes from second to second, in words: sent over the stream and put into the page.
+
+    now = live_view(record, waiting, now_ms)
+
+One place for these words: the page's script only puts them where they belong.
+"""
+
+from dataclasses import dataclass
+
+from shared.states import JobState, Wish
+from shared.store import Waiting
+from shared.store.records import JobRecord
+from web import wording
+
+SILENT_MS = 3000
+"""A heartbeat older than a lease is worth a word."""
+
+_PHASES = {
+    "train": "Training",
+    "validate": "Validating",
+    "evaluate": "Evaluating",
+    "finalise": "Testing and saving the final model",
+}
+
+
+@dataclass(frozen=True)
+class LiveView:
+    """The moving parts of a job's page, as text; ``percent`` is for the progress bar."""
+
+    tone: str
+    label: str
+    headline: str
+    percent: float
+    done: str
+    epoch: str
+    batch: str
+    speed: str
+    time_left: str
+    loss: str
+    accuracy: str
+    heartbeat: str
+    checkpoint: str
+
+
+def live_view(record: JobRecord, waiting: Waiting | None, now_ms: int | None) -> LiveView:
+    """The moving parts of ``record``. ``now_ms`` is None while the clock of its times is not known."""
+    progress, logs = record.progress, record.progress.get("logs", {})
+    running = record.state is JobState.RUNNING
+    steps, step = progress.get("steps") or 0, progress.get("step") or 0
+    share = 1.0 if record.state is JobState.SUCCEEDED else (step / steps if steps else 0.0)
+    speed = progress.get("steps_per_s") or 0.0
+    return LiveView(
+        tone=wording.tone(record),
+        label=wording.state_label(record),
+        headline=headline(record, waiting, now_ms),
+        percent=round(share * 100, 1),
+        done=f"{share * 100:.0f} %",
+        epoch=_of(int(progress.get("epoch") or 0) + 1, progress.get("epochs")),
+        batch=_of(progress.get("batch"), progress.get("batches")),
+        speed=f"{speed:,.0f} steps/s" if running and speed else wording.NOTHING,
+        time_left=wording.duration(progress.get("eta_s") if running else None),
+        loss=wording.metric(logs.get("loss")),
+        accuracy=wording.metric(logs.get("accuracy")),
+        heartbeat=_heartbeat(record, now_ms),
+        checkpoint=f"step {wording.count(record.checkpoint_step)}" if record.checkpoint_step else wording.NOTHING,
+    )
+
+
+def headline(record: JobRecord, waiting: Waiting | None, now_ms: int | None) -> str:
+    """What happens to the job just now and why, in a sentence."""
+    match record.state:
+        case JobState.QUEUED:
+            return _queued(record, waiting)
+        case JobState.RUNNING:
+            return _running(record, now_ms)
+        case JobState.SUCCEEDED:
+            return _succeeded(record)
+        case JobState.PAUSED:
+            return _with_reason("Paused", record.reason, f"Its latest checkpoint is {_checkpoint(record)}.")
+        case JobState.FAILED:
+            return _with_reason("Failed", record.reason)
+        case JobState.CANCELLED:
+            return _with_reason("Cancelled", record.reason, "Its checkpoints are kept, so it can still be resumed.")
+
+
+def _queued(record: JobRecord, waiting: Waiting | None) -> str:
+    why = waiting.reason if waiting else ""
+    if not record.attempt:
+        return wording.sentence(f"Waiting to start: {why}" if why else "Waiting to start")
+    goes_on = f"goes on from {_checkpoint(record)}"
+    if wording.was_asked_to_run(record):
+        return wording.sentence(f"Resumed; {goes_on} as soon as a worker is free" + (f" ({why})" if why else ""))
+    reason = record.reason or "its attempt ended"
+    return wording.sentence(f"Recovering: {reason}; {goes_on}" + (f" ({why})" if why else ""))
+
+
+def _running(record: JobRecord, now_ms: int | None) -> str:
+    if record.wish is Wish.PAUSE:
+        return "Pausing: it writes a checkpoint first, then stops."
+    if record.wish is Wish.CANCEL:
+        return "Cancelling: it stops at the next step."
+    if now_ms is not None and now_ms - record.heartbeat_ms > SILENT_MS:
+        age = wording.duration((now_ms - record.heartbeat_ms) / 1000)
+        return f"Not heard of for {age}. If its worker is gone, it goes on by itself from {_checkpoint(record)}."
+    if not record.progress:
+        return "Starting."
+    doing = _PHASES.get(str(record.progress.get("phase")), "Training")
+    return f"{doing}." if record.attempt < 2 else f"{doing}, attempt {record.attempt}."
+
+
+def _succeeded(record: JobRecord) -> str:
+    accuracy = record.result.get("metrics", {}).get("accuracy")
+    done = "Evaluated" if record.kind == "evaluate" else "Finished"
+    return f"{done}: test accuracy {wording.percent(accuracy)}." if accuracy is not None else f"{done}."
+
+
+def _with_reason(word: str, reason: str, more: str = "") -> str:
+    # A reason such as "paused by a person" says the state itself.
+    said = reason if reason.lower().startswith(word.lower()) else f"{word}: {reason}" if reason else word
+    return f"{wording.sentence(said)} {more}".strip()
+
+
+def _checkpoint(record: JobRecord) -> str:
+    return f"step {wording.count(record.checkpoint_step)}" if record.checkpoint_step else "the beginning"
+
+
+def _heartbeat(record: JobRecord, now_ms: int | None) -> str:
+    if record.state is not JobState.RUNNING or not record.heartbeat_ms or now_ms is None:
+        return wording.NOTHING
+    return f"{max(0.0, (now_ms - record.heartbeat_ms) / 1000):.1f} s ago"
+
+
+def _of(value: int | None, total: int | None) -> str:
+    return f"{wording.count(value)} of {wording.count(total)}" if value is not None and total else wording.NOTHING

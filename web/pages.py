@@ -1,0 +1,116 @@
+"""The pages: read the request, make one call, render. Rules live in ``actions``, words in ``live`` and ``wording``."""
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from shared.errors import BadTransition, JobConflict, KeepfitError
+from shared.states import Wish
+from web.actions import Accepted
+from web.assemble import assemble_job
+from web.desk import desk
+from web.downloads import send_export
+from web.errors import status_of
+from web.forms import EvaluateForm, NewJobForm
+from web.security import csrf
+from web.view_models import job_row
+
+blueprint = Blueprint("pages", __name__)
+
+PAGE_SIZE = 25
+LATER = "It is written down and takes effect when the queue server is back."
+WISHES = {"pause": Wish.PAUSE, "resume": Wish.RUN, "cancel": Wish.CANCEL}
+
+
+@blueprint.get("/")
+def jobs() -> ResponseReturnValue:
+    """The list of jobs, newest first."""
+    page = max(1, request.args.get("page", 1, type=int))
+    seen = desk().reader.page(limit=PAGE_SIZE, offset=(page - 1) * PAGE_SIZE)
+    pages = max(1, -(-seen.total // PAGE_SIZE))
+    if page > pages:
+        return redirect(url_for("pages.jobs", page=pages))
+    rows = [job_row(record) for record in seen.records]
+    return render_template("jobs.html", rows=rows, total=seen.total, notice=seen.notice, page=page, pages=pages)
+
+
+@blueprint.get("/jobs/new")
+def new_job() -> ResponseReturnValue:
+    """The form."""
+    return render_template("new_job.html", form=NewJobForm())
+
+
+@blueprint.post("/jobs/new")
+@csrf.exempt  # the form checks its token itself, so that an old one loses nothing that was typed
+def create_job() -> ResponseReturnValue:
+    """Make a job of the form, once however often it is sent."""
+    form = NewJobForm()
+    spec = form.spec()
+    if spec is None:
+        return render_template("new_job.html", form=form), 422
+    try:
+        accepted = desk().actions.submit(spec, key=f"form-{form.key.data}")
+    except JobConflict:
+        form.renew_key()
+        form.form_errors.append(
+            "This form has already made a job, with other values. Press the button again to make another one."
+        )
+        return render_template("new_job.html", form=form), 409
+    except KeepfitError as exc:
+        form.form_errors.append(str(exc))
+        return render_template("new_job.html", form=form), status_of(exc)
+    return _to_job(accepted, "Accepted. It will start when the queue server is back.")
+
+
+@blueprint.get("/jobs/<job_id>")
+def job(job_id: str) -> ResponseReturnValue:
+    """A job's page."""
+    page = assemble_job(desk(), job_id)
+    template = "evaluation.html" if page.kind == "evaluate" else "job.html"
+    return render_template(template, page=page, evaluate=EvaluateForm(formdata=None))
+
+
+@blueprint.post("/jobs/<job_id>/<any(pause, resume, cancel):action>")
+def wish(job_id: str, action: str) -> ResponseReturnValue:
+    """A button of the job's page."""
+    try:
+        accepted = desk().actions.wish(job_id, WISHES[action])
+    except BadTransition as exc:  # the page was behind the job: it shows the new state, and this reason
+        flash(str(exc))
+        return redirect(url_for("pages.job", job_id=job_id), 303)
+    return _to_job(accepted, LATER)
+
+
+@blueprint.post("/jobs/<job_id>/drill")
+def drill(job_id: str) -> ResponseReturnValue:
+    """The recovery drill."""
+    try:
+        desk().actions.drill(job_id)
+    except KeepfitError as exc:
+        if status_of(exc) == 404:
+            raise
+        flash(str(exc))
+    return redirect(url_for("pages.job", job_id=job_id), 303)
+
+
+@blueprint.post("/jobs/<job_id>/evaluations")
+def evaluate(job_id: str) -> ResponseReturnValue:
+    """Evaluate the job's model, as a job of its own."""
+    form = EvaluateForm()
+    try:
+        accepted = desk().actions.evaluate(job_id, {"name": form.dataset.data}, key=f"form-{form.key.data}")
+    except (BadTransition, JobConflict) as exc:
+        flash(str(exc))
+        return redirect(url_for("pages.job", job_id=job_id), 303)
+    return _to_job(accepted, "Accepted. It will start when the queue server is back.")
+
+
+@blueprint.get("/jobs/<job_id>/files/<any('model.keras', 'weights.h5'):name>")
+def export(job_id: str, name: str) -> ResponseReturnValue:
+    """A download."""
+    return send_export(desk().reader.get(job_id), name)
+
+
+def _to_job(accepted: Accepted, later: str) -> ResponseReturnValue:
+    if accepted.waits_for_queue:
+        flash(later)
+    return redirect(url_for("pages.job", job_id=accepted.jobdir.id), 303)

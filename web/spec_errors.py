@@ -1,0 +1,61 @@
+"""What is wrong with a spec, field by field, in words for people. Pure.
+
+    except InvalidSpec as exc:
+        field_errors(exc)   # {"training.epochs": "Must be at least 1."}
+"""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from shared.errors import InvalidSpec
+
+WHOLE = ""
+"""The key of what is wrong with the spec as a whole."""
+
+_WORDS = {
+    "missing": "Is needed.",
+    "extra_forbidden": "There is no such field.",
+    "int_parsing": "Must be a whole number.",
+    "int_type": "Must be a whole number.",
+    "int_from_float": "Must be a whole number.",
+    "int_parsing_size": "Is too large.",
+    "float_parsing": "Must be a number.",
+    "float_type": "Must be a number.",
+    "finite_number": "Must be a finite number.",
+    "string_type": "Must be text.",
+    "bool_parsing": "Must be true or false.",
+    "greater_than": "Must be more than {gt}.",
+    "greater_than_equal": "Must be at least {ge}.",
+    "less_than": "Must be less than {lt}.",
+    "less_than_equal": "Must be at most {le}.",
+    "literal_error": "Must be one of {expected}.",
+    "string_too_long": "May have at most {max_length} characters.",
+    "string_too_short": "Is needed.",
+    "string_pattern_mismatch": "Is not the id of a job.",
+    "model_type": "Must be an object.",
+    "model_attributes_type": "Must be an object.",
+    "dict_type": "Must be an object.",
+    "union_tag_invalid": "Its kind must be one of {expected_tags}.",
+}
+
+
+def field_errors(exc: InvalidSpec) -> dict[str, str]:
+    """Each wrong field, by its dotted path, and what it may be. Empty if the cause is not known by field."""
+    cause = exc.__cause__
+    if not isinstance(cause, ValidationError):
+        return {}
+    found: dict[str, str] = {}
+    for error in cause.errors(include_url=False, include_input=False):
+        # The first part of a location is the spec's kind.
+        path = ".".join(str(part) for part in error["loc"][1:])
+        found.setdefault(path, _in_words(error))
+    return found
+
+
+def _in_words(error: Any) -> str:
+    words = _WORDS.get(error["type"])
+    if words is not None:
+        return words.format(**error.get("ctx", {}))
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return message[:1].upper() + message[1:] + ("" if message.endswith(".") else ".")

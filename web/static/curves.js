@@ -1,0 +1,143 @@
+// The two charts of a job: loss and accuracy over the epochs, each attempt marked. Drawn with uPlot.
+//
+// The history comes from the server, already cut where an attempt went on from a checkpoint; what the
+// stream brings is added. A new attempt makes the history be fetched again.
+
+import uPlot from "./vendor/uplot/uPlot.esm.js";
+
+const HEIGHT = 230;
+const job = document.getElementById("job");
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+let history = { progress: [], epochs: [], marks: [] };
+
+// ---- data: one row of x, with nulls where a series has no value
+
+function table(metric) {
+  const rows = new Map();
+  const put = (epoch, column, value) => {
+    if (value === undefined || value === null) return;
+    const x = Math.round(epoch * 1e6) / 1e6;
+    if (!rows.has(x)) rows.set(x, [null, null]);
+    rows.get(x)[column] = value;
+  };
+  for (const row of history.progress) put(row.epoch, 0, row[metric]);
+  for (const row of history.epochs) {
+    put(row.epoch, 0, row[metric]);
+    put(row.epoch, 1, row[`val_${metric}`]);
+  }
+  const xs = [...rows.keys()].sort((a, b) => a - b);
+  return [xs, xs.map((x) => rows.get(x)[0]), xs.map((x) => rows.get(x)[1])];
+}
+
+// ---- drawing
+
+function drawMarks(plot) {
+  const { ctx, bbox } = plot;
+  const ratio = devicePixelRatio || 1;
+  ctx.save();
+  ctx.strokeStyle = colour("--mark");
+  ctx.fillStyle = colour("--mark");
+  ctx.lineWidth = ratio;
+  ctx.setLineDash([4 * ratio, 4 * ratio]);
+  ctx.font = `${11 * ratio}px system-ui, sans-serif`;
+  let freeFrom = -Infinity; // labels that would overlap are left out, their lines are not
+  for (const mark of history.marks) {
+    const x = Math.round(plot.valToPos(mark.epoch, "x", true));
+    if (x < bbox.left || x > bbox.left + bbox.width) continue;
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+    const text = `attempt ${mark.attempt}`;
+    const wide = ctx.measureText(text).width;
+    const left = x + wide + 6 * ratio > bbox.left + bbox.width ? x - wide - 4 * ratio : x + 4 * ratio;
+    if (left > freeFrom) {
+      ctx.fillText(text, left, bbox.top + 11 * ratio);
+      freeFrom = left + wide + 6 * ratio;
+    }
+  }
+  ctx.restore();
+}
+
+function chart(element, metric) {
+  const readout = element.parentElement.querySelector(".readout");
+  const axis = {
+    stroke: () => colour("--muted"),
+    grid: { stroke: () => colour("--line"), width: 1 },
+    ticks: { stroke: () => colour("--line"), width: 1, size: 4 },
+    font: "12px system-ui, sans-serif",
+  };
+  const series = (label, name, points) => ({
+    label,
+    stroke: () => colour(name),
+    width: 2,
+    spanGaps: true,
+    points: { show: points, size: 5, fill: () => colour(name) },
+  });
+  const showValues = (plot) => {
+    const at = plot.cursor.idx;
+    const value = (column) => (plot.data[column][at] == null ? "" : plot.data[column][at].toFixed(4));
+    const parts = at == null ? [] : [`epoch ${plot.data[0][at].toFixed(2)}`, value(1), value(2)];
+    if (readout) readout.textContent = parts.filter(Boolean).join(" · ");
+  };
+  const plot = new uPlot(
+    {
+      width: Math.max(240, element.clientWidth),
+      height: HEIGHT,
+      legend: { show: false },
+      cursor: { y: false, drag: { x: false, y: false } },
+      scales: { x: { time: false, range: (_, low, high) => [0, Math.max(1, high || 1)] } },
+      axes: [{ ...axis, size: 34 }, { ...axis, size: 52 }],
+      series: [{}, series("training", "--train", false), series("validation", "--val", true)],
+      hooks: { draw: [drawMarks], setCursor: [showValues] },
+    },
+    table(metric),
+    element,
+  );
+  new ResizeObserver(() => plot.setSize({ width: Math.max(240, element.clientWidth), height: HEIGHT })).observe(element);
+  return { redraw: () => plot.setData(table(metric)), recolour: () => plot.redraw(false, true) };
+}
+
+const charts = ["loss", "accuracy"].map((metric) => chart(document.getElementById(`chart-${metric}`), metric));
+
+let pending = 0;
+
+function redraw() {
+  if (pending) return;
+  pending = requestAnimationFrame(() => {
+    pending = 0;
+    for (const one of charts) one.redraw();
+  });
+}
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  for (const one of charts) one.recolour();
+});
+
+// ---- what the page calls
+
+export async function reload() {
+  const answer = await fetch(job.dataset.history, { cache: "no-store" });
+  if (!answer.ok) return;
+  history = await answer.json();
+  redraw();
+}
+
+// An event may be sent again after a break, so a row counts only if it goes beyond what is there.
+function add(rows, row) {
+  if (rows.length && row.step <= rows[rows.length - 1].step) return;
+  rows.push(row);
+  redraw();
+}
+
+export function addProgress(row) {
+  if (row.phase !== "train" || !row.batches) return;
+  add(history.progress, { step: row.step, epoch: row.step / row.batches, ...row.logs });
+}
+
+export function addEpoch(row) {
+  add(history.epochs, { step: row.step, epoch: row.epoch + 1, ...row.logs });
+}
+
+await reload();

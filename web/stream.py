@@ -1,0 +1,114 @@
+"""Server-sent events: one stream for a job's page, one for the list.
+
+    GET /api/v1/jobs/<id>/events     id: <stream id>, event: state | progress | log | ..., data: JSON
+    GET /api/v1/events               event: change, data: {"job_id", "type"}
+
+Besides the job's own events, whose ids ``Last-Event-ID`` goes on after, a job's stream sends ``now``
+(the page's moving parts, in words, every second) and ``paused`` (why there are no live updates). A
+stream ends when its reader goes away, noticed at the next write, or when the process is told to stop.
+"""
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from shared.errors import JobNotFound, StoreUnavailable
+from shared.store import StoredEvent
+from web.assemble import assemble_live
+from web.desk import Desk, desk
+from web.wording import OUTAGE
+
+blueprint = Blueprint("stream", __name__, url_prefix="/api/v1")
+
+BLOCK_MS = 1000
+"""How long one read waits: the beat of ``now``, and what a stopping process may have to wait for."""
+RETRY_MS = 1000
+"""After how long a browser connects again."""
+
+_ID = re.compile(r"\d{1,20}(-\d{1,20})?")
+
+
+@blueprint.get("/jobs/<job_id>/events")
+def job_events(job_id: str) -> Response:
+    """What happens to a job, from now on or after ``Last-Event-ID`` (or ``?after=``)."""
+    at = desk()
+    at.reader.open(job_id)
+    # The request is gone once the generator runs, so what is needed of it is read here.
+    return _stream(_job_events(at, job_id, _asked_for(at, job_id)))
+
+
+@blueprint.get("/events")
+def all_events() -> Response:
+    """That something happened to some job, from now on."""
+    return _stream(_all_events(desk()))
+
+
+def _asked_for(at: Desk, job_id: str) -> str:
+    after = request.headers.get("Last-Event-ID") or request.args.get("after") or ""
+    if _ID.fullmatch(after):
+        return after
+    try:
+        return at.store.events.last_id(job_id)
+    except StoreUnavailable:
+        return "0"
+
+
+def _stream(messages: Iterator[str]) -> Response:
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return Response(messages, mimetype="text/event-stream", headers=headers)
+
+
+def _job_events(at: Desk, job_id: str, after: str) -> Iterator[str]:
+    yield f"retry: {RETRY_MS}\n\n"
+    block_ms: int | None = None  # the first answer comes at once
+    while not at.closing.is_set():
+        try:
+            for stored in at.store.events.read(job_id, after=after, block_ms=block_ms):
+                after = stored.id
+                yield _message(stored.event.type, _stored(stored), stored.id)
+        except StoreUnavailable:
+            at.closing.wait(BLOCK_MS / 1000)
+        try:
+            seen = at.reader.get(job_id)
+        except JobNotFound:
+            yield _message("gone", {})
+            return
+        if seen.notice:
+            yield _message("paused", {"message": seen.notice})
+        yield _message("now", dataclasses.asdict(assemble_live(at, seen)) | {"live": not seen.notice})
+        block_ms = BLOCK_MS
+
+
+def _all_events(at: Desk) -> Iterator[str]:
+    yield f"retry: {RETRY_MS}\n\n"
+    after, paused = "", False
+    while not at.closing.is_set():
+        try:
+            after = after or at.store.events.last_change_id()
+            changes = at.store.events.read_all(after=after, block_ms=BLOCK_MS)
+        except StoreUnavailable:
+            after, paused = "", True  # after a wipe the ids start anew
+            yield _message("paused", {"message": OUTAGE})
+            at.closing.wait(BLOCK_MS / 1000)
+            continue
+        if paused:
+            paused = False
+            yield _message("change", {"job_id": "", "type": "back"})
+        if not changes:
+            yield ": nothing new\n\n"  # finds out whether the reader is still there
+        for change in {(c.job_id, c.event_type): c for c in changes}.values():
+            yield _message("change", {"job_id": change.job_id, "type": change.event_type})
+        after = changes[-1].id if changes else after
+
+
+def _stored(stored: StoredEvent) -> dict[str, Any]:
+    return {"at_ms": stored.at_ms, "in_attempt": stored.attempt, **dataclasses.asdict(stored.event)}
+
+
+def _message(kind: str, content: dict[str, Any], event_id: str = "") -> str:
+    head = f"id: {event_id}\n" if event_id else ""
+    return f"{head}event: {kind}\ndata: {json.dumps(content, separators=(',', ':'))}\n\n"

@@ -1,0 +1,301 @@
+"""What the templates render: frozen values, every word and number ready. No template computes.
+
+    row = job_row(record)
+    page = JobPage(..., attempts=attempt_rows(history, record, endings))     # put together by ``assemble``
+"""
+
+from dataclasses import dataclass
+
+from shared.errors import InvalidSpec
+from shared.spec import DATASETS, MODELS, EvaluateSpec
+from shared.states import JobState, Outcome, Wish
+from shared.store.records import JobRecord
+from web import wording
+from web.actions import EVALUABLE
+from web.downloads import exports
+from web.history import Attempt, History
+from web.live import LiveView
+from web.reading import Seen
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """One line of the list of jobs."""
+
+    id: str
+    name: str
+    kind: str
+    tone: str
+    label: str
+    detail: str
+    percent: float
+    done: str
+    accuracy: str
+    accuracy_of: str
+    created_ms: int
+
+
+@dataclass(frozen=True)
+class Button:
+    """Something a person can do now."""
+
+    action: str
+    label: str
+    style: str = ""
+    explained: str = ""
+
+
+@dataclass(frozen=True)
+class AttemptRow:
+    """One attempt in the table."""
+
+    number: int
+    started_ms: int
+    worker: str
+    start: str
+    end: str
+    exact: str
+    differs: str
+
+
+@dataclass(frozen=True)
+class ResultView:
+    """How a job ended: the numbers on its page."""
+
+    accuracy: str
+    loss: str
+    weights_sha256: str
+    exact: bool
+    exactness: str
+    files: tuple[str, ...]
+    """Names of the exports that can be downloaded."""
+
+
+@dataclass(frozen=True)
+class EvaluationRow:
+    """An evaluation, on its source's page."""
+
+    id: str
+    data: str
+    tone: str
+    label: str
+    accuracy: str
+    loss: str
+    created_ms: int
+
+
+@dataclass(frozen=True)
+class JobPage:
+    """A job's page."""
+
+    id: str
+    name: str
+    kind: str
+    notice: str
+    live: LiveView
+    created_ms: int
+    since_ms: int
+    facts: tuple[tuple[str, str], ...]
+    source: str
+    source_name: str
+    buttons: tuple[Button, ...]
+    recovered: str
+    result: ResultView | None
+    attempts: tuple[AttemptRow, ...]
+    evaluations: tuple[EvaluationRow, ...]
+    can_evaluate: bool
+    log: tuple[tuple[int, str], ...]
+    log_after: str
+    """The stream id up to which the page is made; the live stream goes on after it."""
+
+
+def job_row(record: JobRecord) -> JobRow:
+    """``record`` as a line of the list."""
+    accuracy, accuracy_of = best_known_accuracy(record)
+    steps, step = record.progress.get("steps") or 0, record.progress.get("step") or 0
+    share = 1.0 if record.state is JobState.SUCCEEDED else (step / steps if steps else 0.0)
+    what = [MODELS[record.model].title] if record.model in MODELS else []
+    what += [DATASETS[record.data].title] if record.data in DATASETS else []
+    return JobRow(
+        id=record.id,
+        name=record.name,
+        kind=record.kind,
+        tone=wording.tone(record),
+        label=wording.state_label(record),
+        detail=" on ".join(what) if record.kind == "train" else f"Evaluation on {' '.join(what)}",
+        percent=round(share * 100, 1),
+        done=f"{share * 100:.0f} %",
+        accuracy=wording.NOTHING if accuracy is None else wording.percent(accuracy),
+        accuracy_of=accuracy_of,
+        created_ms=record.created_ms,
+    )
+
+
+def best_known_accuracy(record: JobRecord) -> tuple[float | None, str]:
+    """The accuracy that says most about the job, and on which data it was measured."""
+    final = record.result.get("metrics", {}).get("accuracy")
+    if final is not None:
+        return float(final), "test"
+    running = record.progress.get("logs", {}).get("accuracy")
+    return (None, "") if running is None else (float(running), "training")
+
+
+def buttons(record: JobRecord, drills: bool, live: bool) -> tuple[Button, ...]:
+    """What a person can do to the job in its state."""
+    found: list[Button] = []
+    running, queued = record.state is JobState.RUNNING, record.state is JobState.QUEUED
+    if (running or queued) and record.wish is Wish.RUN:
+        found.append(Button("pause", "Pause", explained="Stops after a checkpoint; nothing is lost."))
+    if running and record.wish is Wish.PAUSE:
+        found.append(Button("resume", "Keep running", "primary"))
+    if record.state is JobState.PAUSED:
+        found.append(Button("resume", "Resume", "primary"))
+    if record.state is JobState.FAILED:
+        found.append(Button("resume", "Try again", "primary", "Goes on from the latest checkpoint."))
+    if record.state is JobState.CANCELLED:
+        found.append(Button("resume", "Resume", explained="Goes on from the latest checkpoint."))
+    if record.state in {JobState.RUNNING, JobState.QUEUED, JobState.PAUSED} and record.wish is not Wish.CANCEL:
+        found.append(Button("cancel", "Cancel", "quiet"))
+    if drills and running and live:
+        explained = "Kills the worker with -9, to see the job recover."
+        found.append(Button("drill", "Kill this worker", "danger", explained))
+    return tuple(found)
+
+
+def facts(seen: Seen) -> tuple[tuple[str, str], ...]:
+    """What the job was asked to do."""
+    try:
+        spec = seen.jobdir.spec
+    except InvalidSpec:
+        return (("Spec", "written by another version of Keepfit"),)
+    data = ("Data set", DATASETS[spec.data.name].title)
+    if isinstance(spec, EvaluateSpec):
+        return (data,)
+    training = spec.training
+    return (
+        data,
+        ("Model", MODELS[spec.model.name].title),
+        ("Epochs", wording.count(training.epochs)),
+        ("Batch size", wording.count(training.batch_size)),
+        ("Learning rate", f"{training.learning_rate:g}"),
+        ("Seed", str(training.seed)),
+        ("Validation share", f"{training.validation_share:g}"),
+        ("Checkpoint every", f"{training.checkpoint_interval_s:g} s"),
+    )
+
+
+def attempt_rows(history: History, record: JobRecord, endings: dict[int, str]) -> tuple[AttemptRow, ...]:
+    """The attempts' table, the latest first."""
+    rows = []
+    for attempt, following in zip(history.attempts, (*history.attempts[1:], None), strict=True):
+        started = attempt.started
+        rows.append(
+            AttemptRow(
+                number=attempt.number,
+                started_ms=attempt.started_ms,
+                worker=f"{attempt.host}, process {attempt.pid}" if attempt.host else wording.NOTHING,
+                start=_start(attempt),
+                end=_end(attempt, following, record, endings.get(attempt.number, "")),
+                exact="" if started is None or not started.resumed_attempt else "exact" if started.exact else "differs",
+                differs=", ".join(started.differs) if started else "",
+            )
+        )
+    return tuple(reversed(rows))
+
+
+def _start(attempt: Attempt) -> str:
+    started = attempt.started
+    if started is None:
+        return "restoring"
+    if not started.resumed_attempt:
+        return "the beginning"
+    return f"step {wording.count(started.step)}, of attempt {started.resumed_attempt}"
+
+
+def _end(attempt: Attempt, following: Attempt | None, record: JobRecord, ending: str) -> str:
+    if attempt.result:
+        return _outcome(attempt)
+    if following is None and record.state is JobState.RUNNING and record.attempt == attempt.number:
+        return "running"
+    said = wording.sentence(ending or "killed or lost").removesuffix(".")
+    reached = f" at step {wording.count(attempt.last_step)}" if attempt.last_step else ""
+    return said + reached + _done_again(attempt, following)
+
+
+def _outcome(attempt: Attempt) -> str:
+    outcome, reason = attempt.result.get("outcome"), str(attempt.result.get("reason", ""))
+    words = {Outcome.FINISHED.value: "Finished", Outcome.STOPPED.value: "Stopped with a checkpoint"}
+    said = words.get(str(outcome), str(outcome).capitalize())
+    return f"{said}: {reason}" if reason else said
+
+
+def _done_again(attempt: Attempt, following: Attempt | None) -> str:
+    if following is None or following.started is None:
+        return ""
+    lost = attempt.last_step - following.started.step
+    if lost <= 0:
+        return "; no step was lost"
+    return f"; {wording.count(lost)} {'step' if lost == 1 else 'steps'} done again"
+
+
+def recovered(history: History, record: JobRecord) -> str:
+    """What the latest recovery was like, in a sentence; empty if there was none."""
+    if len(history.attempts) < 2 or record.recovering:
+        return ""
+    before, latest = history.attempts[-2:]
+    if before.result or latest.started is None:
+        return ""
+    start = f"step {wording.count(latest.started.step)}" if latest.started.step else "the beginning"
+    return (
+        f"Recovered: attempt {before.number} was killed or lost at step {wording.count(before.last_step)}; "
+        f"attempt {latest.number} went on from {start}{_done_again(before, latest)}."
+    )
+
+
+def result_view(seen: Seen, history: History) -> ResultView | None:
+    """The end of a job that has succeeded."""
+    result = seen.record.result
+    if seen.record.state is not JobState.SUCCEEDED or not result:
+        return None
+    metrics = result.get("metrics", {})
+    accuracy = metrics.get("accuracy")
+    exact, exactness = _exactness(history)
+    return ResultView(
+        accuracy=wording.NOTHING if accuracy is None else wording.percent(accuracy),
+        loss=wording.metric(metrics.get("loss")),
+        weights_sha256=str(result.get("weights_sha256", "")),
+        exact=exact,
+        exactness=exactness if seen.record.kind == "train" else "",
+        files=exports(seen.jobdir),
+    )
+
+
+def _exactness(history: History) -> tuple[bool, str]:
+    resumed = [a.started for a in history.attempts if a.started is not None and a.started.resumed_attempt]
+    if not resumed:
+        return True, "Never interrupted"
+    differs = sorted({what for started in resumed for what in started.differs})
+    if all(started.exact for started in resumed):
+        return True, "Exact: the same bits as without the interruption"
+    return False, f"Resumed, but not bit-exact: {', '.join(differs) or 'the environment'} changed"
+
+
+def evaluation_row(seen: Seen) -> EvaluationRow:
+    """An evaluation as a line on its source's page."""
+    record = seen.record
+    metrics = record.result.get("metrics", {})
+    accuracy = metrics.get("accuracy")
+    return EvaluationRow(
+        id=record.id,
+        data=DATASETS[record.data].title if record.data in DATASETS else record.data,
+        tone=wording.tone(record),
+        label=wording.state_label(record),
+        accuracy=wording.NOTHING if accuracy is None else wording.percent(accuracy),
+        loss=wording.metric(metrics.get("loss")),
+        created_ms=record.created_ms,
+    )
+
+
+def can_evaluate(record: JobRecord) -> bool:
+    """Whether the evaluation form is offered."""
+    return record.kind == "train" and record.state in EVALUABLE

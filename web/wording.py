@@ -1,0 +1,120 @@
+"""Numbers, times and states in words for people. Pure; the templates' filters."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+from shared.states import JobState, Wish
+from shared.store.records import JobRecord
+
+NOTHING = "\N{EN DASH}"
+"""Stands where there is no value."""
+
+OUTAGE = "Live updates are paused: the queue server does not answer. This page shows what is on disk."
+REBUILDING = "Live updates are paused: the queue server is being rebuilt from the disk. This page shows what is there."
+
+_LABELS = {
+    JobState.QUEUED: "Queued",
+    JobState.RUNNING: "Running",
+    JobState.PAUSED: "Paused",
+    JobState.SUCCEEDED: "Succeeded",
+    JobState.FAILED: "Failed",
+    JobState.CANCELLED: "Cancelled",
+}
+_ASKED = {Wish.PAUSE: "Pausing", Wish.CANCEL: "Cancelling"}
+
+
+def state_label(record: JobRecord) -> str:
+    """The state in one word: what it is, or what it is about to be."""
+    if record.state is JobState.RUNNING:
+        return _ASKED.get(record.wish, _LABELS[record.state])
+    if record.recovering and not was_asked_to_run(record):
+        return "Recovering"
+    return _LABELS[record.state]
+
+
+def was_asked_to_run(record: JobRecord) -> bool:
+    """Whether a job that waits with an attempt behind it does so because a person resumed it."""
+    return record.state is JobState.QUEUED and record.attempt > 0 and record.reason.startswith("resumed")
+
+
+def tone(record: JobRecord) -> str:
+    """The state's colour: a CSS class."""
+    if record.recovering and not was_asked_to_run(record):
+        return "recovering"
+    return record.state.value
+
+
+def count(value: float) -> str:
+    """A whole number with thousands marked: 1,240."""
+    return f"{int(value):,}"
+
+
+def percent(share: float) -> str:
+    """A share as per cent with two digits: 94.12 %."""
+    return f"{share * 100:.2f} %"
+
+
+def metric(value: float | None) -> str:
+    """A loss or accuracy with four digits."""
+    return NOTHING if value is None else f"{value:.4f}"
+
+
+def duration(seconds: float | None) -> str:
+    """A time span in the one or two units that matter: 40 s, 3 min 20 s, 2 h 5 min."""
+    if seconds is None:
+        return NOTHING
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{hours // 24} days {hours % 24} h"
+
+
+def size(number_of_bytes: int) -> str:
+    """A file's size: 1.2 MB."""
+    if number_of_bytes < 1000:
+        return f"{number_of_bytes} bytes"
+    if number_of_bytes < 1_000_000:
+        return f"{number_of_bytes / 1000:.0f} kB"
+    return f"{number_of_bytes / 1_000_000:.1f} MB"
+
+
+def sentence(text: str) -> str:
+    """``text`` with a capital at its start and a full stop at its end."""
+    text = text.strip()
+    if not text:
+        return ""
+    text = text[0].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else text + "."
+
+
+def iso(ms: int) -> str:
+    """A time for machines, for the ``datetime`` attribute."""
+    return _utc(ms).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def clock(ms: int) -> str:
+    """A time for people where there is no JavaScript to make it local: 2026-11-24 04:05 UTC."""
+    return _utc(ms).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _utc(ms: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(ms / 1000, tz=dt.UTC)
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "count": count,
+    "percent": percent,
+    "metric": metric,
+    "duration": duration,
+    "size": size,
+    "sentence": sentence,
+    "iso": iso,
+    "clock": clock,
+}
