@@ -253,11 +253,12 @@ def _verify_job(jobdir: JobDir) -> tuple[int, int]:
 
 
 @main.command()
-def demo() -> None:
+@click.option("--stay", is_flag=True, help="Leave the service running at the end, to look at the pages.")
+def demo(stay: bool) -> None:
     """Tell the whole story in the terminal: train, kill the worker, recover, compare, evaluate."""
     from web.demo import tell
 
-    raise SystemExit(tell(Console()))
+    raise SystemExit(tell(Console(), stay))
 
 
 def _finish(job: Job) -> None:
