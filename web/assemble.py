@@ -45,7 +45,7 @@ def assemble_job(desk: Desk, job_id: str) -> JobPage:
         attempts=view_models.attempt_rows(history, record, _endings(desk.store, job_id, len(history.attempts))),
         evaluations=tuple(view_models.evaluation_row(e) for e in desk.reader.evaluations(seen.jobdir)),
         can_evaluate=view_models.can_evaluate(record),
-        log=tuple(read_log(seen.jobdir)),
+        log=read_log(seen.jobdir),
         log_after=log_after,
     )
 

@@ -85,7 +85,8 @@ def answer(status: int, message: str, fields: dict[str, str] | None = None) -> R
 
 def _keepfit_error(exc: KeepfitError) -> ResponseReturnValue:
     fields = field_errors(exc) if isinstance(exc, InvalidSpec) else {}
-    return answer(status_of(exc), str(exc), fields)
+    said = " ".join(f"{path}: {words}" if path else words for path, words in fields.items())
+    return answer(status_of(exc), said or str(exc), fields)
 
 
 def _expired_form(_exc: CSRFError) -> ResponseReturnValue:

@@ -9,6 +9,7 @@ cut from the curves; the log keeps it, for people. Knows nothing of Redis.
 """
 
 import dataclasses
+import datetime as dt
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,16 @@ class Point:
     epoch: float
     """Epochs done, with the share of the running one."""
     logs: dict[str, float]
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """One line of an attempt's log."""
+
+    attempt: int
+    at_ms: int
+    """0 for a line without a time."""
+    text: str
 
 
 @dataclass(frozen=True)
@@ -102,15 +113,23 @@ def read_rows(path: Path, tail_bytes: int | None = None) -> Iterator[Event]:
             yield event
 
 
-def read_log(jobdir: JobDir, limit: int = 400) -> list[tuple[int, str]]:
-    """The last ``limit`` lines of the logs of all attempts: attempt number and line, the oldest first."""
-    found: list[tuple[int, str]] = []
+def read_log(jobdir: JobDir, limit: int = 400) -> tuple[LogEntry, ...]:
+    """The last ``limit`` lines of the logs of all attempts, the oldest first."""
+    found: list[LogEntry] = []
     for directory in reversed(jobdir.attempt_dirs()):
-        lines = [(directory.number, line) for line in _lines(directory.log, LOG_TAIL_BYTES)]
-        found = lines + found
+        found = [_log_entry(directory.number, line) for line in _lines(directory.log, LOG_TAIL_BYTES)] + found
         if len(found) >= limit:
             break
-    return found[-limit:]
+    return tuple(found[-limit:])
+
+
+def _log_entry(attempt: int, line: str) -> LogEntry:
+    stamp, _, text = line.partition(" ")
+    try:
+        at = dt.datetime.fromisoformat(stamp)
+    except ValueError:  # a line that goes on from the one before
+        return LogEntry(attempt, 0, line)
+    return LogEntry(attempt, int(at.timestamp() * 1000), text)
 
 
 def _lines(path: Path, tail_bytes: int | None) -> list[str]:

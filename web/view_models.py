@@ -5,6 +5,7 @@
 """
 
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from shared.errors import InvalidSpec
 from shared.spec import DATASETS, MODELS, EvaluateSpec
@@ -13,7 +14,7 @@ from shared.store.records import JobRecord
 from web import wording
 from web.actions import EVALUABLE
 from web.downloads import exports
-from web.history import Attempt, History
+from web.history import Attempt, History, LogEntry
 from web.live import LiveView
 from web.reading import Seen
 
@@ -104,7 +105,7 @@ class JobPage:
     attempts: tuple[AttemptRow, ...]
     evaluations: tuple[EvaluationRow, ...]
     can_evaluate: bool
-    log: tuple[tuple[int, str], ...]
+    log: tuple[LogEntry, ...]
     log_after: str
     """The stream id up to which the page is made; the live stream goes on after it."""
 
@@ -187,7 +188,7 @@ def facts(seen: Seen) -> tuple[tuple[str, str], ...]:
 def attempt_rows(history: History, record: JobRecord, endings: dict[int, str]) -> tuple[AttemptRow, ...]:
     """The attempts' table, the latest first."""
     rows = []
-    for attempt, following in zip(history.attempts, (*history.attempts[1:], None), strict=True):
+    for attempt, following in zip_longest(history.attempts, history.attempts[1:]):
         started = attempt.started
         rows.append(
             AttemptRow(
