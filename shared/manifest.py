@@ -1,0 +1,193 @@
+"""The commit record of a checkpoint: which files belong to it, their sizes and their sha256. Pure.
+
+    write_manifest(directory, step=1875, files={"state.safetensors": FileRecord(...), ...})
+    found = checkpoints_of(jobdir)                 # newest first, nothing verified yet
+    manifest = verify(found[0])                    # raises CorruptCheckpoint with the reason in words
+
+A checkpoint is a directory ``step-NNNNNNNN``; it exists once its manifest does, and it may be loaded
+only if every byte of it is what the manifest says. The manifest guards itself by its form: it must
+be, byte for byte, what this module would write for the values that it holds. Knows nothing of what
+is in the files.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared.errors import CorruptCheckpoint
+from shared.jobdir import AttemptDir, JobDir
+
+FORMAT = 1
+NAME = "manifest.json"
+PIN = "pinned"
+"""An empty file of this name in a checkpoint's directory keeps it from being pruned."""
+STATE = "state.safetensors"
+TRAINER = "trainer.json"
+FILES = frozenset({STATE, TRAINER})
+_MAX_BYTES = 64 * 1024
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """What one file must be."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What one checkpoint is made of."""
+
+    step: int
+    files: Mapping[str, FileRecord]
+    score: float | None = None
+    """What the watched metric was, if the checkpoint is at an epoch's end; lower is better."""
+
+    @property
+    def bytes(self) -> int:
+        """The size of the checkpoint."""
+        return sum(record.bytes for record in self.files.values())
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint found on disk; not verified."""
+
+    path: Path
+    step: int
+    attempt: int
+
+
+def directory_name(step: int) -> str:
+    """The name of the directory of the checkpoint at ``step``."""
+    return f"step-{step:08d}"
+
+
+def encode(manifest: Manifest) -> bytes:
+    """The one form that a manifest has on disk."""
+    value: dict[str, Any] = {
+        "format": FORMAT,
+        "step": manifest.step,
+        "score": manifest.score,
+        "files": {name: {"bytes": r.bytes, "sha256": r.sha256} for name, r in manifest.files.items()},
+    }
+    value["sha256"] = hashlib.sha256(_canonical(value)).hexdigest()
+    return _canonical(value)
+
+
+def decode(raw: bytes) -> Manifest:
+    """The manifest in ``raw``. Raises CorruptCheckpoint unless ``raw`` is its one form."""
+    try:
+        value = json.loads(raw)
+        if value["format"] != FORMAT:
+            raise CorruptCheckpoint(f"its manifest has the format {value['format']!r}, this version reads {FORMAT}")
+        files = {str(name): FileRecord(int(r["bytes"]), str(r["sha256"])) for name, r in value["files"].items()}
+        manifest = Manifest(int(value["step"]), files, value["score"])
+        intact = encode(manifest) == raw
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
+        raise CorruptCheckpoint("its manifest cannot be read") from exc
+    if not intact or set(files) != FILES:
+        raise CorruptCheckpoint("its manifest was changed after it was written")
+    return manifest
+
+
+def read_manifest(checkpoint: Checkpoint) -> Manifest:
+    """The manifest of ``checkpoint``, itself checked; its files are not. Raises CorruptCheckpoint."""
+    path = checkpoint.path / NAME
+    try:
+        size = path.stat().st_size
+        if size > _MAX_BYTES:
+            raise CorruptCheckpoint(f"its manifest has {size:,} bytes, more than any real one")
+        manifest = decode(path.read_bytes())
+    except OSError as exc:
+        raise CorruptCheckpoint(f"its manifest cannot be read ({exc.strerror})") from exc
+    if manifest.step != checkpoint.step:
+        raise CorruptCheckpoint(f"its manifest is the one of step {manifest.step}")
+    return manifest
+
+
+def verify(checkpoint: Checkpoint) -> Manifest:
+    """Check every byte of ``checkpoint``. Raises CorruptCheckpoint with the reason in words."""
+    manifest = read_manifest(checkpoint)
+    for name, record in manifest.files.items():
+        path = checkpoint.path / name
+        try:
+            _check_size(name, path.stat().st_size, record)
+            digest = _sha256_of(path)
+        except OSError as exc:
+            raise CorruptCheckpoint(f"its {name} cannot be read ({exc.strerror})") from exc
+        _check_digest(name, digest, record)
+    return manifest
+
+
+def read_verified(checkpoint: Checkpoint, manifest: Manifest, name: str) -> bytes:
+    """The content of one file, checked as read, so that what was checked is what is used.
+
+    Raises:
+        CorruptCheckpoint: the content is not what the manifest says.
+    """
+    path, record = checkpoint.path / name, manifest.files[name]
+    try:
+        _check_size(name, path.stat().st_size, record)
+        content = path.read_bytes()
+    except OSError as exc:
+        raise CorruptCheckpoint(f"its {name} cannot be read ({exc.strerror})") from exc
+    _check_size(name, len(content), record)
+    _check_digest(name, hashlib.sha256(content).hexdigest(), record)
+    return content
+
+
+def checkpoints_in(attempt: AttemptDir) -> list[Checkpoint]:
+    """The checkpoints of one attempt, the newest first; nothing is verified."""
+    try:
+        names = {path.name for path in attempt.checkpoints.iterdir()}
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    steps = [int(name[5:]) for name in names if name.startswith("step-") and name[5:].isdigit()]
+    found = [Checkpoint(attempt.checkpoints / directory_name(step), step, attempt.number) for step in steps]
+    return sorted((c for c in found if c.path.name in names), key=lambda c: -c.step)
+
+
+def checkpoints_of(jobdir: JobDir, up_to_attempt: int | None = None) -> list[Checkpoint]:
+    """The checkpoints of all attempts of a job, the newest first; nothing is verified."""
+    attempts = [a for a in jobdir.attempt_dirs() if up_to_attempt is None or a.number <= up_to_attempt]
+    found = [c for attempt in attempts for c in checkpoints_in(attempt)]
+    return sorted(found, key=lambda c: (-c.step, -c.attempt))
+
+
+def newest_valid(jobdir: JobDir) -> Checkpoint | None:
+    """The newest checkpoint of a job of which every byte is right, or None."""
+    for checkpoint in checkpoints_of(jobdir):
+        try:
+            verify(checkpoint)
+        except CorruptCheckpoint:
+            continue
+        return checkpoint
+    return None
+
+
+def _canonical(value: dict[str, Any]) -> bytes:
+    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _check_size(name: str, size: int, record: FileRecord) -> None:
+    if size != record.bytes:
+        raise CorruptCheckpoint(f"its {name} has {size:,} bytes instead of {record.bytes:,}")
+
+
+def _check_digest(name: str, digest: str, record: FileRecord) -> None:
+    if digest != record.sha256:
+        raise CorruptCheckpoint(f"its {name} was changed after it was written (sha256 differs)")
+
+
+def _sha256_of(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,111 @@
+"""Training and evaluation with no service at all.
+
+    python -m worker.training train SPEC.json --dir DIR [--datasets DIR] [--threads N]
+    python -m worker.training evaluate --dir DIR --data NAME
+
+DIR is a job directory. Run again on the same DIR after a kill, training resumes. Ctrl-C and SIGTERM
+save a checkpoint and stop. Exit status: 0 finished, 1 failed, 2 bad input, 3 stopped.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from shared.errors import InvalidSpec, KeepfitError, StorageFull
+from shared.events import Event, Progress
+from shared.jobdir import AttemptDir, JobDir
+from shared.spec import EvaluateSpec, TrainSpec, parse_spec
+from shared.states import Outcome
+from worker.training.interfaces import AttemptResult, StopReason, StopSignal
+from worker.training.jobfile import open_or_create, sibling_for
+
+_EXIT = {Outcome.FINISHED: 0, Outcome.FAILED: 1, Outcome.STOPPED: 3, Outcome.INTERRUPTED: 3}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    args = _parser().parse_args(argv)
+    try:
+        spec, jobdir = _job(args)
+        result = _attempt(spec, jobdir, args.threads)
+    except KeepfitError as exc:
+        print(f"keepfit: {exc}", file=sys.stderr)
+        return 2
+    return _EXIT[result.outcome]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m worker.training", description="Train or evaluate without the service."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    train = commands.add_parser("train", help="train what SPEC.json describes, or go on with it")
+    train.add_argument("spec", type=Path, metavar="SPEC.json")
+    evaluate = commands.add_parser("evaluate", help="measure the model in DIR on a data set")
+    evaluate.add_argument("--data", required=True, metavar="NAME")
+    for command in (train, evaluate):
+        command.add_argument("--dir", required=True, type=Path, help="the job's directory")
+        command.add_argument("--datasets", type=Path, help="where data sets are kept (default: beside DIR)")
+        command.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads to compute with")
+    return parser
+
+
+def _job(args: argparse.Namespace) -> tuple[TrainSpec | EvaluateSpec, JobDir]:
+    folder = args.dir.absolute()
+    datasets = (args.datasets or folder.parent / "datasets").absolute()
+    if args.command == "evaluate":
+        return sibling_for(JobDir(folder, datasets), args.data)
+    try:
+        spec = parse_spec(json.loads(args.spec.read_bytes()))
+    except OSError as exc:
+        raise InvalidSpec(f"{args.spec} cannot be read: {exc.strerror}.") from exc
+    except ValueError as exc:
+        raise InvalidSpec(f"{args.spec} is not JSON: {exc}.") from exc
+    return spec, open_or_create(JobDir(folder, datasets), spec)
+
+
+def _attempt(spec: TrainSpec | EvaluateSpec, jobdir: JobDir, threads: int) -> AttemptResult:
+    # Set before TensorFlow is imported: its own chatter is not for people.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from worker.training import environment, run
+
+    environment.configure(threads)
+    stop = StopSignal()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, lambda *_: stop.set(StopReason.WISH))
+    dirs = jobdir.attempt_dirs()
+    number = dirs[-1].number + 1 if dirs else 1
+    try:
+        attempt: AttemptDir = jobdir.new_attempt(number)
+    except OSError as exc:
+        raise StorageFull(f"{jobdir.path} takes no writes ({exc.strerror}).") from exc
+    result = run.run(spec, jobdir, attempt, Printer(), stop)
+    print(_summary(result), flush=True)
+    return result
+
+
+def _summary(result: AttemptResult) -> str:
+    metrics = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
+    return " ".join(part for part in (f"{result.outcome}:", result.reason, metrics) if part)
+
+
+class Printer:
+    """Prints what happens, a line an event."""
+
+    def report(self, event: Event) -> None:
+        """Print one event."""
+        from worker.training.files import describe
+
+        line = describe(event)
+        if isinstance(event, Progress):
+            loss = ", ".join(f"{name} {value:.4f}" for name, value in event.logs.items())
+            line = f"epoch {event.epoch + 1}/{event.epochs}, batch {event.batch}/{event.batches}: {loss}"
+        if line:
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

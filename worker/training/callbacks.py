@@ -1,0 +1,100 @@
+"""Keras' own callbacks, with their state kept: early stopping and reduce-LR-on-plateau.
+
+    running = Callbacks(program.build_callbacks(), model)
+    running.begin(); running.restore(saved, tensors)       # in this order: their on_train_begin resets them
+    logs = running.epoch_end(epoch, logs)
+
+Only kinds whose state is known here are taken; another one would silently restart at each resume.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from shared.errors import InvalidSpec
+from shared.spec import EarlyStoppingSpec, ReduceLRSpec
+from worker.training.state import Tensor
+from worker.training.tensorfile import Array
+
+_STATE: dict[type[Any], tuple[str, ...]] = {
+    keras.callbacks.EarlyStopping: ("wait", "stopped_epoch", "best", "best_epoch"),
+    keras.callbacks.ReduceLROnPlateau: ("wait", "cooldown_counter", "best"),
+}
+
+
+def build_callbacks(stopping: EarlyStoppingSpec | None, plateau: ReduceLRSpec | None) -> list[Any]:
+    """Fresh Keras callbacks for what a spec asks for."""
+    wanted = ((keras.callbacks.EarlyStopping, stopping), (keras.callbacks.ReduceLROnPlateau, plateau))
+    return [kind(**spec.model_dump()) for kind, spec in wanted if spec is not None]
+
+
+class Callbacks:
+    """The callbacks of one run, in their order."""
+
+    def __init__(self, callbacks: list[Any], model: Any) -> None:
+        unknown = [type(c).__name__ for c in callbacks if type(c) not in _STATE]
+        if unknown:
+            raise InvalidSpec(f"Callbacks whose state cannot be kept: {', '.join(unknown)}.")
+        self._callbacks, self._model = callbacks, model
+        for callback in callbacks:
+            callback.set_model(model)
+
+    @property
+    def stop_training(self) -> bool:
+        """Whether one of them has asked for the end of training."""
+        return bool(self._model.stop_training)
+
+    def begin(self) -> None:
+        """Training starts, or goes on: what resets them comes before ``restore``."""
+        self._model.stop_training = False
+        for callback in self._callbacks:
+            callback.on_train_begin()
+
+    def epoch_end(self, epoch: int, logs: Mapping[str, float]) -> dict[str, float]:
+        """An epoch is over; returns its logs with what the callbacks have added."""
+        added = dict(logs)
+        for callback in self._callbacks:
+            callback.on_epoch_end(epoch, added)
+        return {name: float(value) for name, value in added.items()}
+
+    def finalise(self) -> None:
+        """Training is over: averaged weights (EMA), then best weights, take their place, in the order of ``fit``.
+
+        No checkpoint is made after this: the state to go on from is the one before.
+        """
+        optimizer = self._model.optimizer
+        if optimizer is not None:
+            optimizer.finalize_variable_values(self._model.trainable_weights)
+        for callback in self._callbacks:
+            callback.on_train_end()
+
+    def state(self) -> list[dict[str, Any]]:
+        """Their counters, as JSON."""
+        return [self._state_of(callback) for callback in self._callbacks]
+
+    def tensors(self) -> list[Tensor]:
+        """The best weights that they hold."""
+        return [
+            Tensor(f"{index:05d}|callback|best_weights/{position}", np.asarray(weight))
+            for index, callback in enumerate(self._callbacks)
+            for position, weight in enumerate(getattr(callback, "best_weights", None) or ())
+        ]
+
+    def restore(self, saved: list[dict[str, Any]], tensors: Mapping[str, Array]) -> None:
+        """Put back what ``state`` and ``tensors`` gave."""
+        if [entry["kind"] for entry in saved] != [type(c).__name__ for c in self._callbacks]:
+            raise InvalidSpec("The checkpoint was made with other callbacks.")
+        for index, (callback, entry) in enumerate(zip(self._callbacks, saved, strict=True)):
+            for name in _STATE[type(callback)]:
+                setattr(callback, name, entry[name])
+            weights = [a for name, a in tensors.items() if name.startswith(f"{index:05d}|callback|best_weights/")]
+            if weights:
+                callback.best_weights = [np.array(weight) for weight in weights]
+        self._model.stop_training = any(entry.get("stopped_epoch") for entry in saved)
+
+    def _state_of(self, callback: Any) -> dict[str, Any]:
+        values = {name: getattr(callback, name) for name in _STATE[type(callback)]}
+        plain = {name: v if v is None or isinstance(v, int) else float(v) for name, v in values.items()}
+        return {"kind": type(callback).__name__, **plain}

@@ -1,0 +1,59 @@
+"""The trained model as files for people: ``model.keras`` and ``weights.h5``. Never resume state.
+
+Keras reads a path that ends in ``.weights.h5`` in its new layout and any other ``.h5`` in the old
+one, so the weights file holds both and loads whatever it is called after a download.
+"""
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+
+from shared.durable import fsync_dir
+from shared.jobdir import AttemptDir
+from worker.training.disk import Disk
+
+
+def export(model: Any, attempt: AttemptDir, disk: Disk) -> None:
+    """Write both files. Raises OSError; a file is then missing, never half written."""
+    _write(attempt.model, ".keras", model.save, disk)
+    _write(attempt.weights, ".weights.h5", lambda path: save_weights(model, path), disk)
+    fsync_dir(attempt.path)
+
+
+def save_weights(model: Any, path: Path) -> None:
+    """Write the weights of ``model`` in both layouts of HDF5 that Keras reads.
+
+    With them goes the state of an optimizer that has done nothing yet: Keras warns unless a freshly
+    compiled model finds exactly that. Training goes on from checkpoints, not from this file.
+    """
+    bare = type(model).from_config(model.get_config())
+    bare.set_weights(model.get_weights())
+    if model.optimizer is not None:
+        bare.compile(type(model.optimizer).from_config(model.optimizer.get_config()))
+    bare.save_weights(path)
+    with h5py.File(path, "r+") as file:
+        layers = [layer for layer in bare.layers if layer.weights]
+        file.attrs["layer_names"] = [layer.name.encode() for layer in layers]
+        file.attrs["keras_version"], file.attrs["backend"] = keras.version().encode(), b"tensorflow"
+        for layer in layers:
+            group = file.create_group(layer.name)
+            names = [weight.path.encode() for weight in layer.weights]
+            group.attrs["weight_names"] = names
+            for name, weight in zip(names, layer.weights, strict=True):
+                group.create_dataset(name.decode(), data=np.asarray(weight))
+
+
+def _write(target: Path, suffix: str, save: Callable[[Path], None], disk: Disk) -> None:
+    temp = target.with_name(f".new-{uuid.uuid4().hex[:12]}{suffix}")
+    try:
+        save(temp)
+        with temp.open("rb") as file:
+            disk.fsync(file.fileno())
+        temp.replace(target)
+    finally:
+        temp.unlink(missing_ok=True)

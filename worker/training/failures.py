@@ -1,0 +1,28 @@
+"""Why an attempt failed, in words for the person who submitted the job. Tracebacks go to the log."""
+
+import tensorflow as tf
+
+from shared.errors import KeepfitError
+
+_LONGEST = 500
+
+
+def reason_of(exc: BaseException) -> str:
+    """What went wrong, without a traceback."""
+    if isinstance(exc, KeepfitError):
+        return str(exc)
+    if isinstance(exc, MemoryError | tf.errors.ResourceExhaustedError):
+        return "Out of memory: the model and its batches do not fit. A smaller batch size needs less."
+    if isinstance(exc, ValueError | tf.errors.InvalidArgumentError):
+        return f"Keras refused: {_first_lines(exc)}"
+    return f"Unexpected {type(exc).__name__}: {_first_lines(exc)} (the log of this attempt has the details)"
+
+
+def is_expected(exc: BaseException) -> bool:
+    """Whether the reason says all, so that the log needs no traceback."""
+    return isinstance(exc, KeepfitError | MemoryError | tf.errors.ResourceExhaustedError)
+
+
+def _first_lines(exc: BaseException) -> str:
+    text = " ".join(str(exc).split("\n\n")[0].split())
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + " ..."

@@ -1,0 +1,100 @@
+"""An attempt's own account of itself on disk: ``log.txt`` for people, ``metrics.jsonl`` for charts.
+
+Both are conveniences: a write that fails is counted and training goes on. What must not be lost is
+in the checkpoints and in ``result.json``.
+"""
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from shared.events import (
+    AttemptStarted,
+    CheckpointFailed,
+    CheckpointRejected,
+    CheckpointSaved,
+    EpochEnded,
+    Event,
+    LogLine,
+    Progress,
+)
+from shared.jobdir import AttemptDir, canonical_line
+from worker.training.interfaces import Reporter, StopReason, StopSignal
+
+_ROWS = (AttemptStarted, EpochEnded, CheckpointSaved, CheckpointFailed, CheckpointRejected)
+_MOST_ROWS = 1000
+
+
+class DiskReporter:
+    """Writes what happens into the attempt's directory; says nothing once the lease is lost."""
+
+    def __init__(self, attempt: AttemptDir, stop: StopSignal, now: Callable[[], float] = time.monotonic) -> None:
+        self._attempt, self._stop, self._now = attempt, stop, now
+        self._began = self._last_row = now()
+        self.failures = 0
+
+    def report(self, event: Event) -> None:
+        """Take one event."""
+        if self._stop.reason is StopReason.LOST:
+            return
+        line = describe(event)
+        if line:
+            stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+            self._append(self._attempt.log, f"{stamp} {line}\n")
+        if isinstance(event, _ROWS) or (isinstance(event, Progress) and self._row_due()):
+            row = {"type": event.type, "ms": time.time_ns() // 1_000_000, **dataclasses.asdict(event)}
+            self._append(self._attempt.metrics, canonical_line(row))
+
+    def _row_due(self) -> bool:
+        """Once a second at first, then ever more rarely: a chart needs no million points."""
+        now = self._now()
+        if now - self._last_row < max(1.0, (now - self._began) / _MOST_ROWS):
+            return False
+        self._last_row = now
+        return True
+
+    def _append(self, path: Path, text: str) -> None:
+        try:
+            with path.open("a") as file:
+                file.write(text)
+        except OSError:
+            self.failures += 1
+
+
+class Tee:
+    """Tells several reporters, one event at a time: the writer thread reports as well."""
+
+    def __init__(self, *reporters: Reporter) -> None:
+        self._reporters = reporters
+        self._lock = threading.Lock()
+
+    def report(self, event: Event) -> None:
+        """Pass one event on."""
+        with self._lock:
+            for reporter in self._reporters:
+                reporter.report(event)
+
+
+def describe(event: Event) -> str:
+    """``event`` as a line for people; empty if it is not worth one."""
+    match event:
+        case LogLine():
+            return event.text
+        case AttemptStarted() if event.resumed_attempt:
+            kept = "exact" if event.exact else f"not exact ({'; '.join(event.differs)})"
+            return f"attempt {event.attempt} resumes at step {event.step:,} of attempt {event.resumed_attempt}, {kept}"
+        case AttemptStarted():
+            return f"attempt {event.attempt} starts from the beginning"
+        case EpochEnded():
+            logs = ", ".join(f"{name} {value:.4f}" for name, value in event.logs.items())
+            return f"epoch {event.epoch + 1}: {logs} ({event.seconds:.2f} s)"
+        case CheckpointFailed():
+            return f"the checkpoint at step {event.step:,} could not be written: {event.reason}; training goes on"
+        case CheckpointRejected():
+            return f"set aside a damaged checkpoint ({event.name}): {event.reason}"
+        case CheckpointSaved():
+            return f"checkpoint at step {event.step:,} ({event.bytes / 1e6:.1f} MB in {event.seconds:.2f} s)"
+    return ""

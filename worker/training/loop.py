@@ -1,0 +1,215 @@
+"""The way through a training run: epochs, batches and phases; stops, progress and checkpoints between chunks.
+
+    loop = Loop(parts, position)
+    loop.run()                         # returns at the end of training; raises Stopped
+
+Start and resume are the same code: ``position`` is either the very beginning or what a checkpoint
+held. The metrics a checkpoint holds are state too, so an epoch resumed in its middle reports the
+same numbers. Knows neither files nor jobs.
+"""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import keras
+
+from shared.errors import KeepfitError
+from shared.events import EpochEnded, Progress
+from worker.training.callbacks import Callbacks
+from worker.training.checkpoints import Contents
+from worker.training.engine import Engine
+from worker.training.interfaces import Reporter, StopReason, StopSignal
+from worker.training.order import Order, Orders, order_digest
+from worker.training.pace import Pace
+from worker.training.program import Program
+from worker.training.saver import Saver
+from worker.training.state import Tensor, take
+
+PROGRESS_EVERY_S = 0.25
+
+
+class Phase(StrEnum):
+    """What comes next at a position."""
+
+    TRAIN = "train"
+    VALIDATE = "validate"
+    """The epoch's steps are done; its validation and its end are not."""
+    FINALISE = "finalise"
+    """All epochs are done."""
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """A position: what has been done is everything before it."""
+
+    epoch: int = 0
+    batch: int = 0
+    phase: Phase = Phase.TRAIN
+
+
+@dataclass
+class Position:
+    """Where a run is, and its history so far."""
+
+    cursor: Cursor = Cursor()
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class Stopped(Exception):
+    """Training obeyed a stop; ``durable`` tells whether its last step is saved."""
+
+    def __init__(self, step: int, durable: bool) -> None:
+        super().__init__(step, durable)
+        self.step, self.durable = step, durable
+
+
+class Diverged(KeepfitError):
+    """The loss is no number any more. Never retried: the same steps give the same result."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run is made of."""
+
+    program: Program
+    model: Any
+    engine: Engine
+    callbacks: Callbacks
+    saver: Saver
+    reporter: Reporter
+    stop: StopSignal
+    facts: Mapping[str, Any]
+    """What each checkpoint records besides: seed, digests, plan, environment."""
+    pace: Pace = field(default_factory=Pace)
+
+
+class Loop:
+    """One run through a program."""
+
+    def __init__(self, parts: Parts, position: Position) -> None:
+        self._p, self._at = parts, position
+        self._batches = parts.engine.batches
+        self._orders = Orders(parts.program.seed, parts.engine.samples, parts.program.shuffle)
+        self._order: Order | None = None
+        self._epoch_began = self._reported = time.monotonic()
+        self._watches_loss = not isinstance(parts.model.optimizer, keras.optimizers.LossScaleOptimizer)
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps done."""
+        return step_of(self._at.cursor, self._batches)
+
+    def run(self) -> None:
+        """Go on to the end of training. Raises Stopped or Diverged."""
+        try:
+            if self._at.cursor == Cursor():
+                self._p.saver.save(self._contents(take(self._p.model)))
+            while self._at.cursor.phase is not Phase.FINALISE:
+                if self._at.cursor.phase is Phase.TRAIN:
+                    self._train_epoch()
+                self._end_epoch()
+        finally:
+            self._orders.close()
+
+    def _train_epoch(self) -> None:
+        epoch, batch = self._at.cursor.epoch, self._at.cursor.batch
+        self._order = self._orders.of(epoch)
+        self._p.engine.begin_epoch(self._order, reset=batch == 0)
+        self._epoch_began = time.monotonic()
+        while batch < self._batches:
+            self._obey_stop()
+            count = self._chunk(batch)
+            began = time.perf_counter()
+            logs = self._p.engine.train(batch, count)
+            self._p.pace.record(count, time.perf_counter() - began)
+            batch += count
+            self._at.cursor = Cursor(epoch, batch, Phase.TRAIN if batch < self._batches else Phase.VALIDATE)
+            self._check_loss(logs)
+            self._progress(logs)
+            if batch < self._batches and self._p.saver.due(self.step, epoch_end=False):
+                self._p.saver.save(self._contents(take(self._p.model)))
+
+    def _chunk(self, batch: int) -> int:
+        limit = self._batches - batch
+        until_due = self._p.saver.steps_until_due(self.step)
+        return self._p.pace.steps(limit if until_due is None else min(limit, until_due))
+
+    def _end_epoch(self) -> None:
+        epoch = self._at.cursor.epoch
+        logs = self._p.engine.logs()
+        logs |= self._validate()
+        logs = self._p.callbacks.epoch_end(epoch, logs)
+        self._at.history.append(logs)
+        done = epoch + 1 == self._p.program.epochs or self._p.callbacks.stop_training
+        self._at.cursor = Cursor(epoch + 1, 0, Phase.FINALISE if done else Phase.TRAIN)
+        self._p.reporter.report(EpochEnded(epoch, self.step, logs, time.monotonic() - self._epoch_began))
+        if done or self._p.saver.due(self.step, epoch_end=True):
+            self._p.saver.save(self._contents(take(self._p.model), score(logs)))
+
+    def _validate(self) -> dict[str, float]:
+        program = self._p.program
+        held = take(self._p.model)
+        if self._p.stop.is_set():
+            raise self._stopped(held)
+        if program.validation is None:
+            return {}
+        size = program.validation_batch_size or program.batch_size
+        found = self._p.engine.evaluate(program.validation, size, self._p.stop.is_set)
+        if found is None:
+            raise self._stopped(held)
+        return {f"val_{name}": value for name, value in found.items()}
+
+    def _obey_stop(self) -> None:
+        if self._p.stop.is_set():
+            raise self._stopped(take(self._p.model))
+
+    def _stopped(self, tensors: list[Tensor]) -> Stopped:
+        lost = self._p.stop.reason is StopReason.LOST
+        return Stopped(self.step, durable=not lost and self._p.saver.save_now(self._contents(tensors)))
+
+    def _contents(self, tensors: list[Tensor], reached: float | None = None) -> Contents:
+        cursor = self._at.cursor
+        trainer = {
+            **self._p.facts,
+            "cursor": asdict(cursor),
+            "step": self.step,
+            "order_sha256": order_digest(self._order) if self._order is not None and cursor.batch else None,
+            "callbacks": self._p.callbacks.state(),
+            "history": list(self._at.history),
+        }
+        return Contents(self.step, [*tensors, *self._p.callbacks.tensors()], trainer, reached)
+
+    def _check_loss(self, logs: Mapping[str, float]) -> None:
+        loss = logs.get("loss", 0.0)
+        if self._watches_loss and not math.isfinite(loss):
+            raise Diverged(
+                f"The loss became {loss} by step {self.step:,} (epoch {self._at.cursor.epoch + 1}). "
+                "A lower learning rate usually cures this."
+            )
+
+    def _progress(self, logs: Mapping[str, float]) -> None:
+        now = time.monotonic()
+        if now - self._reported < PROGRESS_EVERY_S:
+            return
+        self._reported = now
+        cursor, epochs, speed = self._at.cursor, self._p.program.epochs, self._p.pace.steps_per_s
+        steps = epochs * self._batches
+        eta_s = (steps - self.step) / speed if speed else None
+        self._p.reporter.report(
+            Progress(self.step, steps, cursor.epoch, epochs, cursor.batch, self._batches, logs, speed, eta_s)
+        )
+
+
+def step_of(cursor: Cursor, batches: int) -> int:
+    """Optimizer steps before ``cursor``."""
+    return cursor.epoch * batches + cursor.batch
+
+
+def score(logs: Mapping[str, float]) -> float | None:
+    """What makes a checkpoint the best one: the lowest validation loss, or loss where there is no validation."""
+    value = logs.get("val_loss", logs.get("loss"))
+    return value if value is not None and math.isfinite(value) else None

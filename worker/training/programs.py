@@ -1,0 +1,28 @@
+"""From a job's spec to a program."""
+
+from pathlib import Path
+
+from shared.spec import TrainSpec, spec_digest
+from worker.training import datasets, models
+from worker.training.callbacks import build_callbacks
+from worker.training.program import CheckpointPolicy, Program
+
+
+def program_of(spec: TrainSpec, datasets_dir: Path) -> Program:
+    """The program that ``spec`` describes. Raises DataUnavailable, StorageFull or InvalidSpec."""
+    wish = spec.training
+    data = datasets.load(spec.data.name, datasets_dir)
+    train, validation = data.train.split(wish.validation_share)
+    return Program(
+        build_model=lambda: models.build_model(spec.model, wish.learning_rate),
+        train=train,
+        validation=validation,
+        test=data.test,
+        epochs=wish.epochs,
+        batch_size=wish.batch_size,
+        seed=wish.seed,
+        build_callbacks=lambda: build_callbacks(wish.early_stopping, wish.reduce_lr),
+        policy=CheckpointPolicy(wish.checkpoint_interval_s, wish.checkpoint_every_steps),
+        plan=wish.plan,
+        digest=spec_digest(spec),
+    )

@@ -1,0 +1,54 @@
+"""Which checkpoints stay: the latest two, the best, the pinned; never the last valid one. Knows no tensors."""
+
+import contextlib
+import uuid
+from collections.abc import Sequence
+
+from shared.errors import CorruptCheckpoint
+from shared.jobdir import JobDir
+from shared.manifest import PIN, Checkpoint, checkpoints_of, read_manifest
+from worker.training.checkpoints import TEMP_PREFIX, TRASH_PREFIX
+from worker.training.disk import Disk
+
+LATEST = 2
+
+
+def surplus(found: Sequence[Checkpoint], just_saved: Checkpoint) -> list[Checkpoint]:
+    """Those of ``found`` (newest first) that need not stay.
+
+    Only checkpoints whose manifest is whole count; a damaged one never pushes out a good one and is
+    left for the next start to set aside.
+    """
+    scores: dict[Checkpoint, float | None] = {}
+    for checkpoint in found:
+        with contextlib.suppress(CorruptCheckpoint):
+            scores[checkpoint] = read_manifest(checkpoint).score
+    keep = {just_saved, *list(scores)[:LATEST]}
+    scored = [(score, -c.step, c) for c, score in scores.items() if score is not None]
+    if scored:
+        keep.add(min(scored, key=lambda item: item[:2])[2])
+    return [c for c in scores if c not in keep and not (c.path / PIN).exists()]
+
+
+def prune(jobdir: JobDir, just_saved: Checkpoint, disk: Disk) -> list[Checkpoint]:
+    """Remove what need not stay, over this attempt and the earlier ones; called once ``just_saved`` is durable.
+
+    A checkpoint is renamed before it is removed, so none is ever seen half removed.
+    """
+    removed = surplus(checkpoints_of(jobdir, just_saved.attempt), just_saved)
+    for checkpoint in removed:
+        trash = checkpoint.path.with_name(f"{TRASH_PREFIX}{uuid.uuid4().hex[:12]}")
+        disk.rename(checkpoint.path, trash)
+        disk.remove(trash)
+    return removed
+
+
+def sweep(jobdir: JobDir, before_attempt: int, disk: Disk) -> None:
+    """Remove what a killed writer of an earlier attempt has left half done."""
+    for attempt in jobdir.attempt_dirs():
+        if attempt.number >= before_attempt or not attempt.checkpoints.is_dir():
+            continue
+        for path in attempt.checkpoints.iterdir():
+            if path.name.startswith((TEMP_PREFIX, TRASH_PREFIX)):
+                with contextlib.suppress(OSError):  # not worth failing for; the next attempt tries again
+                    disk.remove(path)

@@ -1,0 +1,69 @@
+"""Tensors in one file, in the safetensors layout: 8 bytes of header length, a JSON header, raw bytes.
+
+The layout is written here because a checkpoint streams its tensors, one at a time, through the hash
+to the disk; any safetensors reader opens the result. Knows nothing of what the tensors mean.
+"""
+
+import json
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import CorruptCheckpoint
+
+Array = NDArray[Any]
+
+_NAMES = {
+    "bool": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "uint32": "U32", "int32": "I32",
+    "uint64": "U64", "int64": "I64", "float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64",
+}  # fmt: skip
+_DTYPES = {code: np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name) for name, code in _NAMES.items()}
+
+
+def header(tensors: Sequence[tuple[str, str, tuple[int, ...]]]) -> bytes:
+    """The start of a file of ``tensors`` (name, dtype name, shape), whose bytes follow in this order."""
+    entries: dict[str, Any] = {}
+    offset = 0
+    for name, dtype, shape in tensors:
+        code = _NAMES[dtype]
+        size = int(np.prod(shape, dtype=np.int64)) * _DTYPES[code].itemsize
+        entries[name] = {"dtype": code, "shape": list(shape), "data_offsets": [offset, offset + size]}
+        offset += size
+    raw = json.dumps(entries, separators=(",", ":")).encode()
+    raw += b" " * (-len(raw) % 8)
+    return struct.pack("<Q", len(raw)) + raw
+
+
+def raw_bytes(array: Array) -> memoryview:
+    """The bytes of ``array``, without a copy where it is contiguous."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+def blocks(tensors: Sequence[tuple[str, Array]]) -> Iterator[bytes | memoryview]:
+    """A whole file of ``tensors``, piece by piece."""
+    yield header([(name, str(array.dtype), array.shape) for name, array in tensors])
+    yield from (raw_bytes(array) for _, array in tensors)
+
+
+def parse(content: bytes) -> dict[str, Array]:
+    """The tensors in ``content``, by name, in the order of the file; views, not copies.
+
+    Raises:
+        CorruptCheckpoint: ``content`` is not such a file.
+    """
+    try:
+        (length,) = struct.unpack_from("<Q", content)
+        entries = json.loads(content[8 : 8 + length])
+        return dict(_views(entries, memoryview(content)[8 + length :]))
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise CorruptCheckpoint("its tensors cannot be read") from exc
+
+
+def _views(entries: dict[str, Any], data: memoryview) -> Iterable[tuple[str, Array]]:
+    for name, entry in entries.items():
+        start, stop = entry["data_offsets"]
+        yield name, np.frombuffer(data[start:stop], dtype=_DTYPES[entry["dtype"]]).reshape(entry["shape"])
