@@ -32,6 +32,7 @@ def assemble_job(desk: Desk, job_id: str) -> JobPage:
         id=job_id,
         name=record.name,
         kind=record.kind,
+        data=record.data,
         notice=seen.notice,
         live=assemble_live(desk, seen),
         created_ms=record.created_ms,

@@ -8,10 +8,10 @@ import uuid
 from typing import Any
 
 from flask_wtf import FlaskForm
-from wtforms import Field, HiddenField, RadioField, SelectField, StringField
+from wtforms import Field, HiddenField, StringField
 
 from shared.errors import InvalidSpec
-from shared.spec import DATASETS, MODELS, TrainingSpec, TrainSpec, parse_spec
+from shared.spec import DATASETS, MODELS, DatasetInfo, TrainingSpec, TrainSpec, parse_spec
 from web.spec_errors import field_errors
 
 NUMBERS = ("epochs", "batch_size", "learning_rate", "seed", "validation_share", "checkpoint_interval_s")
@@ -42,10 +42,9 @@ class NewJobForm(FlaskForm):
 
     key = HiddenField(default=lambda: uuid.uuid4().hex)
     name = StringField("Name", description="How you will find it again.", render_kw={"autocomplete": "off"})
-    dataset = RadioField(
-        "Data set", choices=[(n, i.title) for n, i in DATASETS.items()], default="mnist-5k", validate_choice=False
-    )
-    model = RadioField("Model", choices=[(n, i.title) for n, i in MODELS.items()], default="mlp", validate_choice=False)
+    # The template shows these two as cards and lists; what is chosen is text like all else.
+    dataset = StringField("Data set", default="mnist-5k")
+    model = StringField("Model", default="mlp")
     epochs = _number("epochs", "Epochs", "How often it sees all of the training data.")
     batch_size = _number("batch_size", "Batch size", "Samples in one step.")
     learning_rate = _number("learning_rate", "Learning rate", "The step size of adam.", "decimal")
@@ -102,6 +101,9 @@ class EvaluateForm(FlaskForm):
     """The evaluation of a job's model on a data set."""
 
     key = HiddenField(default=lambda: uuid.uuid4().hex)
-    dataset = SelectField(
-        "Data set", choices=[(n, i.title) for n, i in DATASETS.items()], default="mnist-5k", validate_choice=False
-    )
+    dataset = StringField("Data set", default="mnist-5k")
+
+    @property
+    def datasets(self) -> dict[str, DatasetInfo]:
+        """What can be chosen."""
+        return DATASETS

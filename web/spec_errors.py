@@ -56,6 +56,12 @@ def field_errors(exc: InvalidSpec) -> dict[str, str]:
 def _in_words(error: Any) -> str:
     words = _WORDS.get(error["type"])
     if words is not None:
-        return words.format(**error.get("ctx", {}))
+        return words.format(**{name: _plain(value) for name, value in error.get("ctx", {}).items()})
     message = str(error["msg"]).removeprefix("Value error, ")
     return message[:1].upper() + message[1:] + ("" if message.endswith(".") else ".")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -92,6 +92,7 @@ class JobPage:
     id: str
     name: str
     kind: str
+    data: str
     notice: str
     live: LiveView
     created_ms: int

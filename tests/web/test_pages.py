@@ -1,0 +1,196 @@
+"""The list and the job's page, as the server renders them: every state, without JavaScript."""
+
+from collections.abc import Callable
+
+import pytest
+from flask.testing import FlaskClient
+
+from shared.settings import Settings
+from shared.states import Outcome
+from shared.store import Store
+from tests.web.acting import Actor
+from tests.web.conftest import SPEC
+
+
+def actions(page: str) -> set[str]:
+    """The actions that a page offers."""
+    known = ("pause", "resume", "cancel", "drill")
+    return {name for name in known if f'id="action-{name}"' in page}
+
+
+def test_an_empty_list_leads_to_the_form(client: FlaskClient) -> None:
+    """Who comes for the first time is told what to do."""
+    page = client.get("/").text
+
+    assert "No jobs yet" in page
+    assert 'href="/jobs/new"' in page
+
+
+def test_the_list_shows_the_newest_first(client: FlaskClient) -> None:
+    """Jobs come in the order of their making, the latest on top."""
+    for name in ("one", "two", "three"):
+        client.post("/api/v1/jobs", json=SPEC | {"name": name})
+
+    page = client.get("/").text
+
+    assert "3 jobs" in page
+    assert page.index(">three<") < page.index(">two<") < page.index(">one<")
+
+
+def test_the_list_is_in_pages(client: FlaskClient) -> None:
+    """Twenty-five jobs a page; a page too far leads to the last one."""
+    for number in range(27):
+        client.post("/api/v1/jobs", json=SPEC | {"name": f"job {number}"})
+
+    first, second, beyond = client.get("/"), client.get("/?page=2"), client.get("/?page=9")
+
+    assert first.text.count("job-row") == 25
+    assert second.text.count("job-row") == 2
+    assert beyond.headers["Location"].endswith("page=2")
+
+
+def test_a_queued_job_says_why_it_waits(client: FlaskClient, submitted: str) -> None:
+    """The reason stands on the page, with what can be done."""
+    page = client.get(f"/jobs/{submitted}").text
+
+    assert "Waiting to start: no worker is alive." in page
+    assert actions(page) == {"pause", "cancel"}
+
+
+def test_a_running_job_shows_how_far_it_is(client: FlaskClient, submitted: str, actor: Actor) -> None:
+    """Epoch, batch, loss, accuracy and time left are on the page as it is served."""
+    run = actor.claim(submitted)
+    run.start()
+    run.progress(339, loss=0.3456, accuracy=0.9)
+
+    page = client.get(f"/jobs/{submitted}").text
+
+    for text in (">Running<", "4 of 10", "0 of 113", ">0.3456<", ">0.9000<", ">30 s<", ">30 %<", "900 steps/s"):
+        assert text in page
+    assert actions(page) == {"pause", "cancel", "drill"}
+
+
+def test_the_drill_is_offered_only_where_drills_are_on(
+    settings: Settings, client: FlaskClient, submitted: str, actor: Actor
+) -> None:
+    """Without KEEPFIT_DRILLS nobody is tempted."""
+    from web import create_app
+
+    actor.claim(submitted)
+
+    careful = create_app(settings.model_copy(update={"drills": False})).test_client()
+
+    assert "drill" in actions(client.get(f"/jobs/{submitted}").text)
+    assert "drill" not in actions(careful.get(f"/jobs/{submitted}").text)
+
+
+def test_a_killed_job_is_recovering_in_plain_words(client: FlaskClient, submitted: str, actor: Actor) -> None:
+    """After a kill the page says what happened and where the job goes on."""
+    run = actor.claim(submitted)
+    run.start()
+    run.progress(300)
+    run.end(Outcome.INTERRUPTED, "the worker was killed")
+
+    page, listed = client.get(f"/jobs/{submitted}").text, client.get("/").text
+
+    assert "Recovering: the worker was killed; goes on from the beginning" in page
+    assert ">Recovering<" in listed
+    assert "The worker was killed at step 300" in page
+
+
+def test_a_recovered_job_says_what_the_kill_cost(client: FlaskClient, submitted: str, actor: Actor) -> None:
+    """The attempts' table and one sentence say where it went on and what was done again."""
+    first = actor.claim(submitted)
+    first.start()
+    first.progress(300)
+    first.end(Outcome.INTERRUPTED, "the worker was killed")
+    second = actor.claim(submitted)
+    second.start(step=226, resumed_attempt=1)
+
+    page = client.get(f"/jobs/{submitted}").text
+
+    assert "attempt 1 was killed or lost at step 300; attempt 2 went on from step 226; 74 steps done again." in page
+    assert "step 226, of attempt 1" in page
+    assert '<span class="badge good">exact</span>' in page
+
+
+def test_a_resume_that_is_not_exact_says_what_differs(client: FlaskClient, submitted: str, actor: Actor) -> None:
+    """Another machine's attempt is marked, with the difference."""
+    first = actor.claim(submitted)
+    first.start()
+    first.end(Outcome.INTERRUPTED, "no word from its worker for 3 s")
+    second = actor.claim(submitted)
+    second.start(step=113, resumed_attempt=1, exact=False, differs=("threads: 1, then 2",))
+    second.finish()
+
+    page = client.get(f"/jobs/{submitted}").text
+
+    assert "not exact" in page
+    assert "threads: 1, then 2" in page
+    assert "Resumed, but not bit-exact" in page
+
+
+def test_a_finished_job_shows_its_result_and_its_files(client: FlaskClient, finished: str) -> None:
+    """Final test accuracy and loss, the weights' digest, exactness and both downloads."""
+    page = client.get(f"/jobs/{finished}").text
+
+    for text in ("95.00 %", "0.2000", "abababababab", "Never interrupted", "model.keras", "weights.h5", ">100 %<"):
+        assert text in page
+    assert actions(page) == set()
+    assert 'id="evaluate-button"' in page
+
+
+def test_a_failed_job_says_why_and_can_be_tried_again(client: FlaskClient, submitted: str, actor: Actor) -> None:
+    """The reason is on the page."""
+    run = actor.claim(submitted)
+    run.end(Outcome.FAILED, "the loss is not a number since step 12", {"outcome": "failed"})
+
+    page = client.get(f"/jobs/{submitted}").text
+
+    assert "Failed: the loss is not a number since step 12." in page
+    assert actions(page) == {"resume"}
+
+
+def test_the_log_and_the_spec_are_on_the_page(client: FlaskClient, submitted: str, actor: Actor) -> None:
+    """What the attempt wrote, and what was asked for."""
+    run = actor.claim(submitted)
+    run.start()
+    run.log("epoch 1: loss 0.4")
+
+    page = client.get(f"/jobs/{submitted}").text
+
+    assert "epoch 1: loss 0.4" in page
+    assert "<dt>Learning rate</dt><dd>0.001</dd>" in page
+
+
+@pytest.mark.parametrize("path", ["/jobs/aaaaaaaaaaaa", "/jobs/new/else", "/nothing", "/jobs/..%2f..%2fsecret-key"])
+def test_an_unknown_page_is_a_page(client: FlaskClient, path: str) -> None:
+    """A 404 is a page with a way back."""
+    answer = client.get(path)
+
+    assert answer.status_code == 404
+    assert "There is nothing here" in answer.text
+    assert 'href="/"' in answer.text
+
+
+def test_an_error_of_ours_shows_no_traceback(client: FlaskClient, settings: Settings, submitted: str) -> None:
+    """Whatever breaks, people get a page; the details are in the log."""
+    (settings.jobs_dir / submitted / "attempts").write_text("a file where the folder should be")
+
+    page, api = client.get(f"/jobs/{submitted}"), client.get(f"/api/v1/jobs/{submitted}")
+
+    assert (page.status_code, api.status_code) == (500, 500)
+    assert "Something went wrong on our side" in page.text
+    assert set(api.get_json()) == {"error"}
+    assert "Traceback" not in page.text + api.text
+
+
+def test_the_buttons_work_without_javascript(
+    client: FlaskClient, store: Store, submitted: str, token: Callable[[], str]
+) -> None:
+    """Each is a form; afterwards the job's page shows the new state."""
+    answer = client.post(f"/jobs/{submitted}/pause", data={"csrf_token": token()}, follow_redirects=True)
+
+    assert store.jobs.get(submitted).state == "paused"
+    assert "Paused by a person." in answer.text
+    assert actions(answer.text) == {"resume", "cancel"}

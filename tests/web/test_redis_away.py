@@ -1,0 +1,136 @@
+"""While the queue server is away, or was wiped, the pages show what is on disk, and promises are kept there."""
+
+import redis
+from flask.testing import FlaskClient
+
+from shared.jobdir import list_jobdirs, open_jobdir
+from shared.settings import Settings
+from shared.states import Outcome, Wish
+from tests.web.acting import Actor
+from tests.web.conftest import SPEC
+from web.ondisk import record_on_disk
+from web.wording import OUTAGE, REBUILDING
+
+HALF_AN_HOUR_MS = 30 * 60 * 1000
+
+
+def test_the_pages_show_what_is_on_disk(stranded: FlaskClient, finished: str) -> None:
+    """State, accuracy, curves and downloads do not need the queue server."""
+    listed, page = stranded.get("/"), stranded.get(f"/jobs/{finished}")
+
+    for answer in (listed, page):
+        assert answer.status_code == 200
+        assert OUTAGE in answer.text
+        assert ">Succeeded<" in answer.text
+        assert "95.00 %" in answer.text
+    with stranded.get(f"/jobs/{finished}/files/model.keras") as download:
+        assert download.data == b"a model"
+
+
+def test_a_submit_is_accepted_and_kept(stranded: FlaskClient, settings: Settings) -> None:
+    """202: the directory is written, and the answer says when it will start."""
+    answer = stranded.post("/api/v1/jobs", json=SPEC)
+
+    job = answer.get_json()
+    assert answer.status_code == 202
+    assert "when the queue server is back" in job["message"]
+    assert job["state"] == "queued"
+    assert [d.id for d in list_jobdirs(settings.jobs_dir)] == [job["id"]]
+
+
+def test_a_form_is_accepted_and_says_so(stranded: FlaskClient, settings: Settings) -> None:
+    """The person lands on the job's page with the same promise."""
+    page = stranded.get("/jobs/new").text
+    token = page.split('name="csrf_token" type="hidden" value="')[1].split('"')[0]
+    fields = {"key": "k", "name": "n", "dataset": "mnist-5k", "model": "mlp", "epochs": "1", "batch_size": "32"}
+    rest = {"learning_rate": "0.1", "seed": "1", "validation_share": "0", "checkpoint_interval_s": "1"}
+
+    answer = stranded.post("/jobs/new", data=fields | rest | {"csrf_token": token}, follow_redirects=True)
+
+    assert answer.status_code == 200
+    assert "Accepted. It will start when the queue server is back." in answer.text
+    assert len(list(list_jobdirs(settings.jobs_dir))) == 1
+
+
+def test_a_wish_is_kept_on_disk(stranded: FlaskClient, settings: Settings, submitted: str) -> None:
+    """202, and the wish is durable."""
+    answer = stranded.post(f"/api/v1/jobs/{submitted}/pause", json={})
+
+    status = open_jobdir(settings.jobs_dir, submitted).status()
+    assert answer.status_code == 202
+    assert (status.wish, status.wish_number) == (Wish.PAUSE, 1)
+    assert answer.get_json()["state"] == "paused"
+
+
+def test_what_needs_the_server_says_that_it_is_away(stranded: FlaskClient, submitted: str) -> None:
+    """The drill goes over the queue server, so it cannot be done."""
+    answer = stranded.post(f"/api/v1/jobs/{submitted}/drill", json={})
+
+    assert answer.status_code == 503
+    assert answer.get_json()["error"]["message"]
+
+
+def test_health_says_what_is_missing(stranded: FlaskClient, client: FlaskClient) -> None:
+    """The web side answers in any case."""
+    away, there = stranded.get("/health"), client.get("/health")
+
+    assert (away.status_code, there.status_code) == (200, 200)
+    assert away.get_json()["web"] == "ok"
+    assert away.get_json()["redis"] != "ok"
+    assert there.get_json() == {"status": "degraded", "web": "ok", "redis": "ok", "workers": 0}
+
+
+def test_a_wiped_server_is_being_rebuilt(client: FlaskClient, valkey_url: str, finished: str) -> None:
+    """Between the wipe and the rebuild the pages come from the disk and say so."""
+    with redis.Redis.from_url(valkey_url) as server:
+        server.flushall()
+
+    listed, page = client.get("/"), client.get(f"/jobs/{finished}")
+
+    for answer in (listed, page):
+        assert REBUILDING in answer.text
+        assert ">Succeeded<" in answer.text
+
+
+def test_an_empty_service_has_nothing_to_rebuild(client: FlaskClient) -> None:
+    """No jobs, no notice."""
+    assert REBUILDING not in client.get("/").text
+
+
+def test_a_training_attempt_is_seen_by_its_files(settings: Settings, submitted: str, actor: Actor) -> None:
+    """An attempt that writes is running; one that has been silent for long waits to be recovered."""
+    run = actor.claim(submitted)
+    run.start()
+    run.progress(226, accuracy=0.75)
+    jobdir = open_jobdir(settings.jobs_dir, submitted)
+
+    now = record_on_disk(jobdir)
+    later = record_on_disk(jobdir, now_ms=now.heartbeat_ms + HALF_AN_HOUR_MS)
+
+    assert (now.state, now.progress["step"], now.progress["logs"]["accuracy"]) == ("running", 226, 0.75)
+    assert (later.state, later.recovering) == ("queued", True)
+
+
+def test_a_failed_job_is_failed_on_disk(stranded: FlaskClient, submitted: str, actor: Actor) -> None:
+    """The reason comes from the attempt's own result."""
+    run = actor.claim(submitted)
+    run.end(Outcome.FAILED, "bad data", {"outcome": "failed", "reason": "bad data"})
+
+    page = stranded.get(f"/jobs/{submitted}").text
+
+    assert "Failed: bad data." in page
+
+
+def test_a_job_of_another_version_does_not_hide_the_rest(
+    stranded: FlaskClient, settings: Settings, finished: str, client: FlaskClient
+) -> None:
+    """A spec that this version cannot read is listed by its name."""
+    other = str(client.post("/api/v1/jobs", json=SPEC | {"name": "from the future"}).get_json()["id"])
+    path = settings.jobs_dir / other / "job.json"
+    path.write_text(path.read_text().replace('"mlp"', '"transformer"'))
+
+    listed, page = stranded.get("/").text, stranded.get(f"/jobs/{other}").text
+
+    assert "from the future" in listed
+    assert f"/jobs/{finished}" in listed
+    assert "written by another version of Keepfit" in page

@@ -1,0 +1,152 @@
+"""Submitting over the JSON API: what is taken, what is refused, and how it is said."""
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from shared.jobdir import list_jobdirs
+from shared.settings import Settings
+from shared.store import Store
+from tests.web.acting import no_writes
+from tests.web.conftest import SPEC
+
+
+def test_a_submitted_job_is_on_disk_and_queued(client: FlaskClient, settings: Settings, store: Store) -> None:
+    """201 means: the directory is there and the queue knows the job."""
+    answer = client.post("/api/v1/jobs", json=SPEC)
+
+    job = answer.get_json()
+    assert answer.status_code == 201
+    assert job["state"] == "queued"
+    assert [d.id for d in list_jobdirs(settings.jobs_dir)] == [job["id"]]
+    assert store.jobs.get(job["id"]).name == "first"
+    assert job["waiting"]["reason"] == "no worker is alive"
+
+
+def test_the_same_key_is_the_same_job(client: FlaskClient, settings: Settings) -> None:
+    """A repeated submit with its idempotency key answers 200 with the job that it made before."""
+    headers = {"Idempotency-Key": "monday-1"}
+
+    first = client.post("/api/v1/jobs", json=SPEC, headers=headers)
+    second = client.post("/api/v1/jobs", json=SPEC, headers=headers)
+
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.get_json()["id"] == second.get_json()["id"]
+    assert len(list(list_jobdirs(settings.jobs_dir))) == 1
+
+
+def test_a_key_used_for_another_job_is_refused(client: FlaskClient) -> None:
+    """The same key with another spec is a conflict, not a silent second job."""
+    headers = {"Idempotency-Key": "monday-1"}
+    client.post("/api/v1/jobs", json=SPEC, headers=headers)
+
+    answer = client.post("/api/v1/jobs", json=SPEC | {"name": "second"}, headers=headers)
+
+    assert answer.status_code == 409
+    assert "Use a new key" in answer.get_json()["error"]["message"]
+
+
+WRONG = [
+    ({"name": ""}, "name", "Is needed."),
+    ({"name": "x" * 81}, "name", "May have at most 80 characters."),
+    ({"data": {"name": "cifar"}}, "data.name", "Must be one of 'mnist-5k', 'mnist' or 'fashion-mnist'."),
+    ({"model": {"name": "resnet"}}, "model.name", "Must be one of 'mlp' or 'cnn'."),
+    ({"training": {"epochs": 0}}, "training.epochs", "Must be at least 1."),
+    ({"training": {"epochs": "many"}}, "training.epochs", "Must be a whole number."),
+    ({"training": {"epochs": 1.5}}, "training.epochs", "Must be a whole number."),
+    ({"training": {"epochs": 100_001}}, "training.epochs", "Must be at most 100,000."),
+    ({"training": {"batch_size": -3}}, "training.batch_size", "Must be at least 1."),
+    ({"training": {"learning_rate": 0}}, "training.learning_rate", "Must be more than 0."),
+    ({"training": {"learning_rate": "nan"}}, "training.learning_rate", "Must be a finite number."),
+    ({"training": {"seed": -1}}, "training.seed", "Must be at least 0."),
+    ({"training": {"validation_share": 1}}, "training.validation_share", "Must be less than 1."),
+    ({"training": {"checkpoint_interval_s": 0}}, "training.checkpoint_interval_s", "Must be at least 0.1."),
+    ({"training": {"momentum": 0.9}}, "training.momentum", "There is no such field."),
+    ({"training": 5}, "training", "Must be an object."),
+]
+
+
+@pytest.mark.parametrize(("wrong", "path", "message"), WRONG, ids=[f"{p}: {w}"[:60] for w, p, _ in WRONG])
+def test_a_wrong_field_is_named(
+    client: FlaskClient, settings: Settings, wrong: dict[str, Any], path: str, message: str
+) -> None:
+    """422 names the field and says what it may be, and no job is made."""
+    answer = client.post("/api/v1/jobs", json=SPEC | wrong)
+
+    error = answer.get_json()["error"]
+    assert answer.status_code == 422
+    assert error["fields"] == {path: message}
+    assert message in error["message"]
+    assert list(list_jobdirs(settings.jobs_dir)) == []
+
+
+def test_what_is_wrong_with_the_spec_as_a_whole_is_said(client: FlaskClient) -> None:
+    """Fields that are right each by itself but not together get a message of their own."""
+    training = {"validation_share": 0, "early_stopping": {"monitor": "val_loss"}}
+
+    answer = client.post("/api/v1/jobs", json=SPEC | {"training": training})
+
+    assert answer.status_code == 422
+    assert "A callback watches a validation metric" in answer.get_json()["error"]["message"]
+
+
+def test_a_spec_of_an_unknown_kind_is_refused(client: FlaskClient) -> None:
+    """A kind that does not exist is named, with those that do."""
+    answer = client.post("/api/v1/jobs", json=SPEC | {"kind": "dream"})
+
+    assert answer.status_code == 422
+    assert "'train'" in answer.get_json()["error"]["message"]
+
+
+@pytest.mark.parametrize("body", [b"{", b"nonsense", b"\xff\xfe", b'{"name": }'])
+def test_malformed_json_is_said_to_be(client: FlaskClient, body: bytes) -> None:
+    """What is not JSON is answered with 400."""
+    answer = client.post("/api/v1/jobs", data=body, content_type="application/json")
+
+    assert answer.status_code == 400
+    assert answer.get_json()["error"]["message"] == "The body is not valid JSON."
+
+
+@pytest.mark.parametrize("body", ["[]", '"text"', "5", "null"])
+def test_json_that_is_no_object_is_refused(client: FlaskClient, body: str) -> None:
+    """A list or a number is no spec."""
+    answer = client.post("/api/v1/jobs", data=body, content_type="application/json")
+
+    assert answer.status_code == 422
+    assert answer.get_json()["error"]["message"] == "The body must be a JSON object."
+
+
+def test_only_json_is_taken(client: FlaskClient) -> None:
+    """A foreign page can send forms but not JSON, so forms are refused."""
+    answer = client.post("/api/v1/jobs", data={"name": "sneaky"})
+
+    assert answer.status_code == 415
+    assert "application/json" in answer.get_json()["error"]["message"]
+
+
+def test_a_huge_body_is_refused(client: FlaskClient) -> None:
+    """More than a spec can need is answered with 413."""
+    answer = client.post("/api/v1/jobs", json=SPEC | {"name": "x" * 200_000})
+
+    assert answer.status_code == 413
+    assert "larger" in answer.get_json()["error"]["message"]
+
+
+def test_a_data_directory_that_takes_no_writes_is_said_to(client: FlaskClient, settings: Settings) -> None:
+    """When the jobs cannot be kept the answer says which directory, and nothing is left behind."""
+    with no_writes():
+        answer = client.post("/api/v1/jobs", json=SPEC)
+
+    assert answer.status_code == 507
+    assert str(settings.data_dir) in answer.get_json()["error"]["message"]
+    assert list(settings.jobs_dir.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["/api/v1/jobs/aaaaaaaaaaaa", "/api/v1/jobs/..%2f..%2fetc", "/api/v1/nothing", "/api/"])
+def test_what_is_not_there_is_said_in_json(client: FlaskClient, path: str) -> None:
+    """An unknown job or address is a 404 with a message."""
+    answer = client.get(path)
+
+    assert answer.status_code == 404
+    assert answer.get_json()["error"]["message"].startswith("There is no")
