@@ -18,6 +18,7 @@ from shared.jobdir import AttemptDir, JobDir, open_jobdir
 from shared.settings import Settings
 from shared.states import JobState, Outcome
 from shared.store import Budget, Claim, Store, open_store
+from worker.audit import note
 from worker.drain import draining
 from worker.heartbeat import Heartbeat
 from worker.owner import Owner
@@ -95,6 +96,7 @@ class _Attempt:
                 self._claim = raised
             else:
                 write_claim(attempt, self._claim.owner, status.wish_number)
+                self._audit("begin")
                 return attempt
 
     def _train(self, jobdir: JobDir, attempt: AttemptDir) -> None:
@@ -109,6 +111,8 @@ class _Attempt:
                     result, hold = AttemptResult(Outcome.STOPPED, str(exc)), True
             if not heartbeat.lost:
                 self._finish(result, hold, heartbeat)
+            if heartbeat.lost:
+                self._audit("lost")
 
     def _compute(self, jobdir: JobDir, attempt: AttemptDir, reporter: StreamReporter) -> AttemptResult:
         from worker.training.environment import configure  # late: brings TensorFlow, which only an attempt needs
@@ -127,7 +131,9 @@ class _Attempt:
             details = asdict(result)
         while True:
             try:
-                if self._store.leases.finish(self._claim, result.outcome, reason, self._budget, details, hold):
+                state = self._store.leases.finish(self._claim, result.outcome, reason, self._budget, details, hold)
+                if state is not None:
+                    self._audit(f"end:{state.value}")
                     return
                 if heartbeat is None or heartbeat.lost:
                     return
@@ -135,6 +141,9 @@ class _Attempt:
                 if draining():
                     return  # the end is on disk; a keeper finds it there
             time.sleep(RETRY_S)  # away, or wiped: the heartbeat adopts the job, then its end counts
+
+    def _audit(self, event: str) -> None:
+        note(self._settings.data_dir, self._claim, event)
 
 
 def _no_writes(data_dir: Path, exc: OSError) -> str:

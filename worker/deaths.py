@@ -48,10 +48,6 @@ class Deaths:
         return self._oom_kills > before
 
 
-DEATHS = Deaths()
-"""Of this worker. A module value because Celery makes the requests, not we."""
-
-
 class AttemptRequest(Request):
     """Celery's handle on a running task, in the main process; notes how its process died."""
 
@@ -71,3 +67,7 @@ def _oom_kills() -> int:
         if name == "oom_kill":
             return int(value)
     return 0
+
+
+DEATHS = Deaths()
+"""Of this worker. A module value because Celery makes the requests, not we."""

@@ -22,6 +22,7 @@ from shared.jobdir import open_jobdir
 from shared.settings import Settings
 from shared.states import JobState, Outcome, Wish
 from shared.store import Budget, Claim, Running, Store, open_store
+from worker.audit import note
 from worker.deaths import DEATHS
 from worker.drain import draining
 from worker.owner import Owner, Process, machine
@@ -72,6 +73,7 @@ class Keeper:
                 self._tick()
             except (StoreUnavailable, OperationalError, KombuError, CeleryError) as exc:
                 self._reap_from = None  # owners get time to renew before anything is reaped
+                self._rebuilder.note_outage()
                 if time.monotonic() - logged_at > LOG_GAP_S:
                     log.warning("the queue server is away: %s", exc)
                     logged_at = time.monotonic()
@@ -121,6 +123,8 @@ class Keeper:
         if reason:
             self._dead_since.pop(owner.nonce, None)
             state = self._store.leases.finish(attempt.claim, Outcome.INTERRUPTED, reason, self._budget)
+            if state is not None:
+                note(self._settings.data_dir, attempt.claim, f"end:{state.value}")
             self._note_end(attempt.claim.job_id, state)
 
     def _last_words(self, owner: Owner) -> str | None:

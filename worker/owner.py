@@ -80,4 +80,5 @@ def _start_of(pid: int) -> int:
             return int((_PROC / f"{pid}/stat").read_text().rpartition(")")[2].split()[19])
         except (FileNotFoundError, ProcessLookupError) as exc:
             raise psutil.NoSuchProcess(pid) from exc
-    return round(psutil.Process(pid).create_time() * 1000)
+    started: float = psutil.Process(pid).create_time()
+    return round(started * 1000)

@@ -9,7 +9,7 @@ import logging
 import time
 
 from shared.diskstate import state_on_disk
-from shared.errors import KeepfitError
+from shared.errors import BadTransition, KeepfitError, StoreUnavailable
 from shared.jobdir import JobDir, list_jobdirs
 from shared.settings import Settings
 from shared.store import Store
@@ -28,6 +28,10 @@ class Rebuilder:
         self._wiped_at: float | None = None
         self._scanned_at = time.monotonic()
 
+    def note_outage(self) -> None:
+        """The server was away: what happened on disk meanwhile is looked for as soon as it is back."""
+        self._scanned_at = -SCAN_S
+
     def tick(self) -> None:
         """Notice a wipe and rebuild, or scan if it is time to. Raises StoreUnavailable."""
         now = time.monotonic()
@@ -45,21 +49,37 @@ class Rebuilder:
             log.info("the store is rebuilt from the job directories", extra={"restored": restored})
 
     def scan(self) -> int:
-        """Put back every job that the server does not know. Returns how many."""
+        """Put back every job that the server does not know, and every wish. Returns how many jobs."""
         self._scanned_at = time.monotonic()
         jobdirs = {jobdir.id: jobdir for jobdir in list_jobdirs(self._settings.jobs_dir)}
         ids = list(jobdirs)
         restored = 0
         for start in range(0, len(ids), SCAN_BATCH):
-            for job_id in self._store.upkeep.unknown(ids[start : start + SCAN_BATCH]):
-                restored += self._restore(jobdirs[job_id])
+            batch = ids[start : start + SCAN_BATCH]
+            known = self._store.upkeep.wish_numbers(batch)
+            for job_id in batch:
+                if job_id in known:
+                    self._pass_on_wish(jobdirs[job_id], known[job_id])
+                else:
+                    restored += self._restore(jobdirs[job_id])
         return restored
+
+    def _pass_on_wish(self, jobdir: JobDir, known: int) -> None:
+        """Tell the server of a wish that a person made while it was away."""
+        status = jobdir.status()
+        if status.wish_number > known:
+            try:
+                self._store.jobs.request(jobdir.id, status.wish, status.wish_number)
+            except BadTransition as exc:  # the job ended before the wish could reach it
+                log.info("a wish came too late: %s", exc, extra={"job_id": jobdir.id})
 
     def _restore(self, jobdir: JobDir) -> bool:
         try:
             found = state_on_disk(jobdir)
             result = json.dumps(dict(found.result)) if found.result else ""
             return self._store.upkeep.restore(jobdir, found.state, found.reason, result)
+        except StoreUnavailable:
+            raise
         except (KeepfitError, ValueError) as exc:
             log.warning("a job directory cannot be read: %s", exc, extra={"job_id": jobdir.id})
             return False

@@ -49,14 +49,18 @@ class Upkeep:
             fields["result"] = result
         return bool(self._link.run("restore", jobdir.id, state.value, reason, *flat(fields)))
 
-    def unknown(self, job_ids: list[str]) -> list[str]:
-        """Those of ``job_ids`` that the server has no record of."""
+    def forget(self, job_id: str) -> bool:
+        """Drop the record of a job that nobody runs; its directory stays. False for a running job."""
+        return bool(self._link.run("forget", job_id))
 
-        def missing(client: Any) -> list[str]:
+    def wish_numbers(self, job_ids: list[str]) -> dict[str, int]:
+        """The number of the latest wish of each job that the server knows; the others are left out."""
+
+        def ask(client: Any) -> list[list[str | None]]:
             pipe = client.pipeline(transaction=False)
             for job_id in job_ids:
-                pipe.exists(keys.job(job_id))
-            return [job_id for job_id, known in zip(job_ids, pipe.execute(), strict=True) if not known]
+                pipe.hmget(keys.job(job_id), "state", "wish_number")
+            return list(pipe.execute())
 
-        found: list[str] = self._link.read(missing)
-        return found
+        rows = self._link.read(ask)
+        return {job_id: int(number or 0) for job_id, (state, number) in zip(job_ids, rows, strict=True) if state}

@@ -1,0 +1,91 @@
+"""One look at everything: what the disk says, what the queue server says, and where they differ.
+
+    for finding in examine(settings.jobs_dir, store):
+        print(finding.job_id, finding.disk, finding.server, finding.problem)
+        mend(finding, settings.jobs_dir, store)
+
+The disk is the truth: mending drops what the server says of a job that nobody runs and restores the
+job from its directory. A running job is left to its lease.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.diskstate import state_on_disk
+from shared.errors import KeepfitError, StoreUnavailable
+from shared.jobdir import JobDir, list_jobdirs, open_jobdir
+from shared.states import JobState
+from shared.store import JobRecord, Store
+
+PAGE = 500
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One job, as both sides see it."""
+
+    job_id: str
+    name: str
+    disk: str
+    server: str
+    problem: str = ""
+    """What differs, in words; empty where both agree."""
+    mendable: bool = True
+
+
+def examine(jobs_dir: Path, store: Store) -> Iterator[Finding]:
+    """Every job of the directory and of the server, each once. Raises StoreUnavailable."""
+    records = {record.id: record for record in _all_records(store)}
+    now_ms = store.now_ms()
+    for jobdir in sorted(list_jobdirs(jobs_dir), key=lambda d: d.id):
+        yield _compare(jobdir, records.pop(jobdir.id, None), now_ms)
+    for record in records.values():
+        yield Finding(record.id, record.name, "-", record.state.value, "the server has a job that has no directory")
+
+
+def mend(finding: Finding, jobs_dir: Path, store: Store) -> bool:
+    """Make the server say what the disk says. False where that is not possible now."""
+    if not finding.mendable:
+        return False
+    if finding.server != "-" and not store.upkeep.forget(finding.job_id):
+        return False
+    if finding.disk == "-":
+        return True
+    jobdir = open_jobdir(jobs_dir, finding.job_id)
+    found = state_on_disk(jobdir)
+    result = json.dumps(dict(found.result)) if found.result else ""
+    return store.upkeep.restore(jobdir, found.state, found.reason, result)
+
+
+def _all_records(store: Store) -> Iterator[JobRecord]:
+    offset = 0
+    while page := store.jobs.list(PAGE, offset):
+        yield from page
+        offset += PAGE
+
+
+def _compare(jobdir: JobDir, record: JobRecord | None, now_ms: int) -> Finding:
+    try:
+        found, status, name = state_on_disk(jobdir), jobdir.status(), jobdir.spec.name
+    except StoreUnavailable:
+        raise
+    except (KeepfitError, ValueError) as exc:
+        server = record.state.value if record else "-"
+        return Finding(jobdir.id, "?", "unreadable", server, f"the directory cannot be read: {exc}", mendable=False)
+    disk = f"{found.state.value}, attempt {status.attempt}"
+    if record is None:
+        return Finding(jobdir.id, name, disk, "-", "the server does not know the job")
+    server = f"{record.state.value}, attempt {record.attempt}"
+    if record.state is JobState.RUNNING:
+        lapsed = record.lease_ms < now_ms
+        problem = "its lease has lapsed and no worker takes it over: start a worker" if lapsed else ""
+        return Finding(jobdir.id, name, disk, server, problem, mendable=False)
+    if status.wish_number > record.wish_number:
+        return Finding(jobdir.id, name, disk, server, f"the server has not heard of the wish to {status.wish.value}")
+    if found.state is not record.state:
+        return Finding(jobdir.id, name, disk, server, "the states differ")
+    if status.attempt > record.attempt:
+        return Finding(jobdir.id, name, disk, server, "the disk has a later attempt")
+    return Finding(jobdir.id, name, disk, server)
