@@ -26,6 +26,7 @@ from shared.settings import Settings
 from shared.spec import DATASETS, MODELS
 from shared.states import JobState
 from web.client import Job, KeepfitClient
+from web.demo import main as demo
 from web.watching import watch_job
 
 FILES = ("model.keras", "weights.h5")
@@ -252,13 +253,7 @@ def _verify_job(jobdir: JobDir) -> tuple[int, int]:
     return good, damaged
 
 
-@main.command()
-@click.option("--stay", is_flag=True, help="Leave the service running at the end, to look at the pages.")
-def demo(stay: bool) -> None:
-    """Tell the whole story in the terminal: train, kill the worker, recover, compare, evaluate."""
-    from web.demo import tell
-
-    raise SystemExit(tell(Console(), stay))
+main.add_command(demo)
 
 
 def _finish(job: Job) -> None:

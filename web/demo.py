@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from shared.errors import KeepfitError
+from shared.launch.tether import die_with_parent
 from shared.settings import PROJECT_DIR
 from shared.states import JobState
 from web.client import RESTING, Job, KeepfitClient
@@ -74,8 +75,17 @@ def own_service(directory: Path, console: Console) -> Iterator[tuple[KeepfitClie
     output = directory / "service.txt"
     options = ["--data-dir", str(directory / "data"), "--port", str(port), "--redis-port", str(redis_port)]
     command = [sys.executable, "-m", "web.cli", "up", *options, "--host", "127.0.0.1", "--workers", "1", "--drills"]
+    demo = os.getpid()
     with output.open("wb") as file:
-        service = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=PROJECT_DIR)
+        service = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            cwd=PROJECT_DIR,
+            start_new_session=True,  # Ctrl-C is for the demo, which then stops the service
+            preexec_fn=lambda: die_with_parent(demo),  # noqa: PLW1509  no thread is running here
+        )
     parts: list[psutil.Process] = []
     try:
         with KeepfitClient(f"http://127.0.0.1:{port}") as client:
@@ -144,6 +154,7 @@ class Story:
         """Kill the worker while an epoch is under way; returns when."""
         with self._bar("training") as show:
             while not _mid_epoch(job := self.client.job(job_id)):
+                self._expect(time.monotonic() - self.started < LIMIT_S, "training gets that far in time")
                 self._expect(job.state not in RESTING, f"the job is still training (it is {job.state}: {job.reason})")
                 show(job)
                 time.sleep(LOOK_S)
@@ -237,10 +248,11 @@ def _mid_epoch(job: Job) -> bool:
     return bool(at) and at["epoch"] >= KILL_AFTER_EPOCHS and 0 < at["batch"] < at["batches"]
 
 
-@click.command()
+@click.command(name="demo")
 @click.option("--stay", is_flag=True, help="Leave the service running at the end, to look at the pages.")
 def main(stay: bool) -> None:
     """Train, kill the worker, recover, compare the bits, evaluate."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, so that the service is stopped
     raise SystemExit(tell(Console(), stay))
 
 

@@ -43,6 +43,8 @@ def _environment(settings: Settings) -> dict[str, str]:
     return told | {
         "KEEPFIT_DATA_DIR": str(settings.data_dir),
         "KEEPFIT_REDIS_URL": settings.broker_url,
+        # What a killed part leaves there is removed by the launcher; the machine's /tmp would keep it.
+        "TMPDIR": str(settings.data_dir / "run" / "tmp"),
         "PYTHONPATH": str(PROJECT_DIR),
         "PYTHONUNBUFFERED": "1",
     }

@@ -112,9 +112,9 @@ def _unusable(exc: OSError, host: str, port: int, option: str, variable: str) ->
 
 def check_server(url: str) -> None:
     """See that the external server at ``url`` answers."""
-    store = open_store(url)
     try:
-        store.ping()
+        with contextlib.closing(open_store(url)) as store:
+            store.ping()
     except StoreUnavailable as exc:
         raise CannotStart(
             f"No Redis or Valkey server answers at {without_password(url)} ({exc}).\n"
@@ -124,8 +124,6 @@ def check_server(url: str) -> None:
         raise CannotStart(
             f"KEEPFIT_REDIS_URL (--redis-url) is not a URL like redis://host:6379/0: {without_password(url)}"
         ) from exc
-    finally:
-        store.close()
 
 
 def without_password(url: str) -> str:

@@ -3,6 +3,7 @@
     up(settings, console)      # returns the exit code when all has been stopped
 """
 
+import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,12 +40,14 @@ def up(settings: Settings, console: Console) -> int:
         if settings.redis_url is not None:
             check_server(settings.redis_url)
         parts = parts_of(settings)
+        _empty(run_dir / "tmp")
         console.print(f"Starting Keepfit in {settings.data_dir}", soft_wrap=True)
         narrator = Narrator(settings, console, parts)
         try:
             supervise(parts, run_dir, settings.data_dir / "logs", narrator)
         finally:
             narrator.close()
+            shutil.rmtree(run_dir / "tmp", ignore_errors=True)
         (run_dir / "parts.json").unlink(missing_ok=True)
     if narrator.failure:
         raise CannotStart(narrator.failure)
@@ -135,6 +138,12 @@ class Narrator:
             else ""
         )
         return f"Keepfit did not start: {what}. The end of {log}:\n{_tail(log)}{advice}"
+
+
+def _empty(directory: Path) -> None:
+    """Make ``directory`` anew: what parts that were killed have left in it is of no use to anybody."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir()
 
 
 def _tail(log: Path, lines: int = 12) -> str:
