@@ -27,6 +27,7 @@ def assemble_job(desk: Desk, job_id: str) -> JobPage:
     log_after = _last_id(desk.store, job_id)
     seen = desk.reader.get(job_id)
     record, history = seen.record, read_history(seen.jobdir)
+    endings = _endings(desk.store, job_id, len(history.attempts))
     source = record.source
     return JobPage(
         id=job_id,
@@ -41,9 +42,9 @@ def assemble_job(desk: Desk, job_id: str) -> JobPage:
         source=source,
         source_name=_name_of(desk, source),
         buttons=view_models.buttons(record, desk.settings.drills, live=not seen.notice),
-        recovered=view_models.recovered(history, record),
+        recovered=view_models.recovered(history, record, endings),
         result=view_models.result_view(seen, history),
-        attempts=view_models.attempt_rows(history, record, _endings(desk.store, job_id, len(history.attempts))),
+        attempts=view_models.attempt_rows(history, record, endings),
         evaluations=tuple(view_models.evaluation_row(e) for e in desk.reader.evaluations(seen.jobdir)),
         can_evaluate=view_models.can_evaluate(record),
         log=read_log(seen.jobdir),

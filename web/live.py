@@ -12,9 +12,6 @@ from shared.store import Waiting
 from shared.store.records import JobRecord
 from web import wording
 
-SILENT_MS = 3000
-"""A heartbeat older than a lease is worth a word."""
-
 _PHASES = {
     "train": "Training",
     "validate": "Validating",
@@ -50,8 +47,8 @@ def live_view(record: JobRecord, waiting: Waiting | None, now_ms: int | None) ->
     share = 1.0 if record.state is JobState.SUCCEEDED else (step / steps if steps else 0.0)
     speed = progress.get("steps_per_s") or 0.0
     return LiveView(
-        tone=wording.tone(record),
-        label=wording.state_label(record),
+        tone=wording.tone(record, now_ms),
+        label=wording.state_label(record, now_ms),
         headline=headline(record, waiting, now_ms),
         percent=round(share * 100, 1),
         done=f"{share * 100:.0f} %",
@@ -76,7 +73,8 @@ def headline(record: JobRecord, waiting: Waiting | None, now_ms: int | None) -> 
         case JobState.SUCCEEDED:
             return _succeeded(record)
         case JobState.PAUSED:
-            return _with_reason("Paused", record.reason, f"Its latest checkpoint is {_checkpoint(record)}.")
+            kept = f"Its latest checkpoint is {_checkpoint(record)}." if record.checkpoint_step else ""
+            return _with_reason("Paused", record.reason, kept)
         case JobState.FAILED:
             return _with_reason("Failed", record.reason)
         case JobState.CANCELLED:
@@ -95,13 +93,13 @@ def _queued(record: JobRecord, waiting: Waiting | None) -> str:
 
 
 def _running(record: JobRecord, now_ms: int | None) -> str:
+    if now_ms is not None and wording.stalled(record, now_ms):
+        age = wording.duration((now_ms - record.heartbeat_ms) / 1000)
+        return f"Not heard of for {age}. If its worker is gone, it goes on by itself from {_checkpoint(record)}."
     if record.wish is Wish.PAUSE:
         return "Pausing: it writes a checkpoint first, then stops."
     if record.wish is Wish.CANCEL:
         return "Cancelling: it stops at the next step."
-    if now_ms is not None and now_ms - record.heartbeat_ms > SILENT_MS:
-        age = wording.duration((now_ms - record.heartbeat_ms) / 1000)
-        return f"Not heard of for {age}. If its worker is gone, it goes on by itself from {_checkpoint(record)}."
     if not record.progress:
         return "Starting."
     doing = _PHASES.get(str(record.progress.get("phase")), "Training")

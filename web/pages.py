@@ -29,7 +29,8 @@ def jobs() -> ResponseReturnValue:
     pages = max(1, -(-seen.total // PAGE_SIZE))
     if page > pages:
         return redirect(url_for("pages.jobs", page=pages))
-    rows = [job_row(record) for record in seen.records]
+    now_ms = None if seen.notice else desk().reader.now_ms()
+    rows = [job_row(record, now_ms) for record in seen.records]
     return render_template("jobs.html", rows=rows, total=seen.total, notice=seen.notice, page=page, pages=pages)
 
 

@@ -18,6 +18,9 @@ from web.history import Attempt, History, LogEntry
 from web.live import LiveView
 from web.reading import Seen
 
+KILLED = "it was killed or lost"
+"""Of an attempt that left no word, where the queue server no longer knows why."""
+
 
 @dataclass(frozen=True)
 class JobRow:
@@ -111,7 +114,7 @@ class JobPage:
     """The stream id up to which the page is made; the live stream goes on after it."""
 
 
-def job_row(record: JobRecord) -> JobRow:
+def job_row(record: JobRecord, now_ms: int | None = None) -> JobRow:
     """``record`` as a line of the list."""
     accuracy, accuracy_of = best_known_accuracy(record)
     steps, step = record.progress.get("steps") or 0, record.progress.get("step") or 0
@@ -122,8 +125,8 @@ def job_row(record: JobRecord) -> JobRow:
         id=record.id,
         name=record.name,
         kind=record.kind,
-        tone=wording.tone(record),
-        label=wording.state_label(record),
+        tone=wording.tone(record, now_ms),
+        label=wording.state_label(record, now_ms),
         detail=" on ".join(what) if record.kind == "train" else f"Evaluation on {' '.join(what)}",
         percent=round(share * 100, 1),
         done=f"{share * 100:.0f} %",
@@ -219,7 +222,7 @@ def _end(attempt: Attempt, following: Attempt | None, record: JobRecord, ending:
         return _outcome(attempt)
     if following is None and record.state is JobState.RUNNING and record.attempt == attempt.number:
         return "running"
-    said = wording.sentence(ending or "killed or lost").removesuffix(".")
+    said = wording.sentence(ending or KILLED).removesuffix(".")
     reached = f" at step {wording.count(attempt.last_step)}" if attempt.last_step else ""
     return said + reached + _done_again(attempt, following)
 
@@ -240,7 +243,7 @@ def _done_again(attempt: Attempt, following: Attempt | None) -> str:
     return f"; {wording.count(lost)} {'step' if lost == 1 else 'steps'} done again"
 
 
-def recovered(history: History, record: JobRecord) -> str:
+def recovered(history: History, record: JobRecord, endings: dict[int, str]) -> str:
     """What the latest recovery was like, in a sentence; empty if there was none."""
     if len(history.attempts) < 2 or record.recovering:
         return ""
@@ -249,8 +252,9 @@ def recovered(history: History, record: JobRecord) -> str:
         return ""
     start = f"step {wording.count(latest.started.step)}" if latest.started.step else "the beginning"
     return (
-        f"Recovered: attempt {before.number} was killed or lost at step {wording.count(before.last_step)}; "
-        f"attempt {latest.number} went on from {start}{_done_again(before, latest)}."
+        f"Recovered: {endings.get(before.number, KILLED)} in attempt {before.number}, at step "
+        f"{wording.count(before.last_step)}; attempt {latest.number} went on from {start}"
+        f"{_done_again(before, latest)}."
     )
 
 

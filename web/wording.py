@@ -24,8 +24,10 @@ _LABELS = {
 _ASKED = {Wish.PAUSE: "Pausing", Wish.CANCEL: "Cancelling"}
 
 
-def state_label(record: JobRecord) -> str:
-    """The state in one word: what it is, or what it is about to be."""
+def state_label(record: JobRecord, now_ms: int | None = None) -> str:
+    """The state in one word: what it is, or what it is about to be. ``now_ms``: the server's clock, if known."""
+    if stalled(record, now_ms):
+        return "Stalled"
     if record.state is JobState.RUNNING:
         return _ASKED.get(record.wish, _LABELS[record.state])
     if record.recovering and not was_asked_to_run(record):
@@ -33,14 +35,19 @@ def state_label(record: JobRecord) -> str:
     return _LABELS[record.state]
 
 
+def stalled(record: JobRecord, now_ms: int | None) -> bool:
+    """Whether a job's lease has lapsed and nobody has noticed yet: it must not be called running."""
+    return record.state is JobState.RUNNING and now_ms is not None and now_ms > record.lease_ms > 0
+
+
 def was_asked_to_run(record: JobRecord) -> bool:
     """Whether a job that waits with an attempt behind it does so because a person resumed it."""
     return record.state is JobState.QUEUED and record.attempt > 0 and record.reason.startswith("resumed")
 
 
-def tone(record: JobRecord) -> str:
+def tone(record: JobRecord, now_ms: int | None = None) -> str:
     """The state's colour: a CSS class."""
-    if record.recovering and not was_asked_to_run(record):
+    if stalled(record, now_ms) or (record.recovering and not was_asked_to_run(record)):
         return "recovering"
     return record.state.value
 
@@ -51,8 +58,8 @@ def count(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as per cent with two digits: 94.12 %."""
-    return f"{share * 100:.2f} %"
+    """A share as per cent with two digits: 94.12 %, never torn apart at a line's end."""
+    return f"{share * 100:.2f}\N{NO-BREAK SPACE}%"
 
 
 def metric(value: float | None) -> str:

@@ -148,7 +148,9 @@ def test_a_form_without_its_token_makes_nothing_and_loses_nothing(client: FlaskC
 
 
 @pytest.mark.parametrize("action", ["pause", "resume", "cancel", "drill", "evaluations"])
-def test_a_button_without_its_token_does_nothing(client: FlaskClient, store: Store, submitted: str, action: str) -> None:
+def test_a_button_without_its_token_does_nothing(
+    client: FlaskClient, store: Store, submitted: str, action: str
+) -> None:
     """Every form post needs the session's token."""
     answer = client.post(f"/jobs/{submitted}/{action}")
 

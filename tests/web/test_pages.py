@@ -109,7 +109,8 @@ def test_a_recovered_job_says_what_the_kill_cost(client: FlaskClient, submitted:
 
     page = client.get(f"/jobs/{submitted}").text
 
-    assert "attempt 1 was killed or lost at step 300; attempt 2 went on from step 226; 74 steps done again." in page
+    assert "Recovered: the worker was killed in attempt 1, at step 300;" in page
+    assert "attempt 2 went on from step 226; 74 steps done again." in page
     assert "step 226, of attempt 1" in page
     assert '<span class="badge good">exact</span>' in page
 
@@ -134,7 +135,8 @@ def test_a_finished_job_shows_its_result_and_its_files(client: FlaskClient, fini
     """Final test accuracy and loss, the weights' digest, exactness and both downloads."""
     page = client.get(f"/jobs/{finished}").text
 
-    for text in ("95.00 %", "0.2000", "abababababab", "Never interrupted", "model.keras", "weights.h5", ">100 %<"):
+    assert "95.00\N{NO-BREAK SPACE}%" in page
+    for text in ("0.2000", "abababababab", "Never interrupted", "model.keras", "weights.h5", ">100 %<"):
         assert text in page
     assert actions(page) == set()
     assert 'id="evaluate-button"' in page

@@ -22,7 +22,7 @@ def test_the_pages_show_what_is_on_disk(stranded: FlaskClient, finished: str) ->
         assert answer.status_code == 200
         assert OUTAGE in answer.text
         assert ">Succeeded<" in answer.text
-        assert "95.00 %" in answer.text
+        assert "95.00\N{NO-BREAK SPACE}%" in answer.text
     with stranded.get(f"/jobs/{finished}/files/model.keras") as download:
         assert download.data == b"a model"
 

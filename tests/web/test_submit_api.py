@@ -143,7 +143,7 @@ def test_a_data_directory_that_takes_no_writes_is_said_to(client: FlaskClient, s
     assert list(settings.jobs_dir.iterdir()) == []
 
 
-@pytest.mark.parametrize("path", ["/api/v1/jobs/aaaaaaaaaaaa", "/api/v1/jobs/..%2f..%2fetc", "/api/v1/nothing", "/api/"])
+@pytest.mark.parametrize("path", ["/api/v1/jobs/aaaaaaaaaaaa", "/api/v1/jobs/..%2fetc", "/api/v1/nothing", "/api/"])
 def test_what_is_not_there_is_said_in_json(client: FlaskClient, path: str) -> None:
     """An unknown job or address is a 404 with a message."""
     answer = client.get(path)

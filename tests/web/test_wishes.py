@@ -85,7 +85,9 @@ def test_a_wish_that_cannot_be_kept_is_refused(client: FlaskClient, settings: Se
     assert [p.name for p in (settings.jobs_dir / submitted).iterdir()] == ["job.json"]
 
 
-def test_an_evaluation_is_a_job_of_its_own(client: FlaskClient, store: Store, settings: Settings, finished: str) -> None:
+def test_an_evaluation_is_a_job_of_its_own(
+    client: FlaskClient, store: Store, settings: Settings, finished: str
+) -> None:
     """It is queued, knows its source, and its source lists it with its result."""
     status, evaluation = post(client, finished, "evaluations", {"data": {"name": "mnist-5k"}})
     run = Actor(settings, store).claim(evaluation["id"])
@@ -97,8 +99,8 @@ def test_an_evaluation_is_a_job_of_its_own(client: FlaskClient, store: Store, se
     assert (status, record.kind, record.source) == (201, "evaluate", finished)
     assert open_jobdir(settings.jobs_dir, finished).status().wish_number == 0
     assert f'href="/jobs/{evaluation["id"]}"' in page
-    assert "93.12 %" in page
-    assert "93.12 %" in own_page
+    assert "93.12\N{NO-BREAK SPACE}%" in page
+    assert "93.12\N{NO-BREAK SPACE}%" in own_page
     assert "Evaluation of first" in own_page
     assert client.get(f"/api/v1/jobs/{finished}").get_json()["evaluations"] == [evaluation["id"]]
 

@@ -40,6 +40,7 @@ function drawMarks(plot) {
   ctx.fillStyle = colour("--mark");
   ctx.lineWidth = ratio;
   ctx.setLineDash([4 * ratio, 4 * ratio]);
+  ctx.textAlign = "left";
   ctx.font = `${11 * ratio}px system-ui, sans-serif`;
   let freeFrom = -Infinity; // labels that would overlap are left out, their lines are not
   for (const mark of history.marks) {
@@ -88,7 +89,7 @@ function chart(element, metric) {
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false } },
       scales: { x: { time: false, range: (_, low, high) => [0, Math.max(1, high || 1)] } },
-      axes: [{ ...axis, size: 34 }, { ...axis, size: 52 }],
+      axes: [{ ...axis, size: 32, label: "epoch", labelSize: 18, labelGap: -2, labelFont: axis.font }, { ...axis, size: 48 }],
       series: [{}, series("training", "--train", false), series("validation", "--val", true)],
       hooks: { draw: [drawMarks], setCursor: [showValues] },
     },

@@ -1,0 +1,159 @@
+"""The words for what a job is doing, state by state."""
+
+from typing import Any
+
+import pytest
+
+from shared.states import JobState, Wish
+from shared.store import Waiting
+from shared.store.records import JobRecord
+from web import wording
+from web.live import headline, live_view
+from web.view_models import best_known_accuracy, buttons, job_row
+
+NOW = 1_000_000
+PROGRESS = {"step": 250, "steps": 1000, "epoch": 2, "epochs": 10, "batch": 50, "batches": 100, "eta_s": 75.4,
+            "steps_per_s": 1234.5, "logs": {"loss": 0.12345, "accuracy": 0.987}, "phase": "train"}  # fmt: skip
+
+
+def job(state: JobState = JobState.RUNNING, **fields: Any) -> JobRecord:
+    """A record; a running one has a fresh lease."""
+    fresh = {"heartbeat_ms": NOW - 400, "lease_ms": NOW + 2600, "attempt": 1}
+    return JobRecord("abcdefghijkl", "a job", "train", state, **(fresh | fields))
+
+
+Q, R, P = JobState.QUEUED, JobState.RUNNING, JobState.PAUSED
+SENTENCES = [
+    (job(Q, attempt=0), Waiting(2, "2 jobs before it"), "Waiting to start: 2 jobs before it."),
+    (job(Q, attempt=0), None, "Waiting to start."),
+    (
+        job(Q, reason="the worker was killed", checkpoint_step=1240),
+        Waiting(0, "workers are busy"),
+        "Recovering: the worker was killed; goes on from step 1,240 (workers are busy).",
+    ),
+    (
+        job(Q, reason="no word from its worker"),
+        None,
+        "Recovering: no word from its worker; goes on from the beginning.",
+    ),
+    (
+        job(Q, reason="resumed by a person", checkpoint_step=9),
+        Waiting(0, "no worker is alive"),
+        "Resumed; goes on from step 9 as soon as a worker is free (no worker is alive).",
+    ),
+    (job(R), None, "Starting."),
+    (job(R, progress=PROGRESS), None, "Training."),
+    (job(R, progress=PROGRESS | {"phase": "validate"}), None, "Validating."),
+    (job(R, progress=PROGRESS, attempt=3), None, "Training, attempt 3."),
+    (job(R, wish=Wish.PAUSE), None, "Pausing: it writes a checkpoint first, then stops."),
+    (job(R, wish=Wish.CANCEL), None, "Cancelling: it stops at the next step."),
+    (
+        job(R, heartbeat_ms=NOW - 8000, lease_ms=NOW - 5000, checkpoint_step=5),
+        None,
+        "Not heard of for 8 s. If its worker is gone, it goes on by itself from step 5.",
+    ),
+    (
+        job(P, reason="paused by a person", checkpoint_step=7),
+        None,
+        "Paused by a person. Its latest checkpoint is step 7.",
+    ),
+    (
+        job(P, reason="the disk is full"),
+        None,
+        "Paused: the disk is full.",
+    ),
+    (job(JobState.FAILED, reason="out of memory"), None, "Failed: out of memory."),
+    (
+        job(JobState.CANCELLED, reason="cancelled by a person"),
+        None,
+        "Cancelled by a person. Its checkpoints are kept, so it can still be resumed.",
+    ),
+    (
+        job(JobState.SUCCEEDED, result={"metrics": {"accuracy": 0.9312}}),
+        None,
+        "Finished: test accuracy 93.12\N{NO-BREAK SPACE}%.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("record", "waiting", "sentence"), SENTENCES, ids=[s[:40] for _, _, s in SENTENCES])
+def test_each_state_has_its_sentence(record: JobRecord, waiting: Waiting | None, sentence: str) -> None:
+    """What happens and why, as a person would say it."""
+    assert headline(record, waiting, NOW) == sentence
+
+
+def test_the_moving_parts_are_ready_to_read() -> None:
+    """Every number of the page is a text."""
+    view = live_view(job(progress=PROGRESS, checkpoint_step=1200), None, NOW)
+
+    assert (view.label, view.tone, view.percent, view.done) == ("Running", "running", 25.0, "25 %")
+    assert (view.epoch, view.batch, view.time_left) == ("3 of 10", "50 of 100", "1 min 15 s")
+    assert (view.loss, view.accuracy, view.speed) == ("0.1235", "0.9870", "1,234 steps/s")
+    assert (view.heartbeat, view.checkpoint) == ("0.4 s ago", "step 1,200")
+
+
+def test_a_job_whose_lease_has_lapsed_is_not_called_running() -> None:
+    """Until a keeper has noticed, the page says that it is stalled."""
+    stalled = job(progress=PROGRESS, heartbeat_ms=NOW - 9000, lease_ms=NOW - 6000)
+
+    assert live_view(stalled, None, NOW).label == "Stalled"
+    assert job_row(stalled, NOW).tone == "recovering"
+
+
+def test_what_is_not_known_is_a_dash() -> None:
+    """No made-up zeros."""
+    view = live_view(job(Q, attempt=0), None, None)
+
+    assert {view.epoch, view.batch, view.time_left, view.loss, view.accuracy, view.heartbeat} == {wording.NOTHING}
+
+
+def test_a_finished_job_is_all_done() -> None:
+    """Whatever its last progress event was."""
+    assert live_view(job(JobState.SUCCEEDED, progress=PROGRESS), None, NOW).percent == 100.0
+
+
+ACTIONS = [
+    (job(Q), True, {"pause", "cancel"}),
+    (job(R), True, {"pause", "cancel", "drill"}),
+    (job(R), False, {"pause", "cancel"}),
+    (job(R, wish=Wish.PAUSE), True, {"resume", "cancel", "drill"}),
+    (job(R, wish=Wish.CANCEL), False, set()),
+    (job(P), True, {"resume", "cancel"}),
+    (job(JobState.FAILED), True, {"resume"}),
+    (job(JobState.CANCELLED), True, {"resume"}),
+    (job(JobState.SUCCEEDED), True, set()),
+]
+
+
+@pytest.mark.parametrize(("record", "drills", "offered"), ACTIONS)
+def test_only_what_can_be_done_is_offered(record: JobRecord, drills: bool, offered: set[str]) -> None:
+    """A button that would be refused is not there."""
+    assert {button.action for button in buttons(record, drills, live=True)} == offered
+
+
+def test_the_list_prefers_the_test_accuracy() -> None:
+    """The final measure where there is one, else the training's own."""
+    done = job(JobState.SUCCEEDED, progress=PROGRESS, result={"metrics": {"accuracy": 0.9}})
+
+    assert best_known_accuracy(done) == (0.9, "test")
+    assert best_known_accuracy(job(progress=PROGRESS)) == (0.987, "training")
+    assert best_known_accuracy(job()) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, wording.NOTHING),
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min"),
+        (200, "3 min 20 s"),
+        (3600, "1 h"),
+        (7500, "2 h 5 min"),
+        (200_000, "2 days 7 h"),
+        (-5, "0 s"),
+    ],
+)
+def test_durations_have_the_units_that_matter(seconds: float | None, text: str) -> None:
+    """One or two units."""
+    assert wording.duration(seconds) == text
