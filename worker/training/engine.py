@@ -1,17 +1,18 @@
 """The training loop inside the graph: many steps a call, the data already on the device.
 
     engine = Engine(model, program, plan)
-    engine.begin_epoch(order)                   # upload the order, reset the metrics
+    engine.begin_epoch(order)                   # take the order, reset the metrics
     engine.train(first_batch, count)            # `count` steps; the numerics are those of `model.fit`
     engine.logs()                               # the running metrics
-    engine.evaluate(arrays, should_stop)        # the metrics over other arrays
+    engine.validate(should_stop)                # the metrics over the validation part
 
 A *plan* says how the steps are compiled. ``graph``: TensorFlow's executor and kernels, the same bits
 as ``fit``. ``xla``: the whole loop as one XLA program, other bits, several times faster where XLA
 is good. Bits never depend on how the steps are cut into calls. Knows nothing of checkpoints.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -19,105 +20,121 @@ import numpy as np
 import tensorflow as tf
 
 from worker.training.order import Order
+from worker.training.pace import Pace
 from worker.training.program import Arrays, Program
+from worker.training.source import Source, as_keras_takes_it, open_source
+
+
+class Steps:
+    """A step of a model (training or test), repeated in the graph over the batches of a source."""
+
+    def __init__(self, model: Any, step: Callable[[Any], Any], source: Source, plan: str) -> None:
+        self._model, self._step, self._source = model, step, source
+        self._loop = tf.function(self._repeat, jit_compile=plan == "xla", autograph=False)
+        # A partial batch has another shape; one step an epoch is not worth a compilation.
+        self._once = tf.function(self._on_rows, autograph=False)
+
+    def run(self, first: int, count: int) -> Any:
+        """Do the batches ``first`` to ``first + count - 1`` and return the running metrics."""
+        logs: Any = {}
+        last = first + count
+        while first < min(last, self._source.full):
+            window = self._source.window(first)
+            steps = min(last, window.stop) - first
+            logs = self._loop(window.data, window.rows, tf.constant(first - window.start), tf.constant(steps))
+            first += steps
+        if first < last:
+            logs = self._once(*self._source.rest())
+        return logs
+
+    def _repeat(self, data: Any, rows: Any, first: Any, count: Any) -> Any:
+        def body(done: Any) -> Any:
+            # A gather and not a slice: XLA would compile anew for each value of a slice's start.
+            self._on_rows(data, tf.gather(rows, first + done))
+            return done + 1
+
+        tf.while_loop(lambda done: done < count, body, [tf.constant(0)], parallel_iterations=1)
+        return self._model.get_metrics_result()
+
+    def _on_rows(self, data: Any, ids: Any) -> Any:
+        self._step(tf.nest.map_structure(lambda a: tf.gather(a, ids), data))
+        return self._model.get_metrics_result()
 
 
 class Engine:
     """Trains one model on one set of arrays."""
 
     def __init__(self, model: Any, program: Program, plan: str) -> None:
-        self._model, self._batch_size = model, program.batch_size
         train = weighted(program.train, program.class_weight)
-        parts = train.as_tuple()
-        self._data = tf.nest.map_structure(tf.constant, parts)
-        self.samples = len(train)
-        self.batches = program.batches
-        self._full = self.samples // self._batch_size
-        self._rows: Any = None
-        self._rest: Any = None
-        # The step of a partial batch has another shape; one step an epoch is not worth a compilation.
-        self._loop = tf.function(self._steps, jit_compile=plan == "xla", autograph=False)
-        self._tail = tf.function(self._step, autograph=False)
-        self._evaluators: dict[int, Evaluator] = {}
-        build(model, tf.nest.map_structure(lambda a: a[: self._batch_size], parts))
+        build(model, first_batch(train, program.batch_size))
+        self._model, self._program = model, program
+        self._source = open_source(train, program.batch_size, program.resident_bytes)
+        self._steps = Steps(model, model.train_step, self._source, plan)
+        self._validator: Evaluator | None = None
+        self.samples, self.batches = self._source.samples, program.batches
 
     def begin_epoch(self, order: Order, reset: bool = True) -> None:
-        """Take the order of an epoch; the metrics start anew unless the epoch is resumed in the middle."""
-        cut = self._full * self._batch_size
-        self._rows, self._rest = (
-            tf.constant(order[:cut].reshape(self._full, self._batch_size)),
-            tf.constant(order[cut:]),
-        )
+        """Take the order of an epoch; the metrics start anew unless the epoch is resumed in its middle."""
+        self._source.begin(order)
         if reset:
             self._model.reset_metrics()
 
     def train(self, first: int, count: int) -> dict[str, float]:
         """Run steps ``first`` to ``first + count - 1`` of the epoch and return the running metrics."""
-        logs: Any = {}
-        full = min(count, self._full - first)
-        if full > 0:
-            logs = self._loop(self._data, self._rows, tf.constant(first), tf.constant(full))
-        if count > max(full, 0):
-            logs = self._tail(self._data, self._rest)
-        return as_floats(logs)
+        return as_floats(self._steps.run(first, count))
 
     def logs(self) -> dict[str, float]:
         """The metrics as ``fit`` reports them at the end of an epoch."""
         return as_floats(self._model.get_metrics_result())
 
-    def evaluate(self, arrays: Arrays, batch_size: int, should_stop: Callable[[], bool]) -> dict[str, float] | None:
-        """The metrics over ``arrays``; None if stopped in between. Leaves the metrics changed."""
-        key = id(arrays)
-        if key not in self._evaluators:
-            self._evaluators[key] = Evaluator(self._model, arrays, batch_size)
-        return self._evaluators[key].run(should_stop)
+    def validate(self, should_stop: Callable[[], bool]) -> dict[str, float] | None:
+        """The metrics over the validation part; None if stopped in between. Leaves the metrics changed."""
+        if self._validator is None:
+            if self._program.validation is None:
+                return {}
+            size = self._program.validation_batch_size or self._program.batch_size
+            self._validator = Evaluator(self._model, self._program.validation, size, self._program.resident_bytes)
+        return self._validator.run(should_stop)
 
-    def _steps(self, data: Any, rows: Any, first: Any, count: Any) -> Any:
-        def step(done: Any) -> Any:
-            # A gather and not a slice: XLA would compile anew for each value of a slice's start.
-            self._step(data, tf.gather(rows, first + done))
-            return done + 1
-
-        tf.while_loop(lambda done: done < count, step, [tf.constant(0)], parallel_iterations=1)
-        return self._model.get_metrics_result()
-
-    def _step(self, data: Any, ids: Any) -> Any:
-        self._model.train_step(tf.nest.map_structure(lambda a: tf.gather(a, ids), data))
-        return self._model.get_metrics_result()
+    def close(self) -> None:
+        """Stop reading ahead."""
+        self._source.close()
+        if self._validator is not None:
+            self._validator.close()
 
 
 class Evaluator:
-    """Measures one model on one set of arrays, in order."""
+    """Measures one model on one set of arrays, in order, with the numerics of ``model.evaluate``."""
 
-    _CHUNK_SAMPLES = 4096
-
-    def __init__(self, model: Any, arrays: Arrays, batch_size: int) -> None:
-        self._model, self._batch_size = model, batch_size
-        self._data = tf.nest.map_structure(tf.constant, arrays.as_tuple())
-        self._full, self._rest = divmod(len(arrays), batch_size)
-        self._loop = tf.function(self._steps, autograph=False)
-        self._tail = tf.function(model.test_step, autograph=False)
+    def __init__(self, model: Any, arrays: Arrays, batch_size: int, resident_bytes: int) -> None:
+        self._model = model
+        self._source = open_source(arrays, batch_size, resident_bytes)
+        self._steps = Steps(model, model.test_step, self._source, "graph")
+        self._pace = Pace()
 
     def run(self, should_stop: Callable[[], bool]) -> dict[str, float] | None:
-        """The metrics, computed as ``model.evaluate`` does; None if stopped in between."""
+        """The metrics; None if stopped in between."""
         self._model.reset_metrics()
-        chunk = max(1, self._CHUNK_SAMPLES // self._batch_size)
-        for first in range(0, self._full, chunk):
+        self._source.begin(np.arange(self._source.samples, dtype=np.int32))
+        done, batches = 0, self._source.full + bool(self._source.remainder)
+        while done < batches:
             if should_stop():
                 return None
-            self._loop(self._data, tf.constant(first), tf.constant(min(chunk, self._full - first)))
-        if self._rest:
-            cut = self._full * self._batch_size
-            self._tail(tf.nest.map_structure(lambda a: a[cut:], self._data))
+            count = self._pace.steps(batches - done)
+            began = time.perf_counter()
+            self._steps.run(done, count)
+            self._pace.record(count, time.perf_counter() - began)
+            done += count
         return as_floats(self._model.get_metrics_result())
 
-    def _steps(self, data: Any, first: Any, count: Any) -> None:
-        def step(done: Any) -> Any:
-            start = (first + done) * self._batch_size
-            self._model.test_step(tf.nest.map_structure(lambda a: a[start : start + self._batch_size], data))
-            return done + 1
+    def close(self) -> None:
+        """Stop reading ahead."""
+        self._source.close()
 
-        tf.while_loop(lambda done: done < count, step, [tf.constant(0)], parallel_iterations=1)
+
+def first_batch(arrays: Arrays, batch_size: int) -> Any:
+    """What a model is built from."""
+    return tf.nest.map_structure(lambda a: as_keras_takes_it(np.asarray(a[:batch_size])), arrays.as_tuple())
 
 
 def build(model: Any, batch: Any) -> None:
@@ -127,7 +144,7 @@ def build(model: Any, batch: Any) -> None:
         model.optimizer.build(model.trainable_variables)
 
 
-def weighted(arrays: Arrays, class_weight: Any) -> Arrays:
+def weighted(arrays: Arrays, class_weight: Mapping[int, float] | None) -> Arrays:
     """``arrays`` with class weights made into sample weights, as ``fit`` does."""
     if not class_weight:
         return arrays

@@ -8,7 +8,7 @@ from shared.states import Outcome
 from worker.training import datasets, state
 from worker.training.callbacks import Callbacks
 from worker.training.checkpoints import load_newest
-from worker.training.engine import Evaluator, build
+from worker.training.engine import Evaluator, build, first_batch
 from worker.training.interfaces import AttemptResult, Reporter, StopSignal
 from worker.training.loop import Stopped
 from worker.training.programs import program_of
@@ -36,7 +36,7 @@ def evaluate(spec: EvaluateSpec, jobdir: JobDir, reporter: Reporter, stop: StopS
         raise NoCheckpoint(f"The job {spec.source} has no valid checkpoint yet, so there is nothing to evaluate.")
     state.seed_everything(program.seed)
     model = program.build_model()
-    build(model, tuple(array[: program.batch_size] for array in program.train.as_tuple()))
+    build(model, first_batch(program.train, program.batch_size))
     callbacks = Callbacks(program.build_callbacks(), model)
     callbacks.begin()
     restore(loaded, model, callbacks)
@@ -44,7 +44,7 @@ def evaluate(spec: EvaluateSpec, jobdir: JobDir, reporter: Reporter, stop: StopS
     step = loaded.checkpoint.step
     reporter.report(LogLine(f"evaluating job {spec.source} as of step {step:,} on {spec.data.name}"))
     test = datasets.load(spec.data.name, jobdir.datasets).test
-    metrics = Evaluator(model, test, TEST_BATCH_SIZE).run(stop.is_set)
+    metrics = Evaluator(model, test, TEST_BATCH_SIZE, program.resident_bytes).run(stop.is_set)
     if metrics is None:
         raise Stopped(0, durable=True)
     found = {**metrics, "samples": float(len(test))}

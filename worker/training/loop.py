@@ -151,14 +151,10 @@ class Loop:
             self._p.saver.save(self._contents(take(self._p.model), score(logs)))
 
     def _validate(self) -> dict[str, float]:
-        program = self._p.program
         held = take(self._p.model)
         if self._p.stop.is_set():
             raise self._stopped(held)
-        if program.validation is None:
-            return {}
-        size = program.validation_batch_size or program.batch_size
-        found = self._p.engine.evaluate(program.validation, size, self._p.stop.is_set)
+        found = self._p.engine.validate(self._p.stop.is_set)
         if found is None:
             raise self._stopped(held)
         return {f"val_{name}": value for name, value in found.items()}

@@ -31,11 +31,11 @@ class Arrays:
     sample_weight: Any = None
 
     def as_tuple(self) -> tuple[Any, ...]:
-        """In the form that ``train_step`` takes: floats in Keras' float type, all else as it is."""
+        """In the form that ``train_step`` takes."""
         parts = [self.x, self.y, self.sample_weight]
         while parts[-1] is None:
             parts.pop()
-        return tf.nest.map_structure(_as_keras_takes_it, tuple(parts))  # type: ignore[no-any-return]
+        return tf.nest.map_structure(_as_array, tuple(parts))  # type: ignore[no-any-return]
 
     def __len__(self) -> int:
         lengths = {len(a) for a in tf.nest.flatten(self.as_tuple()) if a is not None}
@@ -68,11 +68,8 @@ class Arrays:
         return sha.hexdigest()
 
 
-def _as_keras_takes_it(array: Any) -> Any:
-    if array is None:
-        return None
-    array = array if isinstance(array, np.ndarray) else np.asarray(array)
-    return array.astype(np.float32) if array.dtype == np.float64 else array
+def _as_array(array: Any) -> Any:
+    return array if array is None or isinstance(array, np.ndarray) else np.asarray(array)
 
 
 @dataclass(frozen=True)
@@ -102,6 +99,8 @@ class Program:
     plan: str = "auto"
     shuffle: bool = True
     validation_batch_size: int | None = None
+    resident_bytes: int = 512 << 20
+    """Arrays up to this size are held in memory; bigger ones are read from their file as they are needed."""
     digest: str = ""
     """Of the spec that this program was made from; a checkpoint of another program is refused."""
 

@@ -111,6 +111,7 @@ def train(program: Program, session: Session) -> AttemptResult:
         saver.flush()
     finally:
         saver.close()
+        start.engine.close()
     return _finalise(program, start, session, loop.step, saver.failures)
 
 
@@ -119,7 +120,7 @@ def _finalise(program: Program, start: Start, session: Session, step: int, faile
     start.callbacks.finalise()
     metrics = dict(start.position.history[-1])
     if program.test is not None:
-        found = Evaluator(start.model, program.test, TEST_BATCH_SIZE).run(session.stop.is_set)
+        found = Evaluator(start.model, program.test, TEST_BATCH_SIZE, program.resident_bytes).run(session.stop.is_set)
         if found is None:
             raise Stopped(step, durable=True)
         metrics = found
