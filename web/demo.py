@@ -32,7 +32,7 @@ from shared.states import JobState
 from web.client import RESTING, Job, KeepfitClient
 
 LIMIT_S = 90.0
-KILL_AFTER_EPOCHS = 3
+KILL_AFTER_EPOCHS = 2
 ACCURACY_WANTED = 0.93
 LOOK_S = 0.02
 
@@ -41,7 +41,8 @@ SPEC: dict[str, Any] = {
     "name": "demo",
     "data": {"name": "mnist-5k"},
     "model": {"name": "mlp"},
-    "training": {"epochs": 40, "batch_size": 4, "seed": 7, "checkpoint_interval_s": 0.5},
+    # Tiny batches make epochs long enough to be killed in, on any machine.
+    "training": {"epochs": 25, "batch_size": 2, "learning_rate": 0.0005, "seed": 7, "checkpoint_every_steps": 1000},
 }
 
 
@@ -57,14 +58,14 @@ def tell(console: Console, stay: bool = False) -> int:
             with own_service(Path(directory), console) as (client, service):
                 Story(console, client, service, started).tell()
                 if stay:
-                    console.print(f"\nThe service stays at {client.base_url} until Ctrl-C.", highlight=False)
+                    console.print(f"\nThe service stays at {client.base_url} until Ctrl-C.", highlight=False, soft_wrap=True)
                     service.wait()
         except (KeepfitError, TimeoutError) as exc:
-            console.print(f"[bold red]It does not hold:[/] {exc}", highlight=False)
+            console.print(f"[bold red]It does not hold:[/] {exc}", highlight=False, soft_wrap=True)
             return 1
         except KeyboardInterrupt:
             return 130
-    console.print(f"[bold green]All of it held.[/] {time.monotonic() - started:.0f} s in all.", highlight=False)
+    console.print(f"[bold green]All of it held.[/] {time.monotonic() - started:.0f} s in all.", highlight=False, soft_wrap=True)
     return 0
 
 
@@ -148,7 +149,7 @@ class Story:
         self._compare(job, twin)
         self._evaluate(job)
         self._expect(time.monotonic() - self.started < LIMIT_S, f"all of it takes less than {LIMIT_S:.0f} s")
-        self.console.print(f"      the job   {job.url}\n      its twin  {twin.url}", highlight=False)
+        self.console.print(f"      the job   {job.url}\n      its twin  {twin.url}", highlight=False, soft_wrap=True)
 
     def _kill_mid_epoch(self, job_id: str) -> float:
         """Kill the worker while an epoch is under way; returns when."""
@@ -165,8 +166,7 @@ class Story:
         os.kill(worker.pid, signal.SIGKILL)
         at = job.progress
         self._say(
-            f"kill -9 of the whole worker (process {worker.pid}) in epoch {at['epoch'] + 1}, "
-            f"batch {at['batch']} of {at['batches']}, step {at['step']}"
+            f"kill -9 of the whole worker (process {worker.pid}), soon after step {at['step']:,} of {at['steps']:,}"
         )
         return time.monotonic()
 
@@ -184,9 +184,10 @@ class Story:
         took, start = time.monotonic() - killed_at, training["started"]
         self._say(
             f"Recovered by itself: attempt {training['number']} trains again {took:.1f} s after the kill, "
-            f"from the checkpoint at step {start['step']}" + (", exactly" if start["exact"] else "")
+            f"from step {start['step']:,} (epoch {start['epoch'] + 1}, batch {start['batch']:,})"
         )
         self._expect(start["step"] > 0, "it went on from a checkpoint, not from the beginning")
+        self._expect(start["exact"], f"the resume is exact (it differs in {start['differs']})")
 
     def _finished(self, job_id: str, what: str) -> Job:
         with self._bar(what) as show:
@@ -206,8 +207,8 @@ class Story:
         return twin
 
     def _compare(self, job: Job, twin: Job) -> None:
-        self.console.print(f"      killed      sha256 {job.weights_sha256}", highlight=False)
-        self.console.print(f"      undisturbed sha256 {twin.weights_sha256}", highlight=False)
+        self.console.print(f"      killed      sha256 {job.weights_sha256}", highlight=False, soft_wrap=True)
+        self.console.print(f"      undisturbed sha256 {twin.weights_sha256}", highlight=False, soft_wrap=True)
         self._expect(bool(job.weights_sha256), "the job has a digest of its weights")
         self._expect(job.weights_sha256 == twin.weights_sha256, "both have the same weights, bit by bit")
         self._expect(dict(job.metrics) == dict(twin.metrics), "both have the same metrics, to the last digit")
@@ -223,7 +224,7 @@ class Story:
     def _say(self, text: str) -> None:
         self._chapter += 1
         seconds = time.monotonic() - self.started
-        self.console.print(f"[bold]{self._chapter}.[/] [dim]{seconds:4.1f} s[/]  {text}", highlight=False)
+        self.console.print(f"[bold]{self._chapter}.[/] [dim]{seconds:4.1f} s[/]  {text}", highlight=False, soft_wrap=True)
 
     def _expect(self, holds: bool, what: str) -> None:
         if not holds:
@@ -244,8 +245,9 @@ class Story:
 
 
 def _mid_epoch(job: Job) -> bool:
+    """Whether some epochs are done, and the latest checkpoint lies within an epoch."""
     at = job.progress
-    return bool(at) and at["epoch"] >= KILL_AFTER_EPOCHS and 0 < at["batch"] < at["batches"]
+    return bool(at) and at["epoch"] >= KILL_AFTER_EPOCHS and job.raw["checkpoint_step"] % at["batches"] != 0
 
 
 @click.command(name="demo")
