@@ -58,14 +58,14 @@ def tell(console: Console, stay: bool = False) -> int:
             with own_service(Path(directory), console) as (client, service):
                 Story(console, client, service, started).tell()
                 if stay:
-                    console.print(f"\nThe service stays at {client.base_url} until Ctrl-C.", highlight=False, soft_wrap=True)
+                    console.print(f"\nThe service stays at {client.base_url} until Ctrl-C.")
                     service.wait()
         except (KeepfitError, TimeoutError) as exc:
-            console.print(f"[bold red]It does not hold:[/] {exc}", highlight=False, soft_wrap=True)
+            console.print(f"[bold red]It does not hold:[/] {exc}")
             return 1
         except KeyboardInterrupt:
             return 130
-    console.print(f"[bold green]All of it held.[/] {time.monotonic() - started:.0f} s in all.", highlight=False, soft_wrap=True)
+    console.print(f"[bold green]All of it held.[/] {time.monotonic() - started:.0f} s in all.")
     return 0
 
 
@@ -149,7 +149,7 @@ class Story:
         self._compare(job, twin)
         self._evaluate(job)
         self._expect(time.monotonic() - self.started < LIMIT_S, f"all of it takes less than {LIMIT_S:.0f} s")
-        self.console.print(f"      the job   {job.url}\n      its twin  {twin.url}", highlight=False, soft_wrap=True)
+        self.console.print(f"      the job   {job.url}\n      its twin  {twin.url}")
 
     def _kill_mid_epoch(self, job_id: str) -> float:
         """Kill the worker while an epoch is under way; returns when."""
@@ -207,8 +207,8 @@ class Story:
         return twin
 
     def _compare(self, job: Job, twin: Job) -> None:
-        self.console.print(f"      killed      sha256 {job.weights_sha256}", highlight=False, soft_wrap=True)
-        self.console.print(f"      undisturbed sha256 {twin.weights_sha256}", highlight=False, soft_wrap=True)
+        self.console.print(f"      killed      sha256 {job.weights_sha256}")
+        self.console.print(f"      undisturbed sha256 {twin.weights_sha256}")
         self._expect(bool(job.weights_sha256), "the job has a digest of its weights")
         self._expect(job.weights_sha256 == twin.weights_sha256, "both have the same weights, bit by bit")
         self._expect(dict(job.metrics) == dict(twin.metrics), "both have the same metrics, to the last digit")
@@ -224,7 +224,7 @@ class Story:
     def _say(self, text: str) -> None:
         self._chapter += 1
         seconds = time.monotonic() - self.started
-        self.console.print(f"[bold]{self._chapter}.[/] [dim]{seconds:4.1f} s[/]  {text}", highlight=False, soft_wrap=True)
+        self.console.print(f"[bold]{self._chapter}.[/] [dim]{seconds:4.1f} s[/]  {text}")
 
     def _expect(self, holds: bool, what: str) -> None:
         if not holds:
@@ -255,7 +255,7 @@ def _mid_epoch(job: Job) -> bool:
 def main(stay: bool) -> None:
     """Train, kill the worker, recover, compare the bits, evaluate."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, so that the service is stopped
-    raise SystemExit(tell(Console(), stay))
+    raise SystemExit(tell(Console(highlight=False, soft_wrap=True), stay))
 
 
 if __name__ == "__main__":
