@@ -1,0 +1,97 @@
+"""A real Chromium in front of the real service: `keepfit up`, started once for all browser tests."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize, sync_playwright
+
+from shared.settings import PROJECT_DIR
+from tests.processes import Household, free_port
+
+PICTURES = PROJECT_DIR / ("docs/images" if os.environ.get("KEEPFIT_SCREENSHOTS") else "tests/output")
+"""Where screenshots go; into the documentation only when asked to."""
+
+WIDE: ViewportSize = {"width": 1280, "height": 900}
+PHONE: ViewportSize = {"width": 360, "height": 740}
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running `keepfit up`."""
+
+    url: str
+    data_dir: Path
+
+
+@dataclass
+class Complaints:
+    """What the browser has complained about: script errors, broken policies, failed requests."""
+
+    said: list[str] = field(default_factory=list)
+
+    def listen(self, page: Page) -> None:
+        """Collect what ``page`` complains about from now on."""
+        page.on("pageerror", lambda error: self.said.append(str(error)))
+        page.on("console", self._console)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.said.append(message.text)
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The service, ready, with drills on."""
+    directory = tmp_path_factory.mktemp("browser")
+    port, data_dir = free_port(), directory / "data"
+    options = ["--data-dir", str(data_dir), "--port", str(port), "--redis-port", str(free_port()), "--drills"]
+    with Household(directory / "household") as household:
+        household.start_service(*options)
+        yield Service(f"http://127.0.0.1:{port}", data_dir)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The browser, the one that `make test` finds or installs."""
+    found = subprocess.run([PROJECT_DIR / "requirements" / "chromium.sh"], capture_output=True, text=True, check=True)
+    path = found.stdout.strip().splitlines()[-1]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def complaints() -> Iterator[Complaints]:
+    """The browser must have nothing to complain about; a test that provokes errors clears them."""
+    complaints = Complaints()
+    yield complaints
+    assert complaints.said == []
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    """A fresh profile."""
+    context = chromium.new_context(viewport=WIDE, reduced_motion="reduce")
+    context.set_default_timeout(30_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, complaints: Complaints) -> Page:
+    """A page of a fresh profile."""
+    page = context.new_page()
+    complaints.listen(page)
+    return page
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Path:
+    """The folder for screenshots."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    return PICTURES

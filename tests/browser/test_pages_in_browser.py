@@ -1,0 +1,199 @@
+"""The pages in a real browser: double clicks, the live list, small screens, dark mode, a queue server that is away."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from shared.settings import Settings
+from shared.store import Store, open_store
+from tests.browser.conftest import PHONE, Complaints
+from tests.processes import Household, Valkey, environment_of, free_port
+from tests.waiting import wait_until
+from tests.web.acting import Actor, Run
+from web.wording import OUTAGE
+
+pytestmark = pytest.mark.browser
+
+
+@dataclass
+class Desk:
+    """A web server alone, on a queue server of its own; the test acts as the worker."""
+
+    url: str
+    valkey: Valkey
+    settings: Settings
+    store: Store
+
+    def submit(self, name: str) -> str:
+        """The id of a new job."""
+        answer = httpx.post(f"{self.url}/api/v1/jobs", json={"name": name})
+        return str(answer.raise_for_status().json()["id"])
+
+    def claim(self, job_id: str) -> Run:
+        """An attempt of the job, begun."""
+        run = Actor(self.settings, self.store).claim(job_id)
+        run.start()
+        return run
+
+
+@pytest.fixture
+def desk(household: Household, tmp_path: Path, data_dir: Path) -> Iterator[Desk]:
+    """The web side and its queue server."""
+    port = free_port()
+    with Valkey(tmp_path / "valkey") as valkey:
+        settings = Settings(data_dir=data_dir, redis_url=valkey.url, port=port, drills=True)
+        command = [sys.executable, "-m", "gunicorn", "-c", "web/gunicorn.conf.py", "web:create_app()"]
+        household.start(command, environment_of(settings))
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: _answers(url), "the web server answers")
+        store = open_store(settings.broker_url)
+        yield Desk(url, valkey, settings, store)
+        store.close()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_a_double_click_makes_one_job(page: Page, desk: Desk) -> None:
+    """Two presses, one job, and the browser is on its page."""
+    page.goto(f"{desk.url}/jobs/new")
+    page.get_by_label("Name").fill("clicked twice")
+
+    page.get_by_role("button", name="Start training").dblclick()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("clicked twice")
+    assert httpx.get(f"{desk.url}/api/v1/jobs").json()["total"] == 1
+
+
+def test_what_was_typed_is_kept_and_the_mistake_is_focused(page: Page, desk: Desk) -> None:
+    """The reason is at the field, the field has the cursor, the rest is as it was."""
+    page.goto(f"{desk.url}/jobs/new")
+    page.get_by_label("Name").fill("mistyped")
+    page.get_by_label("Epochs").fill("ten")
+    page.get_by_label("Fashion-MNIST").check()
+
+    page.get_by_role("button", name="Start training").click()
+
+    expect(page.get_by_text("Must be a whole number.")).to_be_visible()
+    expect(page.get_by_label("Epochs")).to_be_focused()
+    expect(page.get_by_label("Epochs")).to_have_value("ten")
+    expect(page.get_by_label("Name")).to_have_value("mistyped")
+    expect(page.get_by_label("Fashion-MNIST")).to_be_checked()
+
+
+@pytest.fixture
+def complaints(complaints: Complaints) -> Iterator[Complaints]:
+    """Here a refused form and an absent server are provoked; the browser reports them as failed requests."""
+    yield complaints
+    provoked = ("Failed to load resource: the server responded with a status of 422", "Failed to load resource: net::")
+    complaints.said = [said for said in complaints.said if not said.startswith(provoked)]
+
+
+def test_the_list_is_live(page: Page, desk: Desk) -> None:
+    """New jobs, their progress and their end appear without a reload."""
+    page.goto(desk.url)
+    expect(page.get_by_text("No jobs yet")).to_be_visible()
+
+    job_id = desk.submit("seen at once")
+    expect(page.get_by_role("link", name="seen at once")).to_be_visible()
+    expect(page.get_by_text("Queued")).to_be_visible()
+    run = desk.claim(job_id)
+    run.progress(565, accuracy=0.9)
+    expect(page.get_by_text("50 %")).to_be_visible()
+    expect(page.get_by_text("90.00\N{NO-BREAK SPACE}%")).to_be_visible()
+    run.finish(accuracy=0.9512)
+    expect(page.get_by_text("Succeeded")).to_be_visible()
+    expect(page.get_by_text("95.12\N{NO-BREAK SPACE}%")).to_be_visible()
+
+
+def test_the_job_page_follows_its_stream(page: Page, desk: Desk) -> None:
+    """Numbers, curves, log lines and the end arrive on the open page."""
+    job_id = desk.submit("watched")
+    page.goto(f"{desk.url}/jobs/{job_id}")
+    expect(page.locator("[data-bind=headline]")).to_have_text("Waiting to start: no worker is alive.")
+
+    run = desk.claim(job_id)
+    run.progress(226, loss=0.321, accuracy=0.91)
+    expect(page.locator("[data-bind=loss]")).to_have_text("0.3210")
+    expect(page.locator("[data-bind=batch]")).to_have_text("0 of 113")
+    run.log("a line that a person reads")
+    expect(page.locator("#log")).to_contain_text("a line that a person reads")
+    run.finish()
+    expect(page.locator("[data-bind=label]")).to_have_text("Succeeded")
+    expect(page.get_by_role("link", name="Download weights.h5")).to_be_visible()
+
+
+def test_without_the_queue_server_the_page_says_so_and_comes_back(page: Page, desk: Desk) -> None:
+    """Live updates pause with a reason, the content stays, and all goes on when the server is back."""
+    job_id = desk.submit("patient")
+    run = desk.claim(job_id)
+    run.progress(113, accuracy=0.7)
+    page.goto(f"{desk.url}/jobs/{job_id}")
+    expect(page.locator("[data-bind=accuracy]")).to_have_text("0.7000")
+
+    desk.valkey.stop()
+    expect(page.locator("#notice")).to_have_text(OUTAGE)
+    expect(page.locator("[data-bind=accuracy]")).to_have_text("0.7000")
+    page.goto(desk.url)
+    expect(page.locator("#notice")).to_have_text(OUTAGE)
+    expect(page.get_by_role("link", name="patient")).to_be_visible()
+
+    desk.valkey.start()
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_pages_fit_a_phone(desk: Desk, chromium: Browser) -> None:
+    """At 360 pixels nothing has to be scrolled sideways."""
+    done = desk.submit("a name that is quite long, as names of experiments are" + "x" * 20)
+    running = desk.submit("runs")
+    desk.claim(done).finish()
+    desk.claim(running).progress(500)
+    context = chromium.new_context(viewport=PHONE)
+    page = context.new_page()
+
+    for path in ("/", "/jobs/new", f"/jobs/{done}", f"/jobs/{running}", "/nothing"):
+        page.goto(desk.url + path)
+        expect(page.locator("main")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
+
+    context.close()
+
+
+def test_dark_mode_is_dark(desk: Desk, chromium: Browser) -> None:
+    """The page follows the system's preference."""
+    shades = {}
+    for scheme in ("light", "dark"):
+        context: BrowserContext = chromium.new_context(color_scheme=scheme)
+        page = context.new_page()
+        page.goto(desk.url)
+        shades[scheme] = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        context.close()
+
+    def brightness(shade: str) -> int:
+        return sum(int(part) for part in shade.removeprefix("rgb(").removesuffix(")").split(","))
+
+    assert brightness(shades["dark"]) < 200 < 600 < brightness(shades["light"])
+
+
+def test_pages_work_without_javascript(desk: Desk, chromium: Browser) -> None:
+    """State, form and buttons need none."""
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{desk.url}/jobs/new")
+    page.get_by_label("Name").fill("by hand")
+
+    page.get_by_role("button", name="Start training").click()
+    expect(page.get_by_text("Waiting to start: no worker is alive.")).to_be_visible()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_text("Paused by a person.")).to_be_visible()
+
+    context.close()
