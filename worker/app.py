@@ -8,8 +8,11 @@ Celery dispatches kicks and keeps a pool of processes; whether a job runs is dec
 """
 
 import functools
+import gc
 import importlib
+import multiprocessing
 import os
+import tempfile
 from typing import Any
 
 from celery import Celery, bootsteps
@@ -85,6 +88,10 @@ def _preload(**_: Any) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     importlib.import_module("worker.training.run")
+    # The pool keeps a few bytes in an unlinked file; a directory of its own for it would outlive a kill -9.
+    multiprocessing.current_process()._config["tempdir"] = tempfile.gettempdir()  # type: ignore[attr-defined]  # noqa: SLF001
+    gc.collect()
+    gc.freeze()  # the collector of a child would otherwise copy every page that the fork shares
 
 
 _keeper: list[Keeper] = []

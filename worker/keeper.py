@@ -139,7 +139,7 @@ class Keeper:
 
     def _end_strays(self, mine: list[Running]) -> None:
         """Kill a child of ours that has lost its lease and does not end by itself: it is frozen."""
-        held = {Owner.parse(r.claim.owner).child for r in mine}
+        held = {owner.child for r in mine if (owner := Owner.parse(r.claim.owner)).main == self._main}
         for child in held:
             self._strays.setdefault(child, 0.0)
         for child, since in list(self._strays.items()):
