@@ -1,0 +1,45 @@
+# Two images of one project. `web` has no TensorFlow; `worker` trains.
+#   docker build --target web -t keepfit-web .
+#   docker build --target worker -t keepfit-worker .
+FROM python:3.11-slim-bookworm AS base
+
+ENV PYTHONUNBUFFERED=1 \
+    PYTHONPATH=/app \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    KEEPFIT_DATA_DIR=/data
+# One id in both images: they write to the same volume.
+RUN groupadd --gid 10001 keepfit \
+    && useradd --uid 10001 --gid keepfit --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin keepfit \
+    && install -d -o keepfit -g keepfit /data
+WORKDIR /app
+VOLUME /data
+
+
+FROM base AS web
+COPY requirements/web.lock requirements/
+RUN pip install --require-hashes --only-binary :all: -r requirements/web.lock
+COPY shared shared
+COPY web web
+USER keepfit
+ENV KEEPFIT_HOST=0.0.0.0
+EXPOSE 8080
+HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8080/health', timeout=2)"]
+STOPSIGNAL SIGTERM
+CMD ["gunicorn", "-c", "web/gunicorn.conf.py", "web:create_app()"]
+
+
+FROM base AS worker
+COPY requirements/worker.lock requirements/
+RUN pip install --require-hashes --only-binary :all: -r requirements/worker.lock
+COPY shared shared
+COPY worker worker
+COPY data data
+USER keepfit
+# Whether this container's worker beats: its host name is the container's.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "-m", "shared.alive"]
+STOPSIGNAL SIGTERM
+CMD ["celery", "-A", "worker.app", "worker", "--without-mingle", "--without-gossip", "--without-heartbeat", \
+     "--loglevel", "INFO"]
