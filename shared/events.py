@@ -145,6 +145,8 @@ _TYPES: dict[str, type[Event]] = {
     )
 }
 
+_FIELDS = {cls: frozenset(f.name for f in dataclasses.fields(cls)) for cls in _TYPES.values()}
+
 
 def encode(event: Event) -> dict[str, str]:
     """``event`` as the flat fields of a stream entry: ``type`` and ``data`` (JSON)."""
@@ -153,10 +155,13 @@ def encode(event: Event) -> dict[str, str]:
 
 def decode(fields: Mapping[str, str]) -> Event | None:
     """The event in ``fields``; None for a type that this version does not know."""
-    cls = _TYPES.get(fields.get("type", ""))
+    return event_of(fields.get("type", ""), json.loads(fields["data"])) if fields.get("type") in _TYPES else None
+
+
+def event_of(kind: str, values: Mapping[str, Any]) -> Event | None:
+    """The event of the type ``kind`` with these values; None for a type that this version does not know."""
+    cls = _TYPES.get(kind)
     if cls is None:
         return None
-    raw: dict[str, Any] = json.loads(fields["data"])
-    known = {f.name for f in dataclasses.fields(cls)}
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items() if k in known}
-    return cls(**values)
+    known = _FIELDS[cls]
+    return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if name in known})

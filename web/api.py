@@ -147,7 +147,7 @@ def _record(record: JobRecord) -> dict[str, Any]:
 
 
 def _job(seen: Seen) -> dict[str, Any]:
-    why = waiting(desk().store, seen)
+    why = waiting(desk().reader, seen)
     return _record(seen.record) | {
         "live": not seen.notice,
         "spec": seen.jobdir.job["spec"],

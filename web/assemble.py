@@ -5,29 +5,28 @@
 """
 
 from shared.errors import JobNotFound, StoreUnavailable
-from shared.events import StateChanged
 from shared.states import JobState
-from shared.store import Store, Waiting
+from shared.store import Waiting
 from web import view_models
 from web.desk import Desk
-from web.history import read_history, read_log
+from web.history import History, read_history, read_log
 from web.live import LiveView, live_view
-from web.reading import Seen
+from web.reading import JobReader, Seen
 from web.view_models import JobPage
 
 
 def assemble_live(desk: Desk, seen: Seen) -> LiveView:
     """The moving parts of a job just now."""
-    return live_view(seen.record, waiting(desk.store, seen), desk.reader.now_ms() if not seen.notice else None)
+    return live_view(seen.record, waiting(desk.reader, seen), desk.reader.now_ms() if not seen.notice else None)
 
 
 def assemble_job(desk: Desk, job_id: str) -> JobPage:
     """A job's page. Raises JobNotFound."""
     # The stream's position is read first: what happens while the page is made is then sent once more, not lost.
-    log_after = _last_id(desk.store, job_id)
+    log_after = _last_id(desk.reader, job_id)
     seen = desk.reader.get(job_id)
     record, history = seen.record, read_history(seen.jobdir)
-    endings = _endings(desk.store, job_id, len(history.attempts))
+    endings = _endings(desk, job_id, history)
     source = record.source
     return JobPage(
         id=job_id,
@@ -52,35 +51,29 @@ def assemble_job(desk: Desk, job_id: str) -> JobPage:
     )
 
 
-def waiting(store: Store, seen: Seen) -> Waiting | None:
+def waiting(reader: JobReader, seen: Seen) -> Waiting | None:
     """Why a queued job waits; None if it does not wait, or nobody can say."""
     if seen.notice or seen.record.state is not JobState.QUEUED:
         return None
     try:
-        return store.jobs.waiting(seen.record.id)
+        return reader.ask(lambda store: store.jobs.waiting(seen.record.id))
     except StoreUnavailable:
         return None
 
 
-def _endings(store: Store, job_id: str, attempts: int) -> dict[int, str]:
-    """Why each attempt ended, where the job's stream still says so."""
-    found: dict[int, str] = {}
-    after = "0"
-    if attempts == 0:
-        return found
+def _endings(desk: Desk, job_id: str, history: History) -> dict[int, str]:
+    """Why attempts ended that did not say so themselves; empty while the queue server cannot tell."""
+    if all(attempt.result for attempt in history.attempts):
+        return {}
     try:
-        while events := store.events.read(job_id, after=after, count=5000):
-            after = events[-1].id
-            changes = (stored.event for stored in events if isinstance(stored.event, StateChanged))
-            found.update({e.attempt: e.reason for e in changes if e.reason and e.outcome})
+        return desk.reader.ask(lambda _: desk.endings.of(job_id))
     except StoreUnavailable:
-        return found
-    return found
+        return {}
 
 
-def _last_id(store: Store, job_id: str) -> str:
+def _last_id(reader: JobReader, job_id: str) -> str:
     try:
-        return store.events.last_id(job_id)
+        return reader.ask(lambda store: store.events.last_id(job_id))
     except StoreUnavailable:
         return "0"
 

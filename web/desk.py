@@ -12,7 +12,11 @@ from flask import current_app
 from shared.settings import Settings
 from shared.store import Store, open_store
 from web.actions import Actions
+from web.endings import Endings
 from web.reading import JobReader
+
+MOST_STREAMS = 96
+"""gunicorn.conf.py has a third more threads."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,9 @@ class Desk:
     store: Store
     reader: JobReader
     actions: Actions
+    endings: Endings
+    streams: threading.BoundedSemaphore
+    """Open streams: each holds a thread, and some must stay free for the pages."""
     closing: threading.Event
     """Set when the process is told to stop: the streams end, so that it can."""
 
@@ -31,7 +38,15 @@ def open_desk(settings: Settings) -> Desk:
     """The desk over the data directory and the queue server of ``settings``."""
     store = open_store(settings.broker_url)
     reader = JobReader(settings.jobs_dir, store)
-    return Desk(settings, store, reader, Actions(settings, store, reader), threading.Event())
+    return Desk(
+        settings=settings,
+        store=store,
+        reader=reader,
+        actions=Actions(settings, store, reader),
+        endings=Endings(store),
+        streams=threading.BoundedSemaphore(MOST_STREAMS),
+        closing=threading.Event(),
+    )
 
 
 def desk() -> Desk:

@@ -37,10 +37,20 @@ def _number(name: str, label: str, description: str, mode: str = "numeric") -> S
     return StringField(label, description=description, default=lambda: _default(name), render_kw=keyboard)
 
 
-class NewJobForm(FlaskForm):
-    """A new training job."""
+class OnceForm(FlaskForm):
+    """A form that makes one job, however often it is sent."""
 
     key = HiddenField(default=lambda: uuid.uuid4().hex)
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """The key of the job that this form makes; None if the sender has left it out."""
+        return f"form-{self.key.data}" if self.key.data else None
+
+
+class NewJobForm(OnceForm):
+    """A new training job."""
+
     name = StringField("Name", description="How you will find it again.", render_kw={"autocomplete": "off"})
     # The template shows these two as cards and lists; what is chosen is text like all else.
     dataset = StringField("Data set", default="mnist-5k")
@@ -97,10 +107,9 @@ class NewJobForm(FlaskForm):
                 self[name].errors = [message]
 
 
-class EvaluateForm(FlaskForm):
+class EvaluateForm(OnceForm):
     """The evaluation of a job's model on a data set."""
 
-    key = HiddenField(default=lambda: uuid.uuid4().hex)
     dataset = StringField("Data set", default="mnist-5k")
 
     @property

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.events import AttemptStarted, CheckpointRejected, EpochEnded, Event, Progress, decode
+from shared.events import AttemptStarted, CheckpointRejected, EpochEnded, Event, Progress, event_of
 from shared.jobdir import AttemptDir, JobDir
 
 MAX_POINTS = 1500
@@ -106,8 +106,8 @@ def read_rows(path: Path, tail_bytes: int | None = None) -> Iterator[Event]:
     for line in _lines(path, tail_bytes):
         try:
             row = json.loads(line)
-            event = decode({"type": row["type"], "data": json.dumps(row)})
-        except (ValueError, TypeError, KeyError):  # torn by a kill, or of another version
+            event = event_of(row["type"], row)
+        except (ValueError, TypeError, KeyError, AttributeError):  # torn by a kill, or of another version
             continue
         if event is not None:
             yield event

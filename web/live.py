@@ -44,7 +44,8 @@ def live_view(record: JobRecord, waiting: Waiting | None, now_ms: int | None) ->
     progress, logs = record.progress, record.progress.get("logs", {})
     running = record.state is JobState.RUNNING
     steps, step = progress.get("steps") or 0, progress.get("step") or 0
-    share = 1.0 if record.state is JobState.SUCCEEDED else (step / steps if steps else 0.0)
+    done = record.state is JobState.SUCCEEDED
+    share = 1.0 if done else (step / steps if steps else 0.0)
     speed = progress.get("steps_per_s") or 0.0
     return LiveView(
         tone=wording.tone(record, now_ms),
@@ -53,7 +54,8 @@ def live_view(record: JobRecord, waiting: Waiting | None, now_ms: int | None) ->
         percent=round(share * 100, 1),
         done=f"{share * 100:.0f} %",
         epoch=_of(int(progress.get("epoch") or 0) + 1, progress.get("epochs")),
-        batch=_of(progress.get("batch"), progress.get("batches")),
+        # The last event before the end need not be at the very last batch.
+        batch=_of(progress.get("batches" if done else "batch"), progress.get("batches")),
         speed=f"{speed:,.0f} steps/s" if running and speed else wording.NOTHING,
         time_left=wording.duration(progress.get("eta_s") if running else None),
         loss=wording.metric(logs.get("loss")),

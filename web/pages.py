@@ -49,7 +49,7 @@ def create_job() -> ResponseReturnValue:
     if spec is None:
         return render_template("new_job.html", form=form), 422
     try:
-        accepted = desk().actions.submit(spec, key=f"form-{form.key.data}")
+        accepted = desk().actions.submit(spec, key=form.idempotency_key)
     except JobConflict:
         form.renew_key()
         form.form_errors.append(
@@ -98,7 +98,7 @@ def evaluate(job_id: str) -> ResponseReturnValue:
     """Evaluate the job's model, as a job of its own."""
     form = EvaluateForm()
     try:
-        accepted = desk().actions.evaluate(job_id, {"name": form.dataset.data}, key=f"form-{form.key.data}")
+        accepted = desk().actions.evaluate(job_id, {"name": form.dataset.data}, key=form.idempotency_key)
     except (BadTransition, JobConflict) as exc:
         flash(str(exc))
         return redirect(url_for("pages.job", job_id=job_id), 303)

@@ -7,9 +7,11 @@
 The disk is the truth, so a page is never empty because the queue server is.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from shared.errors import InvalidSpec, JobNotFound, StoreUnavailable
 from shared.jobdir import JobDir, list_jobdirs, open_jobdir
@@ -17,6 +19,11 @@ from shared.store import Store
 from shared.store.records import JobRecord
 from web.ondisk import record_on_disk
 from web.wording import OUTAGE, REBUILDING
+
+AWAY_S = 1.0
+"""How long the server is taken to be away after it did not answer."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,20 @@ class JobReader:
     def __init__(self, jobs_dir: Path, store: Store) -> None:
         self._jobs_dir = jobs_dir
         self._store = store
+        self._away_until = 0.0
+
+    def ask(self, question: Callable[[Store], T]) -> T:
+        """The store's answer. Raises StoreUnavailable, at once if it did not answer just before.
+
+        A page asks several things: it must not wait for each of them while the server is a black hole.
+        """
+        if time.monotonic() < self._away_until:
+            raise StoreUnavailable("The queue server did not answer a moment ago.")
+        try:
+            return question(self._store)
+        except StoreUnavailable:
+            self._away_until = time.monotonic() + AWAY_S
+            raise
 
     def open(self, job_id: str) -> JobDir:
         """The directory of ``job_id``. Raises JobNotFound."""
@@ -52,7 +73,7 @@ class JobReader:
         """The job ``job_id``. Raises JobNotFound."""
         jobdir = self.open(job_id)
         try:
-            return Seen(jobdir, self._store.jobs.get(job_id))
+            return Seen(jobdir, self.ask(lambda store: store.jobs.get(job_id)))
         except StoreUnavailable:
             return Seen(jobdir, record_on_disk(jobdir), OUTAGE)
         except JobNotFound:
@@ -61,9 +82,9 @@ class JobReader:
     def page(self, limit: int, offset: int) -> SeenList:
         """A page of all jobs, newest first."""
         try:
-            total = self._store.jobs.count()
+            total = self.ask(lambda store: store.jobs.count())
             if total:
-                return SeenList(self._store.jobs.list(limit, offset), total)
+                return SeenList(self.ask(lambda store: store.jobs.list(limit, offset)), total)
             notice = REBUILDING
         except StoreUnavailable:
             notice = OUTAGE
@@ -84,7 +105,7 @@ class JobReader:
     def now_ms(self) -> int | None:
         """The clock that the records' times are of; None while Redis is away."""
         try:
-            return self._store.now_ms()
+            return self.ask(lambda store: store.now_ms())
         except StoreUnavailable:
             return None
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask import Blueprint, Response, request
+from werkzeug.exceptions import ServiceUnavailable
 
 from shared.errors import JobNotFound, StoreUnavailable
 from shared.store import StoredEvent
@@ -38,13 +39,13 @@ def job_events(job_id: str) -> Response:
     at = desk()
     at.reader.open(job_id)
     # The request is gone once the generator runs, so what is needed of it is read here.
-    return _stream(_job_events(at, job_id, _asked_for(at, job_id)))
+    return _stream(at, _job_events(at, job_id, _asked_for(at, job_id)))
 
 
 @blueprint.get("/events")
 def all_events() -> Response:
     """That something happened to some job, from now on."""
-    return _stream(_all_events(desk()))
+    return _stream(desk(), _all_events(desk()))
 
 
 def _asked_for(at: Desk, job_id: str) -> str:
@@ -52,14 +53,18 @@ def _asked_for(at: Desk, job_id: str) -> str:
     if _ID.fullmatch(after):
         return after
     try:
-        return at.store.events.last_id(job_id)
+        return at.reader.ask(lambda store: store.events.last_id(job_id))
     except StoreUnavailable:
         return "0"
 
 
-def _stream(messages: Iterator[str]) -> Response:
+def _stream(at: Desk, messages: Iterator[str]) -> Response:
+    if not at.streams.acquire(blocking=False):
+        raise ServiceUnavailable("Too many pages are open at once. This one tries again by itself.")
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return Response(messages, mimetype="text/event-stream", headers=headers)
+    response = Response(messages, mimetype="text/event-stream", headers=headers)
+    response.call_on_close(at.streams.release)
+    return response
 
 
 def _job_events(at: Desk, job_id: str, after: str) -> Iterator[str]:

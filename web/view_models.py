@@ -282,7 +282,7 @@ def _exactness(history: History) -> tuple[bool, str]:
         return True, "Never interrupted"
     differs = sorted({what for started in resumed for what in started.differs})
     if all(started.exact for started in resumed):
-        return True, "Exact: the same bits as without the interruption"
+        return True, "Exact: the same bits as uninterrupted"
     return False, f"Resumed, but not bit-exact: {', '.join(differs) or 'the environment'} changed"
 
 

@@ -17,6 +17,7 @@ from shared.settings import Settings
 from shared.store import Store
 from tests.processes import Household, free_port
 from tests.web.acting import Actor
+from web.desk import MOST_STREAMS
 from web.wording import OUTAGE, REBUILDING
 
 GUNICORN = (sys.executable, "-m", "gunicorn", "-c", "web/gunicorn.conf.py")
@@ -178,3 +179,19 @@ def test_the_web_server_stops_with_pages_open(household: Household, settings: Se
 
     assert part.wait(timeout_s=10) == 0
     assert rest
+
+
+def test_streams_leave_room_for_the_pages(client: FlaskClient, submitted: str) -> None:
+    """There are only so many at a time; one more is told to wait, and one that ends makes room."""
+    url = f"/api/v1/jobs/{submitted}/events"
+    opened = [client.get(url) for _ in range(MOST_STREAMS)]
+
+    refused = client.get(url)
+    opened.pop().close()
+    accepted = client.get(url)
+
+    assert refused.status_code == 503
+    assert "Too many pages" in refused.get_json()["error"]["message"]
+    assert accepted.status_code == 200
+    for answer in [*opened, accepted]:
+        answer.close()

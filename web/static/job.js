@@ -3,6 +3,7 @@
 import { listen, notice, refresh } from "./live.js";
 
 const job = document.getElementById("job");
+const name = document.title;
 const progress = document.getElementById("progress");
 const curves = document.getElementById("chart-loss") ? await import("./curves.js") : null;
 
@@ -17,6 +18,7 @@ function now(view) {
   progress.className = `bar bar-${view.tone}`;
   const state = document.querySelector("[data-tone]");
   if (state) state.className = `state state-${view.tone}`;
+  document.title = `${view.done} ${view.label} · ${name}`;
   if (view.live) notice("");
 }
 
