@@ -70,9 +70,10 @@ def _job(args: argparse.Namespace) -> tuple[TrainSpec | EvaluateSpec, JobDir]:
 def _attempt(spec: TrainSpec | EvaluateSpec, jobdir: JobDir, threads: int) -> AttemptResult:
     # Set before TensorFlow is imported: its own chatter is not for people.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from worker.training import environment, run
+    from worker.training import compiled, environment, run
 
     environment.configure(threads)
+    compiled.use_cache(jobdir.datasets.parent / "cache")
     stop = StopSignal()
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda *_: stop.set(StopReason.WISH))

@@ -19,6 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from worker.training import compiled
 from worker.training.order import Order
 from worker.training.pace import Pace
 from worker.training.program import Arrays, Program
@@ -30,7 +31,8 @@ class Steps:
 
     def __init__(self, model: Any, step: Callable[[Any], Any], source: Source, plan: str) -> None:
         self._model, self._step, self._source = model, step, source
-        self._loop = tf.function(self._repeat, jit_compile=plan == "xla", autograph=False)
+        self._compiles = plan == "xla"
+        self._loop = tf.function(self._repeat, jit_compile=self._compiles, autograph=False)
         # A partial batch has another shape; one step an epoch is not worth a compilation.
         self._once = tf.function(self._on_rows, autograph=False)
 
@@ -42,10 +44,16 @@ class Steps:
             window = self._source.window(first)
             steps = min(last, window.stop) - first
             logs = self._loop(window.data, window.rows, tf.constant(first - window.start), tf.constant(steps))
+            self._keep_compiled()
             first += steps
         if first < last:
             logs = self._once(*self._source.rest())
         return logs
+
+    def _keep_compiled(self) -> None:
+        if self._compiles:
+            self._compiles = False
+            compiled.publish()
 
     def _repeat(self, data: Any, rows: Any, first: Any, count: Any) -> Any:
         def body(done: Any) -> Any:

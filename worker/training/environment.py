@@ -34,21 +34,33 @@ def configure(threads: int) -> None:
 
 def fingerprint() -> dict[str, Any]:
     """What decides the bits here: versions, CPU, threads, the libraries' own switches."""
+    determinism = getattr(tf.config.experimental, "is_op_determinism_enabled", None)
+    return {
+        **machine(),
+        "threads": tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count(),
+        "deterministic_ops": bool(determinism and determinism()),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """The part of the fingerprint that can be read without waking TensorFlow."""
     model, flags = _cpu()
     # These are TensorFlow's own variables, recorded as a fact; Keepfit's settings are read in shared.settings.
-    switches = {name: os.environ[name] for name in _NUMERIC if name in os.environ}
+    found = {name: _without_cache(os.environ.get(name, "")) for name in _NUMERIC}
+    switches = {name: value for name, value in found.items() if value}
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in _LIBRARIES},
         "machine": f"{sys.platform} {platform.machine()}",
         "cpu": model,
         "cpu_flags": flags,
-        "threads": tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count(),
         "libraries_environment": switches,
-        "deterministic_ops": bool(tf.config.experimental.is_op_determinism_enabled())
-        if hasattr(tf.config.experimental, "is_op_determinism_enabled")
-        else False,
     }
+
+
+def _without_cache(flags: str) -> str:
+    """Where compiled programs are kept decides no bits."""
+    return " ".join(flag for flag in flags.split() if not flag.startswith("--tf_xla_persistent_cache"))
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:

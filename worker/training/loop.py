@@ -57,6 +57,8 @@ class Position:
 
     cursor: Cursor = Cursor()
     history: list[dict[str, float]] = field(default_factory=list)
+    saved: bool = False
+    """Whether a checkpoint of this very position exists."""
 
 
 class Stopped(Exception):
@@ -106,7 +108,7 @@ class Loop:
     def run(self) -> None:
         """Go on to the end of training. Raises Stopped or Diverged."""
         try:
-            if self._at.cursor == Cursor():
+            if not self._at.saved:
                 self._p.saver.save(self._contents(take(self._p.model)))
             while self._at.cursor.phase is not Phase.FINALISE:
                 if self._at.cursor.phase is Phase.TRAIN:

@@ -76,7 +76,7 @@ def restore(loaded: Loaded, model: Any, callbacks: Callbacks) -> Position:
     callbacks.restore(loaded.trainer["callbacks"], loaded.tensors)
     at = loaded.trainer["cursor"]
     cursor = Cursor(at["epoch"], at["batch"], Phase(at["phase"]))
-    return Position(cursor, [dict(row) for row in loaded.trainer["history"]])
+    return Position(cursor, [dict(row) for row in loaded.trainer["history"]], saved=True)
 
 
 def _facts(program: Program, plan: str, data_sha256: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from shared.events import AttemptStarted, Event, LogLine
 from shared.jobdir import AttemptDir, JobDir
 from shared.spec import EvaluateSpec, TrainSpec
 from shared.states import Outcome
-from worker.training import environment, failures, retention, state
+from worker.training import compiled, environment, failures, retention, state
 from worker.training.disk import Disk
 from worker.training.engine import Evaluator
 from worker.training.evaluate import TEST_BATCH_SIZE, evaluate
@@ -112,6 +112,7 @@ def train(program: Program, session: Session) -> AttemptResult:
     finally:
         saver.close()
         start.engine.close()
+        compiled.discard()
     return _finalise(program, start, session, loop.step, saver.failures)
 
 

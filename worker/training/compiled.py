@@ -1,0 +1,102 @@
+"""Compiled XLA programs kept between processes, so that a resumed job trains at once instead of compiling first.
+
+    use_cache(data_dir / "cache")        # in a fresh process, before TensorFlow's first op
+    publish()                            # after the first compilation
+
+TensorFlow's own persistent cache trusts its files blindly: a torn one fails the job, a flipped byte
+could compute something else. So each process gets a private directory with copies of those entries
+whose sha256 is right, and what it compiles is published from there under its sha256. Programs
+are machine code: they are kept apart by CPU and versions. Loaded or compiled anew, they give the
+same bits; a test holds that.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+from worker.training import environment
+
+_FLAG = "--tf_xla_persistent_cache_directory="
+_PRIVATE = "process-"
+_MOST_ENTRIES = 64
+_FREE_BYTES = 256 << 20
+"""With less than this left on the disk the cache is not used: TensorFlow fails a job whose entry it cannot write."""
+
+
+def use_cache(folder: Path) -> None:
+    """Have this process's XLA programs looked for, and kept, in ``folder``. Without one it just compiles."""
+    with contextlib.suppress(OSError):  # a cache is a convenience: without one, training starts a second later
+        shared = folder / f"xla-{_key()}"
+        shared.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(shared).free < _FREE_BYTES:
+            return
+        _sweep(shared)
+        private = shared / f"{_PRIVATE}{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        private.mkdir()
+        for entry in _entries(shared):
+            _adopt(entry, private)
+        flags = os.environ.get("TF_XLA_FLAGS", "")
+        os.environ["TF_XLA_FLAGS"] = f"{flags} {_FLAG}{private} --tf_xla_persistent_cache_device_types=CPU".strip()
+
+
+def publish() -> None:
+    """Let later processes have what this one has compiled."""
+    private = _private_dir()
+    if private is None:
+        return
+    with contextlib.suppress(OSError):  # see use_cache
+        known = {entry.name for entry in _entries(private.parent)}
+        for path in private.iterdir():
+            content = path.read_bytes()
+            name = f"{hashlib.sha256(content).hexdigest()}--{path.name}"
+            if name not in known:
+                temp = private.parent / f".{uuid.uuid4().hex}.tmp"
+                temp.write_bytes(content)
+                temp.replace(private.parent / name)
+
+
+def discard() -> None:
+    """Remove this process's private directory; nothing is compiled any more."""
+    private = _private_dir()
+    if private is not None:
+        shutil.rmtree(private, ignore_errors=True)
+
+
+def _private_dir() -> Path | None:
+    for flag in os.environ.get("TF_XLA_FLAGS", "").split():
+        path = Path(flag.removeprefix(_FLAG))
+        if flag.startswith(_FLAG) and path.name.startswith(_PRIVATE) and path.is_dir():
+            return path
+    return None
+
+
+def _key() -> str:
+    return hashlib.sha256(json.dumps(environment.machine(), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _entries(shared: Path) -> list[Path]:
+    found = [path for path in shared.iterdir() if path.is_file() and "--" in path.name]
+    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def _adopt(entry: Path, private: Path) -> None:
+    digest, _, name = entry.name.partition("--")
+    content = entry.read_bytes()
+    if hashlib.sha256(content).hexdigest() == digest:
+        (private / name).write_bytes(content)
+    else:
+        entry.unlink(missing_ok=True)
+
+
+def _sweep(shared: Path) -> None:
+    """Remove the oldest entries beyond the limit, and what killed processes have left."""
+    for entry in _entries(shared)[_MOST_ENTRIES:]:
+        entry.unlink(missing_ok=True)
+    for path in shared.glob(f"{_PRIVATE}*"):
+        pid = path.name.split("-")[1]
+        if not Path("/proc", pid).exists():
+            shutil.rmtree(path, ignore_errors=True)
