@@ -5,42 +5,13 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
 from shared.launch.leftovers import end_leftovers, note_parts
-from tests.processes import Household, Part, Valkey, answers, free_port
+from tests.processes import Household, Valkey, answers, free_port
+from tests.services import Service
 from tests.waiting import wait_until
-
-
-class Service:
-    """A running `keepfit up`, with its address."""
-
-    def __init__(self, household: Household, data_dir: Path, *options: str) -> None:
-        self.household, self.data_dir = household, data_dir
-        self.port, self.redis_port = free_port(), free_port()
-        self.options = ["--data-dir", str(data_dir), "--port", str(self.port), "--redis-port", str(self.redis_port)]
-        self.options += options
-        self.process: Part = household.start_service(*self.options)
-
-    def part(self, word: str) -> psutil.Process | None:
-        """The running part whose command line has ``word`` in it."""
-        for child in psutil.Process(self.process.pid).children():
-            try:
-                if any(word in argument for argument in child.cmdline()):
-                    return child
-            except psutil.NoSuchProcess:
-                continue
-        return None
-
-    def health(self) -> dict[str, object]:
-        """What /health says; empty while it does not answer."""
-        try:
-            answer: dict[str, object] = httpx.get(f"http://127.0.0.1:{self.port}/health", timeout=2).json()
-            return answer
-        except httpx.TransportError:
-            return {}
 
 
 @pytest.fixture(scope="module")
