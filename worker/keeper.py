@@ -129,9 +129,11 @@ class Keeper:
 
     def _last_words(self, owner: Owner) -> str | None:
         """Why the process of ``owner`` is gone; None while that may still be learned."""
-        if owner.main != self._main:
-            return "the worker was killed" if not owner.main.alive() else "the training process was killed"
+        if not owner.main.alive():
+            return "the worker was killed"
         since = self._dead_since.setdefault(owner.nonce, time.monotonic())
+        if owner.main != self._main:  # its own keeper knows more
+            return "the training process was killed" if time.monotonic() - since > 3 * LAST_WORDS_S else None
         words = DEATHS.take(owner.child.pid)
         if words is None and time.monotonic() - since > LAST_WORDS_S:
             words = "the training process ended unexpectedly"

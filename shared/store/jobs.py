@@ -105,7 +105,9 @@ class Jobs:
             return Waiting(place, "no worker is alive")
         if place:
             return Waiting(place, f"{place} {'job' if place == 1 else 'jobs'} before it")
-        return Waiting(0, "workers are busy")
+        rows = self._link.hashes([keys.worker(name) for name in workers])
+        free = sum(int(raw.get("slots", 0)) - int(raw.get("busy", 0)) for raw in rows)
+        return Waiting(0, "a worker is about to take it" if free > 0 else "workers are busy")
 
 
 _VERBS = {Wish.RUN: "run", Wish.PAUSE: "pause", Wish.CANCEL: "be cancelled"}
@@ -113,12 +115,12 @@ WORKER_SILENT_MS = 10_000
 """A worker that has not beaten for so long is not alive."""
 
 
-def _queue_position(client: Any, job_id: str) -> tuple[int | None, float | None, int, int]:
+def _queue_position(client: Any, job_id: str) -> tuple[int | None, float | None, int, list[str]]:
     pipe = client.pipeline(transaction=False)
     pipe.zrank(keys.READY, job_id)
     pipe.zscore(keys.DELAYED, job_id)
     pipe.time()
     rank, delayed, (seconds, micros) = pipe.execute()
     now = seconds * 1000 + micros // 1000
-    alive = client.zcount(keys.WORKERS, now - WORKER_SILENT_MS, "+inf")
+    alive = client.zrangebyscore(keys.WORKERS, now - WORKER_SILENT_MS, "+inf")
     return rank, delayed, now, alive

@@ -40,12 +40,14 @@ def test_priority_comes_before_first_come(store: Store, jobs_dir: Path) -> None:
 
 
 def test_a_waiting_job_says_why(store: Store, jobs_dir: Path) -> None:
-    """No worker, then jobs before it, then busy workers."""
+    """No worker; a free worker; busy workers; jobs before it."""
     first, second = submit(store, jobs_dir, "first").id, submit(store, jobs_dir, "second").id
     assert store.jobs.waiting(first).reason == "no worker is alive"
 
-    store.workers.beat("w", "host", 1, 2, 2)
+    store.workers.beat("w", "host", 1, 2, 1)
+    assert store.jobs.waiting(first).reason == "a worker is about to take it"
 
+    store.workers.beat("w", "host", 1, 2, 2)
     assert store.jobs.waiting(first).reason == "workers are busy"
     assert store.jobs.waiting(second).reason == "1 job before it"
 
