@@ -105,7 +105,7 @@ def up(**options: Any) -> None:
 @click.pass_context
 def submit(ctx: click.Context, /, spec: Any, key: str | None, watch: bool, **options: Any) -> None:
     """Submit a job: from the file SPEC (JSON; - for standard input), from options, or both."""
-    content = _read_spec(spec) | _from_options(options)
+    content = _overridden(_read_spec(spec), _from_options(options))
     if "name" not in content:
         raise click.UsageError("The job needs a name: --name NAME.")
     with _client(ctx) as client:
@@ -134,6 +134,14 @@ def _from_options(options: dict[str, Any]) -> dict[str, Any]:
     spec: dict[str, Any] = {name: given.pop(name) for name in ("name",) if name in given}
     spec |= {name: {"name": given.pop(name)} for name in ("data", "model") if name in given}
     return spec | ({"training": given} if given else {})
+
+
+def _overridden(spec: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """``spec`` with single fields replaced by ``options``."""
+    training = spec.get("training")
+    if isinstance(training, dict) and "training" in options:
+        options = options | {"training": training | options["training"]}
+    return spec | options
 
 
 @main.command(name="list")

@@ -2,7 +2,6 @@
 
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -12,14 +11,6 @@ from shared.launch.leftovers import end_leftovers, note_parts
 from tests.processes import Household, Valkey, answers, free_port
 from tests.services import Service
 from tests.waiting import wait_until
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that is ready; shared by the tests that leave it as it was, or that it must survive."""
-    directory = tmp_path_factory.mktemp("service")
-    with Household(directory / "household") as household:
-        yield Service(household, directory / "data")
 
 
 def test_the_service_starts_and_prints_its_address(service: Service) -> None:
