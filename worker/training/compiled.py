@@ -39,8 +39,8 @@ def use_cache(folder: Path) -> None:
         private.mkdir()
         for entry in _entries(shared):
             _adopt(entry, private)
-        flags = os.environ.get("TF_XLA_FLAGS", "")
-        os.environ["TF_XLA_FLAGS"] = f"{flags} {_FLAG}{private} --tf_xla_persistent_cache_device_types=CPU".strip()
+        flags = [*environment.xla_flags(), f"{_FLAG}{private}", "--tf_xla_persistent_cache_device_types=CPU"]
+        os.environ["TF_XLA_FLAGS"] = " ".join(flags)
 
 
 def publish() -> None:
@@ -67,7 +67,7 @@ def discard() -> None:
 
 
 def _private_dir() -> Path | None:
-    for flag in os.environ.get("TF_XLA_FLAGS", "").split():
+    for flag in environment.xla_flags():
         path = Path(flag.removeprefix(_FLAG))
         if flag.startswith(_FLAG) and path.name.startswith(_PRIVATE) and path.is_dir():
             return path

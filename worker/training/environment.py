@@ -58,6 +58,11 @@ def machine() -> dict[str, Any]:
     }
 
 
+def xla_flags() -> list[str]:
+    """The flags that XLA is, or will be, started with."""
+    return os.environ.get("TF_XLA_FLAGS", "").split()
+
+
 def _without_cache(flags: str) -> str:
     """Where compiled programs are kept decides no bits."""
     return " ".join(flag for flag in flags.split() if not flag.startswith("--tf_xla_persistent_cache"))

@@ -11,7 +11,6 @@ from typing import Any
 
 import h5py
 import keras
-import numpy as np
 
 from shared.durable import fsync_dir
 from shared.jobdir import AttemptDir
@@ -45,7 +44,7 @@ def save_weights(model: Any, path: Path) -> None:
             names = [weight.path.encode() for weight in layer.weights]
             group.attrs["weight_names"] = names
             for name, weight in zip(names, layer.weights, strict=True):
-                group.create_dataset(name.decode(), data=np.asarray(weight))
+                group.create_dataset(name.decode(), data=weight.numpy())
 
 
 def _write(target: Path, suffix: str, save: Callable[[Path], None], disk: Disk) -> None:

@@ -1,0 +1,11 @@
+"""Fixtures for training: TensorFlow set up once, as a worker's child does it."""
+
+import pytest
+
+from worker.training import environment
+
+
+@pytest.fixture(scope="session", autouse=True)
+def two_threads() -> None:
+    """Bits depend on the number of threads, so every test and every process they start computes with two."""
+    environment.configure(2)

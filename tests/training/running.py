@@ -1,0 +1,116 @@
+"""Running programs in tests: to the end, with interruptions, in this process; and what has come of it, byte by byte."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shared.events import Event
+from shared.jobdir import JobDir
+from shared.manifest import newest_valid
+from shared.states import Outcome
+from worker.training.checkpoints import load
+from worker.training.disk import Disk
+from worker.training.interfaces import AttemptResult, StopReason, StopSignal
+from worker.training.program import Program
+from worker.training.run import Session, attempt_with, train
+from worker.training.state import digest
+
+
+@dataclass
+class Recorder:
+    """A reporter that remembers."""
+
+    events: list[Event] = field(default_factory=list)
+
+    def report(self, event: Event) -> None:
+        """Keep one event."""
+        self.events.append(event)
+
+    def of(self, kind: type[Event]) -> list[Any]:
+        """The events of one kind."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+class StopAfter(StopSignal):
+    """Asks to stop the ``times``-th time that training looks."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self._left = times
+
+    def is_set(self) -> bool:
+        """Count down."""
+        self._left -= 1
+        if self._left <= 0:
+            self.set(StopReason.WISH)
+        return super().is_set()
+
+
+@dataclass(frozen=True)
+class Final:
+    """All that a finished job has come to; equal means equal in every bit."""
+
+    step: int
+    state: str
+    callbacks: str
+    history: str
+    weights: str
+
+
+def jobdir_at(path: Path) -> JobDir:
+    """A job directory for a program, which needs no job.json."""
+    path.mkdir(parents=True, exist_ok=True)
+    return JobDir(path, path.parent / "datasets")
+
+
+def attempt(
+    program: Program,
+    jobdir: JobDir,
+    stop: StopSignal | None = None,
+    reporter: Recorder | None = None,
+    chunk_steps: int | None = 1,
+    disk: Disk | None = None,
+) -> AttemptResult:
+    """One attempt at ``program``, as a worker makes it."""
+    dirs = jobdir.attempt_dirs()
+    mine = jobdir.new_attempt(dirs[-1].number + 1 if dirs else 1)
+    session = Session(jobdir, mine, reporter or Recorder(), stop or StopSignal(), disk or Disk(), chunk_steps)
+    return attempt_with(lambda s: train(program, s), session)
+
+
+def final_of(jobdir: JobDir) -> Final:
+    """What the job in ``jobdir`` has come to: its last checkpoint, before averages and best weights take their place, and its result."""
+    last = newest_valid(jobdir)
+    result = jobdir.attempt_dirs()[-1].read_result()
+    assert last is not None, "no valid checkpoint"
+    assert result is not None, "no result"
+    assert result["outcome"] == Outcome.FINISHED.value, result["reason"]
+    loaded = load(last)
+    return Final(
+        step=last.step,
+        state=digest(list(loaded.tensors.values())),
+        callbacks=json.dumps(loaded.trainer["callbacks"]),
+        history=json.dumps(loaded.trainer["history"]),
+        weights=result["weights_sha256"],
+    )
+
+
+def undisturbed(program: Program, path: Path, chunk_steps: int | None = None) -> Final:
+    """Run ``program`` from beginning to end in one attempt."""
+    jobdir = jobdir_at(path)
+    result = attempt(program, jobdir, chunk_steps=chunk_steps)
+    assert result.outcome is Outcome.FINISHED, result.reason
+    return final_of(jobdir)
+
+
+def interrupted(program: Program, path: Path, looks: Sequence[int], chunk_steps: int = 1) -> Final:
+    """Run ``program`` with a stop after each of ``looks`` looks at the stop signal; each goes on with a model built anew."""
+    jobdir = jobdir_at(path)
+    for times in looks:
+        result = attempt(program, jobdir, StopAfter(times), chunk_steps=chunk_steps)
+        assert result.outcome is Outcome.STOPPED, f"it ended before the stop: {result.outcome} {result.reason}"
+    result = attempt(program, jobdir, chunk_steps=chunk_steps)
+    assert result.outcome is Outcome.FINISHED, result.reason
+    return final_of(jobdir)
