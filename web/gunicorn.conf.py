@@ -8,6 +8,7 @@ import signal
 from types import FrameType
 from typing import Any
 
+from shared.launch.tether import die_with_parent
 from shared.settings import get_settings
 
 _settings = get_settings()
@@ -25,6 +26,11 @@ accesslog = None
 errorlog = "-"
 loglevel = "warning"
 control_socket_disable = True
+
+
+def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001  gunicorn's signature
+    """Go when the main process is killed: its successor needs the port at once."""
+    die_with_parent(server.pid, signal.SIGKILL)
 
 
 def post_worker_init(worker: Any) -> None:

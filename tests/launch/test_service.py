@@ -51,12 +51,14 @@ def test_a_killed_part_is_started_again(service: Service, word: str) -> None:
     """kill -9 of any part: another process takes its place, and the service is healthy again."""
     before = service.part(word)
     assert before is not None
+    children = before.children(recursive=True)
     before.kill()
 
     after = wait_until(lambda: (found := service.part(word)) and found != before and found, f"{word} is back")
     wait_until(lambda: service.health().get("status") == "ok", "the service is healthy again", timeout_s=60)
 
     assert after
+    assert not [child for child in children if child.is_running()]
     assert "was killed by SIGKILL; it is started again" in service.process.text()
 
 
