@@ -55,6 +55,15 @@ def record_on_disk(jobdir: JobDir, now_ms: int | None = None) -> JobRecord:
     return dataclasses.replace(record, **_what_it_is(jobdir))
 
 
+def filled_in(record: JobRecord, jobdir: JobDir) -> JobRecord:
+    """``record`` with the progress that Redis has lost in a wipe and the directory has not."""
+    if record.progress or not record.attempt:
+        return record
+    attempts = jobdir.attempt_dirs()
+    step = record.checkpoint_step or max((_newest_checkpoint(a) for a in attempts), default=0)
+    return dataclasses.replace(record, progress=_latest_progress(attempts), checkpoint_step=step)
+
+
 def _what_it_is(jobdir: JobDir) -> dict[str, Any]:
     try:
         spec = jobdir.spec

@@ -17,7 +17,7 @@ from shared.errors import InvalidSpec, JobNotFound, StoreUnavailable
 from shared.jobdir import JobDir, list_jobdirs, open_jobdir
 from shared.store import Store
 from shared.store.records import JobRecord
-from web.ondisk import record_on_disk
+from web.ondisk import filled_in, record_on_disk
 from web.wording import OUTAGE, REBUILDING
 
 AWAY_S = 1.0
@@ -73,7 +73,7 @@ class JobReader:
         """The job ``job_id``. Raises JobNotFound."""
         jobdir = self.open(job_id)
         try:
-            return Seen(jobdir, self.ask(lambda store: store.jobs.get(job_id)))
+            return Seen(jobdir, filled_in(self.ask(lambda store: store.jobs.get(job_id)), jobdir))
         except StoreUnavailable:
             return Seen(jobdir, record_on_disk(jobdir), OUTAGE)
         except JobNotFound:

@@ -211,7 +211,7 @@ def attempt_rows(history: History, record: JobRecord, endings: dict[int, str]) -
 def _start(attempt: Attempt) -> str:
     started = attempt.started
     if started is None:
-        return "restoring"
+        return wording.NOTHING if attempt.result else "restoring"
     if not started.resumed_attempt:
         return "the beginning"
     return f"step {wording.count(started.step)}, of attempt {started.resumed_attempt}"
@@ -228,9 +228,11 @@ def _end(attempt: Attempt, following: Attempt | None, record: JobRecord, ending:
 
 
 def _outcome(attempt: Attempt) -> str:
-    outcome, reason = attempt.result.get("outcome"), str(attempt.result.get("reason", ""))
-    words = {Outcome.FINISHED.value: "Finished", Outcome.STOPPED.value: "Stopped with a checkpoint"}
-    said = words.get(str(outcome), str(outcome).capitalize())
+    outcome, reason = str(attempt.result.get("outcome")), str(attempt.result.get("reason", ""))
+    if outcome == Outcome.STOPPED:
+        step = attempt.result.get("step") or attempt.last_step
+        return f"Stopped with a checkpoint at step {wording.count(step)}"
+    said = "Finished" if outcome == Outcome.FINISHED else outcome.capitalize()
     return f"{said}: {reason}" if reason else said
 
 

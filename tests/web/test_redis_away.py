@@ -5,7 +5,8 @@ from flask.testing import FlaskClient
 
 from shared.jobdir import list_jobdirs, open_jobdir
 from shared.settings import Settings
-from shared.states import Outcome, Wish
+from shared.states import JobState, Outcome, Wish
+from shared.store import Store
 from tests.web.acting import Actor
 from tests.web.conftest import SPEC
 from web.ondisk import record_on_disk
@@ -90,6 +91,24 @@ def test_a_wiped_server_is_being_rebuilt(client: FlaskClient, valkey_url: str, f
     for answer in (listed, page):
         assert REBUILDING in answer.text
         assert ">Succeeded<" in answer.text
+
+
+def test_what_a_wipe_has_taken_comes_from_the_disk(
+    client: FlaskClient, valkey_url: str, settings: Settings, store: Store, submitted: str, actor: Actor
+) -> None:
+    """A restored job has no progress in the queue server; its page has it from the files."""
+    run = actor.claim(submitted)
+    run.start()
+    run.progress(452, loss=0.1234)
+    with redis.Redis.from_url(valkey_url) as server:
+        server.flushall()
+    store.upkeep.restore(open_jobdir(settings.jobs_dir, submitted), JobState.PAUSED, "paused by a person")
+
+    page = client.get(f"/jobs/{submitted}").text
+
+    assert REBUILDING not in page
+    assert "0.1234" in page
+    assert ">40 %<" in page
 
 
 def test_an_empty_service_has_nothing_to_rebuild(client: FlaskClient) -> None:

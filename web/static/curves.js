@@ -6,10 +6,19 @@
 import uPlot from "./vendor/uplot/uPlot.esm.js";
 
 const HEIGHT = 230;
+const ENOUGH_EPOCHS = 8;
 const job = document.getElementById("job");
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 let history = { progress: [], epochs: [], marks: [] };
+
+// Running means start anew with each epoch. Once there are enough epochs their ends make the clearer curve,
+// and running means are shown for the first epoch and the one that is not over.
+function progressToShow() {
+  if (history.epochs.length < ENOUGH_EPOCHS) return history.progress;
+  const over = history.epochs[history.epochs.length - 1].epoch;
+  return history.progress.filter((row) => row.epoch <= 1 || row.epoch > over);
+}
 
 // ---- data: one row of x, with nulls where a series has no value
 
@@ -21,7 +30,7 @@ function table(metric) {
     if (!rows.has(x)) rows.set(x, [null, null]);
     rows.get(x)[column] = value;
   };
-  for (const row of history.progress) put(row.epoch, 0, row[metric]);
+  for (const row of progressToShow()) put(row.epoch, 0, row[metric]);
   for (const row of history.epochs) {
     put(row.epoch, 0, row[metric]);
     put(row.epoch, 1, row[`val_${metric}`]);
@@ -97,7 +106,12 @@ function chart(element, metric) {
     element,
   );
   new ResizeObserver(() => plot.setSize({ width: Math.max(240, element.clientWidth), height: HEIGHT })).observe(element);
-  return { redraw: () => plot.setData(table(metric)), recolour: () => plot.redraw(false, true) };
+  const draw = () => {
+    const rows = table(metric);
+    element.classList.toggle("blank", rows[0].length === 0);
+    plot.setData(rows);
+  };
+  return { redraw: draw, recolour: () => plot.redraw(false, true) };
 }
 
 const charts = ["loss", "accuracy"].map((metric) => chart(document.getElementById(`chart-${metric}`), metric));
@@ -109,6 +123,7 @@ function redraw() {
   pending = requestAnimationFrame(() => {
     pending = 0;
     for (const one of charts) one.redraw();
+    document.getElementById("marks-note").hidden = !history.marks.length;
   });
 }
 
