@@ -46,6 +46,11 @@ def answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Those that still run. A zombie has ended; whether somebody has taken note of it is another matter."""
+    return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
 def marked(mark: str) -> list[psutil.Process]:
     """Every living process that carries ``mark`` in its environment."""
     found = []

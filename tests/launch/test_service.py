@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from shared.launch.leftovers import end_leftovers, note_parts
-from tests.processes import Household, Valkey, answers, free_port
+from tests.processes import Household, Valkey, alive, answers, free_port
 from tests.services import Service
 from tests.waiting import wait_until
 
@@ -42,7 +42,7 @@ def test_a_signal_stops_all_of_it(household: Household, data_dir: Path, number: 
 
     assert code == 0
     assert len(parts) >= 3
-    assert not [p for p in parts if p.is_running()]
+    assert not alive(parts)
     assert "Stopped" in service.process.text()
 
 
@@ -58,7 +58,7 @@ def test_a_killed_part_is_started_again(service: Service, word: str) -> None:
     wait_until(lambda: service.health().get("status") == "ok", "the service is healthy again", timeout_s=60)
 
     assert after
-    assert not [child for child in children if child.is_running()]
+    assert not alive(children)
     assert "was killed by SIGKILL; it is started again" in service.process.text()
 
 
@@ -69,7 +69,7 @@ def test_a_killed_launcher_takes_all_with_it(household: Household, data_dir: Pat
     service.process.signal(signal.SIGKILL)
     service.process.wait()
 
-    wait_until(lambda: not [p for p in parts if p.is_running()], "every part has ended", timeout_s=10)
+    wait_until(lambda: not alive(parts), "every part has ended", timeout_s=10)
     again = household.start_service(*service.options)
 
     assert again.running()
