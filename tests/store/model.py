@@ -104,12 +104,21 @@ class Model:
         job.state = target
         return target
 
-    def adopt(self, job_id: str, owner: str, attempt: int, lapsed: bool) -> bool:
-        """A live owner takes its job back."""
+    def adopt(self, job_id: str, owner: str, attempt: int, lapsed: bool, created: int) -> bool:
+        """A live owner takes its job back: its record is gone, or nobody has claimed it since."""
         job = self.jobs.get(job_id)
-        if job is None or job.state is not S.QUEUED or job.attempt > attempt:
+        if job is None:
+            job = self.jobs[job_id] = ModelJob(job_id, created)
+        elif job.state is not S.QUEUED or job.attempt > attempt:
             return False
         job.state, job.owner, job.attempt, job.lapsed = S.RUNNING, owner, attempt, lapsed
+        return True
+
+    def restore(self, job_id: str, created: int, state: JobState) -> bool:
+        """A job comes back from its directory; False if it is there."""
+        if job_id in self.jobs:
+            return False
+        self.jobs[job_id] = ModelJob(job_id, created, state=state)
         return True
 
     def _settle(self, job: ModelJob, outcome: Outcome, hold: bool) -> JobState:
