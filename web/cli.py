@@ -10,7 +10,7 @@ says what to do; exit code 0 is success, 1 a problem, 2 a wrong command line.
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,14 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from shared.doctor import examine, mend
 from shared.errors import CorruptCheckpoint, KeepfitError
 from shared.jobdir import JobDir, list_jobdirs, open_jobdir
 from shared.manifest import checkpoints_of, verify
 from shared.settings import Settings
 from shared.spec import DATASETS, MODELS
 from shared.states import JobState
+from shared.store import open_store
 from web.client import Job, KeepfitClient
 from web.demo import main as demo
 from web.watching import watch_job
@@ -259,6 +261,25 @@ def _verify_job(jobdir: JobDir) -> tuple[int, int]:
             good += 1
             click.echo(f"{where}  whole, {manifest.bytes:,} bytes")
     return good, damaged
+
+
+@main.command()
+@click.option("--repair", is_flag=True, help="Make the server say what the disk says, where they differ.")
+@click.option("--data-dir", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--redis-port", type=click.IntRange(1, 65535), help="Port of the embedded server (6390).")
+@click.option("--redis-url", help="The external server, if one is used.")
+def doctor(repair: bool, **options: Any) -> None:
+    """Compare what the disk and the queue server say of each job."""
+    settings = _settings(**options)
+    left = 0
+    with closing(open_store(settings.broker_url)) as store:
+        for finding in examine(settings.jobs_dir, store):
+            mended = bool(finding.problem) and repair and mend(finding, settings.jobs_dir, store)
+            left += bool(finding.problem) and not mended
+            verdict = f"MENDED: {finding.problem}" if mended else finding.problem or "agree"
+            click.echo(f"{finding.job_id}  disk: {finding.disk}  server: {finding.server}  {verdict}")
+    if left:
+        raise click.ClickException(f"{left} jobs differ." + ("" if repair else " Mend them with --repair."))
 
 
 main.add_command(demo)

@@ -1,6 +1,7 @@
 """The `keepfit` command against a running service: what it prints, its exit codes, and no tracebacks."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from shared.jobdir import open_jobdir
 from shared.manifest import STATE, checkpoints_of
+from shared.store import open_store
 from tests.processes import free_port
 from tests.services import Service
 from web.cli import main
@@ -170,3 +172,20 @@ def test_verify_checks_every_job(service: Service, done: str) -> None:
 
     assert done in result.output
     assert " jobs, " in result.output
+
+
+def test_doctor_finds_and_mends_what_the_server_has_forgotten(service: Service, done: str) -> None:
+    """A job that is missing from the server is reported, put back from its directory, and then agrees."""
+    options = ["--data-dir", str(service.data_dir), "--redis-port", str(service.redis_port)]
+    with closing(open_store(f"redis://127.0.0.1:{service.redis_port}/0")) as store:
+        assert store.upkeep.forget(done)
+
+    sick = _keepfit(service, "doctor", *options)
+    mended = _keepfit(service, "doctor", "--repair", *options)
+    well = _keepfit(service, "doctor", *options)
+
+    assert sick.exit_code == 1
+    assert "the server does not know the job" in sick.output
+    assert mended.exit_code == 0
+    assert "MENDED" in mended.output
+    assert well.exit_code == 0
