@@ -237,12 +237,13 @@ def _outcome(attempt: Attempt) -> str:
 
 
 def _done_again(attempt: Attempt, following: Attempt | None) -> str:
+    """How much a kill has cost. Reports come about once a second, so nobody knows it to the step."""
     if following is None or following.started is None:
         return ""
     lost = attempt.last_step - following.started.step
     if lost <= 0:
-        return "; no step was lost"
-    return f"; {wording.count(lost)} {'step' if lost == 1 else 'steps'} done again"
+        return ""
+    return f"; about {wording.count(lost)} {'step' if lost == 1 else 'steps'} done again"
 
 
 def recovered(history: History, record: JobRecord, endings: dict[int, str]) -> str:
