@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from shared.settings import Settings
 from shared.store import Store, open_store
 from tests.browser.conftest import PHONE, Complaints
-from tests.processes import Household, Valkey, environment_of, free_port
+from tests.processes import Household, Part, Valkey, environment_of, free_port
 from tests.waiting import wait_until
 from tests.web.acting import Actor, Run
 from web.wording import OUTAGE
@@ -24,10 +24,27 @@ pytestmark = pytest.mark.browser
 class Desk:
     """A web server alone, on a queue server of its own; the test acts as the worker."""
 
-    url: str
+    household: Household
     valkey: Valkey
     settings: Settings
     store: Store
+    web: Part | None = None
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.settings.port}"
+
+    def open(self) -> None:
+        """Start the web server and wait until it answers."""
+        command = [sys.executable, "-m", "gunicorn", "-c", "web/gunicorn.conf.py", "web:create_app()"]
+        self.web = self.household.start(command, environment_of(self.settings))
+        wait_until(lambda: _answers(self.url), "the web server answers")
+
+    def close(self) -> None:
+        """Stop the web server."""
+        assert self.web is not None
+        self.web.stop()
 
     def submit(self, name: str) -> str:
         """The id of a new job."""
@@ -44,15 +61,12 @@ class Desk:
 @pytest.fixture
 def desk(household: Household, tmp_path: Path, data_dir: Path) -> Iterator[Desk]:
     """The web side and its queue server."""
-    port = free_port()
     with Valkey(tmp_path / "valkey") as valkey:
-        settings = Settings(data_dir=data_dir, redis_url=valkey.url, port=port, drills=True)
-        command = [sys.executable, "-m", "gunicorn", "-c", "web/gunicorn.conf.py", "web:create_app()"]
-        household.start(command, environment_of(settings))
-        url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: _answers(url), "the web server answers")
+        settings = Settings(data_dir=data_dir, redis_url=valkey.url, port=free_port(), drills=True)
         store = open_store(settings.broker_url)
-        yield Desk(url, valkey, settings, store)
+        desk = Desk(household, valkey, settings, store)
+        desk.open()
+        yield desk
         store.close()
 
 
@@ -148,6 +162,22 @@ def test_without_the_queue_server_the_page_says_so_and_comes_back(page: Page, de
     expect(page.get_by_role("link", name="patient")).to_be_visible()
 
     desk.valkey.start()
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_a_page_outlives_a_restart_of_the_web_server(page: Page, desk: Desk) -> None:
+    """It says that nobody answers, and follows the job again when somebody does."""
+    job_id = desk.submit("outlived")
+    page.goto(f"{desk.url}/jobs/{job_id}")
+    expect(page.locator("[data-bind=label]")).to_have_text("Queued")
+
+    desk.close()
+    expect(page.locator("#notice")).to_contain_text("the web server does not answer")
+    run = desk.claim(job_id)
+    run.progress(339, accuracy=0.8123)
+    desk.open()
+
+    expect(page.locator("[data-bind=accuracy]")).to_have_text("0.8123")
     expect(page.locator("#notice")).to_be_hidden()
 
 
