@@ -115,10 +115,11 @@ class _Attempt:
                 self._audit("lost")
 
     def _compute(self, jobdir: JobDir, attempt: AttemptDir, reporter: StreamReporter) -> AttemptResult:
-        from worker.training.environment import configure  # late: brings TensorFlow, which only an attempt needs
+        from worker.training import compiled, environment  # late: TensorFlow, which only an attempt needs
         from worker.training.run import run
 
-        configure(self._settings.threads_per_slot)
+        compiled.use_cache(self._settings.data_dir / "cache")
+        environment.configure(self._settings.threads_per_slot)
         return run(jobdir.spec, jobdir, attempt, reporter, self._stop)
 
     def _finish(self, result: AttemptResult, hold: bool = False, heartbeat: Heartbeat | None = None) -> None:

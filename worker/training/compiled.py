@@ -18,6 +18,8 @@ import shutil
 import uuid
 from pathlib import Path
 
+import psutil
+
 from worker.training import environment
 
 _FLAG = "--tf_xla_persistent_cache_directory="
@@ -97,6 +99,5 @@ def _sweep(shared: Path) -> None:
     for entry in _entries(shared)[_MOST_ENTRIES:]:
         entry.unlink(missing_ok=True)
     for path in shared.glob(f"{_PRIVATE}*"):
-        pid = path.name.split("-")[1]
-        if not Path("/proc", pid).exists():
+        if not psutil.pid_exists(int(path.name.split("-")[1])):
             shutil.rmtree(path, ignore_errors=True)
