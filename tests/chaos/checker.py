@@ -1,0 +1,209 @@
+"""Looks back, when all is calm, at what was promised, what the disk holds, what the server says and who did what.
+
+    violations = check(evidence)         # sentences; empty means that every promise was kept
+
+Reads only: the people's promises, the audit file, the job directories, the store, the log of faults.
+Each rule is one function.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shared.doctor import examine
+from shared.jobdir import JobDir, open_jobdir
+from shared.manifest import STATE, checkpoints_of
+from shared.states import ENDS, JobState
+from shared.store import JobRecord, Store, keys
+from tests.chaos.nemesis import Fault
+from tests.chaos.people import Promise, steps_of
+from worker.training.tensorfile import parse
+
+NOTED_LATE_S = 3.0
+"""A line of the audit file is written just after the fact; its writer may be frozen in between by then."""
+PROVOKED_S = 20.0
+"""A lease that lapses must have had a fault not longer ago: the longest freeze, and the lease."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the audit file."""
+
+    at: float
+    job: str
+    attempt: int
+    owner: str
+    event: str
+
+    @property
+    def end(self) -> str:
+        """The state that this line says the job came into; empty for other lines."""
+        kind, _, state = self.event.partition(":")
+        return state if kind in ("end", "lapsed") else ""
+
+    @property
+    def final(self) -> bool:
+        """Whether that state is an end."""
+        return self.end in {state.value for state in ENDS}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is looked at."""
+
+    jobs_dir: Path
+    store: Store
+    promises: Sequence[Promise]
+    twins: Mapping[str, str]
+    """sha256 of the final weights of the undisturbed job of each spec."""
+    lines: Sequence[Line]
+    faults: Sequence[Fault] = field(default_factory=list)
+
+    def record(self, job_id: str) -> JobRecord:
+        """As the server has it."""
+        return self.store.jobs.get(job_id)
+
+    def jobdir(self, job_id: str) -> JobDir:
+        """As the disk has it."""
+        return open_jobdir(self.jobs_dir, job_id)
+
+
+def read_audit(path: Path) -> list[Line]:
+    """The audit file, in the order in which it was written."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [Line(r["at_ms"] / 1000, r["job"], r["attempt"], r["owner"], r["event"]) for r in rows]
+
+
+def check(evidence: Evidence) -> list[str]:
+    """Every rule, over everything."""
+    rules = (
+        every_submit_has_ended_as_wished,
+        both_sides_say_the_same,
+        results_are_those_of_the_twin,
+        attempts_only_grow,
+        ends_are_final,
+        one_attempt_at_a_time,
+        leases_lapse_for_a_reason,
+        nothing_is_left,
+    )
+    return [f"{rule.__name__}: {sentence}" for rule in rules for sentence in rule(evidence)]
+
+
+def every_submit_has_ended_as_wished(e: Evidence) -> Iterator[str]:
+    """Each promise is one job, in the one end that was wished, and in the one that was seen first."""
+    known = {record.id for record in e.store.jobs.list(100_000)}
+    for promise in e.promises:
+        if promise.job_id not in known:
+            yield f"a submit (key {promise.key}) has become no job"
+            continue
+        record = e.record(promise.job_id)
+        wished = {JobState.SUCCEEDED} | ({JobState.CANCELLED} if promise.plan == "cancel" else set())
+        if record.state not in wished:
+            yield f"job {record.id} ({promise.plan}) is {record.state}: {record.reason}"
+        if promise.ended is not record.state:
+            yield f"job {record.id} was seen {promise.ended}, and is {record.state}"
+    for stranger in known - {promise.job_id for promise in e.promises}:
+        yield f"nobody has submitted the job {stranger}"
+
+
+def both_sides_say_the_same(e: Evidence) -> Iterator[str]:
+    """The doctor finds nothing."""
+    for finding in examine(e.jobs_dir, e.store):
+        if finding.problem:
+            yield f"job {finding.job_id}: {finding.problem} (disk: {finding.disk}; server: {finding.server})"
+
+
+def results_are_those_of_the_twin(e: Evidence) -> Iterator[str]:
+    """Weights by their sha256, steps by the result, by the optimizer's own count."""
+    for promise in e.promises:
+        if promise.ended is not JobState.SUCCEEDED:
+            continue
+        result, steps = e.record(promise.job_id).result, steps_of(promise.spec)
+        if result.get("weights_sha256") != e.twins[promise.spec]:
+            yield f"job {promise.job_id} ({promise.spec}) has other weights than its undisturbed twin"
+        if result.get("step") != steps:
+            yield f"job {promise.job_id} has done {result.get('step')} steps, not {steps}"
+        for step, counted in _iterations(e.jobdir(promise.job_id)):
+            if step != counted:
+                yield f"job {promise.job_id}: its checkpoint at step {step} has an optimizer that counted {counted}"
+
+
+def attempts_only_grow(e: Evidence) -> Iterator[str]:
+    """Each attempt that begins has a higher number than all before, and a directory of its own."""
+    highest: dict[str, int] = defaultdict(int)
+    for line in e.lines:
+        if line.event != "begin":
+            continue
+        if line.attempt <= highest[line.job]:
+            yield f"attempt {line.attempt} of job {line.job} began after attempt {highest[line.job]}"
+        highest[line.job] = max(highest[line.job], line.attempt)
+        if not (e.jobs_dir / line.job / "attempts" / f"{line.attempt:06d}").is_dir():
+            yield f"attempt {line.attempt} of job {line.job} has no directory"
+
+
+def ends_are_final(e: Evidence) -> Iterator[str]:
+    """After an end nothing begins and nothing ends, unless a person had the job go on."""
+    resumes = {p.job_id: p.resumes for p in e.promises}
+    for job, lines in _by_job(e.lines).items():
+        ended: Line | None = None
+        for line in lines:
+            since = ended.at - NOTED_LATE_S if ended else 0.0
+            if ended and any(since <= at <= line.at for at in resumes.get(job, [])):
+                ended = None
+            if ended and (line.event == "begin" or line.final):
+                yield f"job {job}: attempt {ended.attempt} had ended it, and attempt {line.attempt} says {line.event!r}"
+            if line.final:
+                ended = line
+
+
+def one_attempt_at_a_time(e: Evidence) -> Iterator[str]:
+    """An attempt has no effect any more once a later one has begun."""
+    for job, lines in _by_job(e.lines).items():
+        latest = 0
+        for line in lines:
+            if line.event == "begin":
+                latest = max(latest, line.attempt)
+            elif line.final and line.attempt < latest:
+                yield f"job {job}: attempt {line.attempt} ended it while attempt {latest} was at work"
+
+
+def leases_lapse_for_a_reason(e: Evidence) -> Iterator[str]:
+    """Nobody is robbed of a job who was not disturbed."""
+    for line in e.lines:
+        robbed = line.event == "lost" or line.event.startswith("lapsed")
+        if robbed and not any(0 <= line.at - fault.at <= PROVOKED_S + fault.lasts_s for fault in e.faults):
+            yield f"job {line.job}: attempt {line.attempt} {line.event} although nothing had happened"
+
+
+def nothing_is_left(e: Evidence) -> Iterator[str]:
+    """No lease, no queue entry, no kick that was lost half way; no temporary file in a finished job."""
+    for key in (keys.LEASES, keys.READY, keys.DELAYED):
+        count = e.store.link.read(lambda r, key=key: r.zcard(key))
+        if count:
+            yield f"{key} has {count} members although every job is over"
+    unacked = e.store.link.read(lambda r: r.hlen("unacked"))
+    if unacked:
+        yield f"Celery holds {unacked} kicks that nobody has acknowledged"
+    for promise in e.promises:
+        if promise.ended is JobState.SUCCEEDED:
+            found = [p.name for p in (e.jobs_dir / promise.job_id).rglob(".*")]
+            if found:
+                yield f"job {promise.job_id} has temporary files: {found}"
+
+
+def _by_job(lines: Sequence[Line]) -> dict[str, list[Line]]:
+    found: dict[str, list[Line]] = defaultdict(list)
+    for line in lines:
+        found[line.job].append(line)
+    return found
+
+
+def _iterations(jobdir: JobDir) -> Iterator[tuple[int, int]]:
+    """Of each checkpoint its step, and the optimizer's own count of its steps."""
+    for checkpoint in checkpoints_of(jobdir):
+        tensors: dict[str, Any] = parse((checkpoint.path / STATE).read_bytes())
+        counts = [int(value) for name, value in tensors.items() if name.endswith("/iteration")]
+        yield checkpoint.step, counts[0] if len(counts) == 1 else -1

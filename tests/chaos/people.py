@@ -1,0 +1,155 @@
+"""The people who use the service while it is tormented: they submit, wish, wait, and repeat what was not answered.
+
+    people = People(client, jobs_dir, seed)
+    people.start(); ...; people.finish(timeout_s)       # every promise has been kept, or StillWaiting
+
+A submit without an answer is repeated under the same key, as the API asks. A job that was paused
+because it could not go on (a full disk) is resumed.
+"""
+
+import random
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from shared.jobdir import job_id_of
+from shared.states import ENDS, JobState
+from tests.waiting import wait_until
+from web.client import Job, KeepfitClient, RequestRefused, ServiceUnreachable
+
+AT_ONCE = 6
+"""Jobs that are not over yet."""
+LOOK_S = 0.15
+
+MLP = {"epochs": 40, "batch_size": 8, "checkpoint_interval_s": 0.5}
+SPECS: dict[str, dict[str, Any]] = {
+    "mlp": {"training": MLP | {"seed": 7}},
+    "mlp, every 500 steps": {"training": MLP | {"seed": 8, "epochs": 30, "checkpoint_every_steps": 500}},
+    "mlp in the graph": {"training": MLP | {"seed": 9, "epochs": 12, "plan": "graph"}},
+    "cnn": {"model": {"name": "cnn"}, "training": {"epochs": 4, "batch_size": 32, "checkpoint_interval_s": 0.5}},
+}
+SAMPLES = 3_600
+
+
+def steps_of(name: str) -> int:
+    """Optimizer steps of the spec ``name``: 3,600 samples in batches, the last one may be smaller."""
+    training = SPECS[name]["training"]
+    return int(training["epochs"] * -(-SAMPLES // training["batch_size"]))
+
+
+@dataclass
+class Promise:
+    """One job, from a person's side."""
+
+    spec: str
+    plan: str
+    """run, pause (and resume), cancel."""
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+    wish_after_s: float = 0.0
+    job_id: str = ""
+    """Known once it was accepted."""
+    began: float = field(default_factory=time.monotonic)
+    submits: int = 0
+    wish_taken: bool = False
+    """The wish was answered with yes."""
+    resumes: list[float] = field(default_factory=list)
+    """When a person had it go on; wall clock."""
+    ended: JobState | None = None
+    """The first end that a person has seen."""
+
+
+class People:
+    """All of them, in one thread."""
+
+    def __init__(self, client: KeepfitClient, jobs_dir: Path, seed: int) -> None:
+        self.client, self.jobs_dir = client, jobs_dir
+        self.promises: list[Promise] = []
+        self.trouble: list[str] = []
+        self._random = random.Random(seed + 1)
+        self._lock = threading.Lock()
+        self._ordering = True
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._live, name="people", daemon=True)
+        client._http.timeout = httpx.Timeout(5.0, connect=2.0)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def finish(self, timeout_s: float) -> None:
+        """Submit nothing new and wait until every job is over."""
+        self._ordering = False
+        try:
+            wait_until(lambda: self.trouble or not self._open(), "every job is over", timeout_s)
+        finally:
+            self._ended.set()
+            self._thread.join(30)
+
+    def new_promise(self, spec: str = "", plan: str = "") -> Promise:
+        """A job that somebody is going to submit."""
+        with self._lock:
+            chosen = self._random.choice(list(SPECS))
+            wished = self._random.choices(["run", "pause", "cancel"], [6, 3, 1])[0]
+            after = self._random.uniform(0.5, 10)
+            promise = Promise(spec or chosen, plan or wished, wish_after_s=after)
+            self.promises.append(promise)
+            return promise
+
+    def directory_of(self, promise: Promise) -> Path:
+        """Where the job will be."""
+        return self.jobs_dir / job_id_of(promise.key)
+
+    def submit(self, promise: Promise) -> None:
+        """Send it, perhaps not for the first time."""
+        promise.submits += 1
+        try:
+            promise.job_id = self.client.submit({"name": promise.spec, **SPECS[promise.spec]}, key=promise.key).id
+        except (ServiceUnreachable, RequestRefused) as exc:
+            self._understand(exc)
+
+    def _open(self) -> list[Promise]:
+        with self._lock:
+            return [p for p in self.promises if p.ended is None]
+
+    def _live(self) -> None:
+        while not self._ended.wait(LOOK_S):
+            try:
+                if self._ordering and len(self._open()) < AT_ONCE:
+                    self.new_promise()
+                for promise in self._open():
+                    self._attend(promise)
+            except Exception as exc:  # noqa: BLE001 - told by the test; a thread that dies unseen would hang it
+                self.trouble.append(f"a person stumbled: {exc!r}")
+                return
+
+    def _attend(self, promise: Promise) -> None:
+        if not promise.job_id:
+            self.submit(promise)
+            return
+        try:
+            job = self.client.job(promise.job_id)
+            if job.state in ENDS:
+                promise.ended = job.state
+            else:
+                self._wish(promise, job)
+        except (ServiceUnreachable, RequestRefused) as exc:
+            self._understand(exc)
+
+    def _wish(self, promise: Promise, job: Job) -> None:
+        due = time.monotonic() - promise.began > promise.wish_after_s
+        if promise.plan != "run" and not promise.wish_taken and due:
+            (self.client.cancel if promise.plan == "cancel" else self.client.pause)(job.id)
+            promise.wish_taken = True
+        elif job.state is JobState.PAUSED:
+            promise.resumes.append(time.time())
+            self.client.resume(job.id)
+
+    def _understand(self, exc: Exception) -> None:
+        """An answer that a person can expect: not reachable, not now, no space. Anything else is trouble."""
+        if isinstance(exc, RequestRefused) and exc.status not in (409, 503, 507):
+            self.trouble.append(f"an answer that should never come: {exc.status} {exc}")
