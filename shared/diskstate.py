@@ -48,12 +48,11 @@ def write_verdict(jobdir: JobDir, state: JobState, reason: str) -> None:
     write_json(jobdir.verdict, verdict)
 
 
-def write_claim(attempt: AttemptDir, owner: str, wish_number: int) -> None:
-    """Note who runs an attempt and which wish it obeys. Raises OSError."""
-    write_json(attempt.claim, {"owner": owner, "wish_number": wish_number})
+def write_claim(attempt: AttemptDir, owner: str, wish_number: int, after: str = "") -> None:
+    """Note who runs an attempt, which wish it obeys and why the one before it ended. Raises OSError."""
+    write_json(attempt.claim, {"owner": owner, "wish_number": wish_number, "after": after})
 
 
 def _wish_obeyed(jobdir: JobDir) -> int:
     attempts = jobdir.attempt_dirs()
-    claim = (read_json(attempts[-1].claim) if attempts else None) or {}
-    return int(claim.get("wish_number", 0))
+    return int(attempts[-1].read_claim().get("wish_number", 0)) if attempts else 0

@@ -42,7 +42,7 @@ class AttemptDir:
 
     @property
     def claim(self) -> Path:
-        """Who runs it, and the number of the wish that it obeys (JSON); written before anything else."""
+        """Who runs it, which wish it obeys, and why the attempt before it ended (JSON); written first."""
         return self.path / "claim.json"
 
     @property
@@ -80,6 +80,10 @@ class AttemptDir:
         """Outcome, reason, final metrics, weights sha256; written last: the commit record."""
         return self.path / "result.json"
 
+    def read_claim(self) -> dict[str, Any]:
+        """``claim.json``, or {} before it is written."""
+        return read_json(self.claim) or {}
+
     def read_record(self) -> dict[str, Any]:
         """``attempt.json``, or {} before it is written."""
         return read_json(self.record) or {}
@@ -96,6 +100,8 @@ class DiskStatus:
 
     wish: Wish
     wish_number: int
+    priority: int | None
+    """None while nobody has changed it."""
     attempt: int
     result: dict[str, Any] | None
     """The result of the highest attempt, if it has one."""
@@ -162,9 +168,9 @@ class JobDir:
         fsync_dir(self.attempts)
         return attempt
 
-    def write_wish(self, wish: Wish, number: int) -> None:
+    def write_wish(self, wish: Wish, number: int, priority: int | None = None) -> None:
         """Keep a person's wish; ``number`` grows with each."""
-        write_json(self.path / "wish.json", {"wish": wish.value, "number": number})
+        write_json(self.path / "wish.json", {"wish": wish.value, "number": number, "priority": priority})
 
     def status(self) -> DiskStatus:
         """What this directory alone says."""
@@ -173,6 +179,7 @@ class JobDir:
         return DiskStatus(
             wish=Wish(wish.get("wish", "run")),
             wish_number=int(wish.get("number", 0)),
+            priority=wish.get("priority"),
             attempt=attempts[-1].number if attempts else 0,
             result=attempts[-1].read_result() if attempts else None,
         )

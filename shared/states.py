@@ -57,6 +57,9 @@ class Actor(StrEnum):
     KEEPER = "keeper"
 
 
+LARGEST_PRIORITY = 9
+"""Priorities go from its negative to itself; higher runs first."""
+
 ENDS = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 """States that only a person leaves."""
 

@@ -2,6 +2,7 @@
 
     accepted = actions.submit(spec, key)       # accepted.jobdir, .new, .waits_for_queue
     accepted = actions.wish(job_id, Wish.PAUSE)
+    accepted = actions.prioritise(job_id, 5)
 
 Used by the pages and the API alike. What a person was promised is on disk before Redis hears of it,
 so each of these holds while Redis is away; ``waits_for_queue`` says that it will take effect when
@@ -19,9 +20,9 @@ from shared.errors import BadTransition, JobNotFound, StorageFull, StoreUnavaila
 from shared.jobdir import JobDir, create_jobdir, job_id_of
 from shared.settings import Settings
 from shared.spec import EvaluateSpec, TrainSpec, parse_spec
-from shared.states import JobState, Wish, wish_allowed
+from shared.states import LARGEST_PRIORITY, JobState, Wish, wish_allowed
 from shared.store import Store
-from web.reading import JobReader
+from web.reading import JobReader, Seen
 
 log = logging.getLogger(__name__)
 
@@ -89,18 +90,31 @@ class Actions:
             seen = self._reader.get(job_id)
             if not wish_allowed(seen.record.state, wish):
                 raise BadTransition(f"A job that has {_ended(seen.record.state)} cannot be {_VERBS[wish]}.")
-            number = max(seen.jobdir.status().wish_number, seen.record.wish_number) + 1
-            try:
-                seen.jobdir.write_wish(wish, number)
-            except OSError as exc:
-                raise StorageFull(
-                    f"The wish was not kept: the data directory takes no writes ({exc.strerror}). "
-                    f"Free some space or fix its permissions, then try again."
-                ) from exc
+            return self._express(seen, wish, seen.jobdir.status().priority)
+
+    def prioritise(self, job_id: str, priority: int) -> Accepted:
+        """Move a job in the queue; higher runs first. Raises JobNotFound, BadTransition, StorageFull."""
+        priority = max(-LARGEST_PRIORITY, min(LARGEST_PRIORITY, priority))
+        with self._wishing:
+            seen = self._reader.get(job_id)
+            if seen.record.state not in {JobState.QUEUED, JobState.RUNNING, JobState.PAUSED}:
+                raise BadTransition(f"A job that has {_ended(seen.record.state)} does not wait for anything.")
+            return self._express(seen, seen.record.wish, priority)
+
+    def _express(self, seen: Seen, wish: Wish, priority: int | None) -> Accepted:
+        """Keep a wish on disk, then tell the server."""
+        number = max(seen.jobdir.status().wish_number, seen.record.wish_number) + 1
         try:
-            self._store.jobs.request(job_id, wish, number)
+            seen.jobdir.write_wish(wish, number, priority)
+        except OSError as exc:
+            raise StorageFull(
+                f"The wish was not kept: the data directory takes no writes ({exc.strerror}). "
+                f"Free some space or fix its permissions, then try again."
+            ) from exc
+        try:
+            self._store.jobs.request(seen.record.id, wish, number, priority)
         except (StoreUnavailable, JobNotFound):  # away, or wiped: it is rebuilt from the directory, wish included
-            log.warning("wish kept on disk only", extra={"job_id": job_id, "action": wish.value})
+            log.warning("wish kept on disk only", extra={"job_id": seen.record.id, "action": wish.value})
             return Accepted(seen.jobdir, waits_for_queue=True)
         return Accepted(seen.jobdir)
 

@@ -1,12 +1,13 @@
 """The JSON API, version 1. No form token: it takes only ``application/json``, which no foreign page can send.
 
-    POST /api/v1/jobs                       a JobSpec; 201 new, 200 the same key again, 202 Redis is away
-    GET  /api/v1/jobs, /api/v1/jobs/<id>    records; with spec, attempts and waiting for one job
-    POST /api/v1/jobs/<id>/pause            also resume, cancel, drill
-    POST /api/v1/jobs/<id>/evaluations      {"data": {"name": "mnist-5k"}}
-    GET  /api/v1/jobs/<id>/history          curves over all attempts
-    GET  /api/v1/jobs/<id>/files/<name>     model.keras, weights.h5
-    GET  /health
+POST /api/v1/jobs                       a JobSpec; 201 new, 200 the same key again, 202 Redis is away
+GET  /api/v1/jobs, /api/v1/jobs/<id>    records; with spec, attempts and waiting for one job
+POST /api/v1/jobs/<id>/pause            also resume, cancel, drill
+POST /api/v1/jobs/<id>/priority         {"priority": 5}, from -9 to 9, higher runs first
+POST /api/v1/jobs/<id>/evaluations      {"data": {"name": "mnist-5k"}}
+GET  /api/v1/jobs/<id>/history          curves over all attempts
+GET  /api/v1/jobs/<id>/files/<name>     model.keras, weights.h5
+GET  /health
 """
 
 import dataclasses
@@ -18,7 +19,7 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from shared.errors import InvalidSpec, StoreUnavailable
 from shared.spec import parse_spec
-from shared.states import Wish
+from shared.states import LARGEST_PRIORITY, Wish
 from shared.store.records import JobRecord
 from web.actions import Accepted
 from web.assemble import waiting
@@ -63,6 +64,15 @@ def wish(job_id: str, action: str) -> ResponseReturnValue:
     """Pause, resume or cancel a job."""
     _json_body(optional=True)
     return _accepted(desk().actions.wish(job_id, WISHES[action]), 200)
+
+
+@blueprint.post("/api/v1/jobs/<job_id>/priority")
+def prioritise(job_id: str) -> ResponseReturnValue:
+    """Move a job in the queue."""
+    priority = _json_body().get("priority")
+    if type(priority) is not int or not -LARGEST_PRIORITY <= priority <= LARGEST_PRIORITY:
+        raise InvalidSpec(f"priority: must be a whole number from -{LARGEST_PRIORITY} to {LARGEST_PRIORITY}.")
+    return _accepted(desk().actions.prioritise(job_id, priority), 200)
 
 
 @blueprint.post("/api/v1/jobs/<job_id>/drill")

@@ -1,7 +1,7 @@
 """Puts a job's page and its live view together from the store and the job directory.
 
-    page = assemble_job(desk(), job_id)
-    now = assemble_live(desk(), seen)
+page = assemble_job(desk(), job_id)
+now = assemble_live(desk(), seen)
 """
 
 from shared.errors import JobNotFound, StoreUnavailable
@@ -9,7 +9,7 @@ from shared.states import JobState
 from shared.store import Waiting
 from web import view_models
 from web.desk import Desk
-from web.history import History, read_history, read_log
+from web.history import read_history, read_log
 from web.live import LiveView, live_view
 from web.reading import JobReader, Seen
 from web.view_models import JobPage
@@ -26,7 +26,6 @@ def assemble_job(desk: Desk, job_id: str) -> JobPage:
     log_after = _last_id(desk.reader, job_id)
     seen = desk.reader.get(job_id)
     record, history = seen.record, read_history(seen.jobdir)
-    endings = _endings(desk, job_id, history)
     source = record.source
     return JobPage(
         id=job_id,
@@ -41,9 +40,9 @@ def assemble_job(desk: Desk, job_id: str) -> JobPage:
         source=source,
         source_name=_name_of(desk, source),
         buttons=view_models.buttons(record, desk.settings.drills, live=not seen.notice),
-        recovered=view_models.recovered(history, record, endings),
+        recovered=view_models.recovered(history, record),
         result=view_models.result_view(seen, history),
-        attempts=view_models.attempt_rows(history, record, endings),
+        attempts=view_models.attempt_rows(history, record),
         evaluations=tuple(view_models.evaluation_row(e) for e in desk.reader.evaluations(seen.jobdir)),
         can_evaluate=view_models.can_evaluate(record),
         log=read_log(seen.jobdir),
@@ -59,16 +58,6 @@ def waiting(reader: JobReader, seen: Seen) -> Waiting | None:
         return reader.ask(lambda store: store.jobs.waiting(seen.record.id))
     except StoreUnavailable:
         return None
-
-
-def _endings(desk: Desk, job_id: str, history: History) -> dict[int, str]:
-    """Why attempts ended that did not say so themselves; empty while the queue server cannot tell."""
-    if all(attempt.result for attempt in history.attempts):
-        return {}
-    try:
-        return desk.reader.ask(lambda _: desk.endings.of(job_id))
-    except StoreUnavailable:
-        return {}
 
 
 def _last_id(reader: JobReader, job_id: str) -> str:

@@ -1,7 +1,7 @@
 """What every view needs, made once an application: settings, store, reader, actions.
 
-    desk().reader.get(job_id)
-    desk().actions.submit(spec)
+desk().reader.get(job_id)
+desk().actions.submit(spec)
 """
 
 import threading
@@ -12,7 +12,6 @@ from flask import current_app
 from shared.settings import Settings
 from shared.store import Store, open_store
 from web.actions import Actions
-from web.endings import Endings
 from web.reading import JobReader
 
 MOST_STREAMS = 96
@@ -27,7 +26,6 @@ class Desk:
     store: Store
     reader: JobReader
     actions: Actions
-    endings: Endings
     streams: threading.BoundedSemaphore
     """Open streams: each holds a thread, and some must stay free for the pages."""
     closing: threading.Event
@@ -43,7 +41,6 @@ def open_desk(settings: Settings) -> Desk:
         store=store,
         reader=reader,
         actions=Actions(settings, store, reader),
-        endings=Endings(store),
         streams=threading.BoundedSemaphore(MOST_STREAMS),
         closing=threading.Event(),
     )

@@ -1,6 +1,6 @@
 """Every error as an answer, in one place: JSON under ``/api/``, a page elsewhere. Never a traceback.
 
-    {"error": {"message": "...", "fields": {"training.epochs": "Must be at least 1."}}}
+{"error": {"message": "...", "fields": {"training.epochs": "Must be at least 1."}}}
 """
 
 import logging

@@ -1,7 +1,7 @@
 """The forms: which fields a person sees. What a field may hold is checked by the pydantic ``JobSpec`` alone.
 
-    form = NewJobForm()
-    spec = form.spec()          # None: form.errors says why, beside each field; what was typed is kept
+form = NewJobForm()
+spec = form.spec()          # None: form.errors says why, beside each field; what was typed is kept
 """
 
 import uuid

@@ -1,6 +1,6 @@
 """How gunicorn serves the web side: one process, many threads, gone within seconds when told to stop.
 
-    gunicorn -c web/gunicorn.conf.py --bind 127.0.0.1:8080 "web:create_app()"
+gunicorn -c web/gunicorn.conf.py --bind 127.0.0.1:8080 "web:create_app()"
 """
 
 # ruff: noqa: N999 - gunicorn's own name for this file

@@ -40,6 +40,8 @@ class Attempt:
     """Empty if it did not end by itself."""
     last_step: int
     """The last step that it reported."""
+    after: str = ""
+    """Why the attempt before it ended, in words; a killed one could not write that down itself."""
     rejected: tuple[str, ...] = ()
     """Checkpoints that it found damaged and set aside."""
 
@@ -158,6 +160,7 @@ def _attempt(directory: AttemptDir, rows: Sequence[Event]) -> Attempt:
         started=started,
         result=directory.read_result() or {},
         last_step=max(steps, default=started.step if started else 0),
+        after=str(directory.read_claim().get("after", "")),
         rejected=tuple(f"{row.name}: {row.reason}" for row in rows if isinstance(row, CheckpointRejected)),
     )
 

@@ -81,6 +81,18 @@ def wish(job_id: str, action: str) -> ResponseReturnValue:
     return _to_job(accepted, LATER)
 
 
+@blueprint.post("/jobs/<job_id>/<any(sooner, later):direction>")
+def move(job_id: str, direction: str) -> ResponseReturnValue:
+    """Move a waiting job in the queue by one step of priority."""
+    try:
+        priority = desk().reader.get(job_id).record.priority
+        accepted = desk().actions.prioritise(job_id, priority + (1 if direction == "sooner" else -1))
+    except BadTransition as exc:
+        flash(str(exc))
+        return redirect(url_for("pages.job", job_id=job_id), 303)
+    return _to_job(accepted, LATER)
+
+
 @blueprint.post("/jobs/<job_id>/drill")
 def drill(job_id: str) -> ResponseReturnValue:
     """The recovery drill."""

@@ -1,7 +1,7 @@
 """What is wrong with a spec, field by field, in words for people. Pure.
 
-    except InvalidSpec as exc:
-        field_errors(exc)   # {"training.epochs": "Must be at least 1."}
+except InvalidSpec as exc:
+    field_errors(exc)   # {"training.epochs": "Must be at least 1."}
 """
 
 from typing import Any

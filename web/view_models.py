@@ -1,7 +1,7 @@
 """What the templates render: frozen values, every word and number ready. No template computes.
 
-    row = job_row(record)
-    page = JobPage(..., attempts=attempt_rows(history, record, endings))     # put together by ``assemble``
+row = job_row(record)
+page = JobPage(..., attempts=attempt_rows(history, record))     # put together by ``assemble``
 """
 
 from dataclasses import dataclass
@@ -159,6 +159,9 @@ def buttons(record: JobRecord, drills: bool, live: bool) -> tuple[Button, ...]:
         found.append(Button("resume", "Try again", "primary", "Goes on from the latest checkpoint."))
     if record.state is JobState.CANCELLED:
         found.append(Button("resume", "Resume", explained="Goes on from the latest checkpoint."))
+    if queued:
+        found.append(Button("sooner", "Sooner", "quiet", "Goes before others in the queue: priority one higher."))
+        found.append(Button("later", "Later", "quiet", "Lets others go first: priority one lower."))
     if record.state in {JobState.RUNNING, JobState.QUEUED, JobState.PAUSED} and record.wish is not Wish.CANCEL:
         found.append(Button("cancel", "Cancel", "quiet"))
     if drills and running and live:
@@ -177,6 +180,7 @@ def facts(seen: Seen) -> tuple[tuple[str, str], ...]:
     if isinstance(spec, EvaluateSpec):
         return (data,)
     training = spec.training
+    priority = seen.record.priority
     return (
         data,
         ("Model", MODELS[spec.model.name].title),
@@ -186,10 +190,11 @@ def facts(seen: Seen) -> tuple[tuple[str, str], ...]:
         ("Seed", str(training.seed)),
         ("Validation share", f"{training.validation_share:g}"),
         ("Checkpoint every", f"{training.checkpoint_interval_s:g} s"),
+        *([("Priority", f"{priority:+d}")] if priority else []),
     )
 
 
-def attempt_rows(history: History, record: JobRecord, endings: dict[int, str]) -> tuple[AttemptRow, ...]:
+def attempt_rows(history: History, record: JobRecord) -> tuple[AttemptRow, ...]:
     """The attempts' table, the latest first."""
     rows = []
     for attempt, following in zip_longest(history.attempts, history.attempts[1:]):
@@ -200,7 +205,7 @@ def attempt_rows(history: History, record: JobRecord, endings: dict[int, str]) -
                 started_ms=attempt.started_ms,
                 worker=f"{attempt.host}, process {attempt.pid}" if attempt.host else wording.NOTHING,
                 start=_start(attempt),
-                end=_end(attempt, following, record, endings.get(attempt.number, "")),
+                end=_end(attempt, following, record),
                 exact="" if started is None or not started.resumed_attempt else "exact" if started.exact else "differs",
                 differs=", ".join(started.differs) if started else "",
             )
@@ -217,11 +222,12 @@ def _start(attempt: Attempt) -> str:
     return f"step {wording.count(started.step)}, of attempt {started.resumed_attempt}"
 
 
-def _end(attempt: Attempt, following: Attempt | None, record: JobRecord, ending: str) -> str:
+def _end(attempt: Attempt, following: Attempt | None, record: JobRecord) -> str:
     if attempt.result:
         return _outcome(attempt)
     if following is None and record.state is JobState.RUNNING and record.attempt == attempt.number:
         return "running"
+    ending = following.after if following else record.reason
     said = wording.sentence(ending or KILLED).removesuffix(".")
     reached = f" at step {wording.count(attempt.last_step)}" if attempt.last_step else ""
     return said + reached + _done_again(attempt, following)
@@ -246,7 +252,7 @@ def _done_again(attempt: Attempt, following: Attempt | None) -> str:
     return f"; about {wording.count(lost)} {'step' if lost == 1 else 'steps'} done again"
 
 
-def recovered(history: History, record: JobRecord, endings: dict[int, str]) -> str:
+def recovered(history: History, record: JobRecord) -> str:
     """What the latest recovery was like, in a sentence; empty if there was none."""
     if len(history.attempts) < 2 or record.recovering:
         return ""
@@ -255,7 +261,7 @@ def recovered(history: History, record: JobRecord, endings: dict[int, str]) -> s
         return ""
     start = f"step {wording.count(latest.started.step)}" if latest.started.step else "the beginning"
     return (
-        f"Recovered: {endings.get(before.number, KILLED)} in attempt {before.number}, at step "
+        f"Recovered: {latest.after or KILLED} in attempt {before.number}, at step "
         f"{wording.count(before.last_step)}; attempt {latest.number} went on from {start}"
         f"{_done_again(before, latest)}."
     )

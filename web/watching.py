@@ -1,6 +1,6 @@
 """A job's events as lines and a bar in a terminal.
 
-    job = watch_job(client, job_id, Console())     # returns when the job rests
+job = watch_job(client, job_id, Console())     # returns when the job rests
 """
 
 from collections.abc import Mapping

@@ -95,7 +95,7 @@ class _Attempt:
                     return None
                 self._claim = raised
             else:
-                write_claim(attempt, self._claim.owner, status.wish_number)
+                write_claim(attempt, self._claim.owner, status.wish_number, self._claim.after)
                 self._audit("begin")
                 return attempt
 

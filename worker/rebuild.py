@@ -69,7 +69,7 @@ class Rebuilder:
         status = jobdir.status()
         if status.wish_number > known:
             try:
-                self._store.jobs.request(jobdir.id, status.wish, status.wish_number)
+                self._store.jobs.request(jobdir.id, status.wish, status.wish_number, status.priority)
             except BadTransition as exc:  # the job ended before the wish could reach it
                 log.info("a wish came too late: %s", exc, extra={"job_id": jobdir.id})
 

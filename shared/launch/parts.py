@@ -74,8 +74,9 @@ def _web(environment: Mapping[str, str]) -> Part:
 def _worker(settings: Settings, number: int, environment: Mapping[str, str]) -> Part:
     command = (
         *(sys.executable, "-m", "celery", "-A", "worker.app", "worker"),
-        # Each of these costs a second at start or talks to other workers; leases do their work here.
-        *("--without-mingle", "--without-gossip", "--without-heartbeat"),
+        # Mingling costs a second at start, and leases do what gossip is for. The heartbeat stays: without
+        # it a worker sends no events at all, and Flower would show neither the worker nor its tasks.
+        *("--without-mingle", "--without-gossip"),
         *("--concurrency", str(settings.slots), "--hostname", f"worker{number}@%h", "--loglevel", "INFO"),
     )
     return Part(f"worker{number}", command, STOP_FIRST, stop_wait_s=4, environment=environment)

@@ -24,7 +24,10 @@ class Waiting:
 
 
 def fields_of(jobdir: JobDir) -> dict[str, str | int]:
-    """The fields of a job's record that its directory holds: what it is, its wish, its attempt number."""
+    """The fields of a job's record that its directory holds: what it is, its wish, its attempt number.
+
+    An evaluation takes seconds and somebody waits for it: unless told otherwise it comes first.
+    """
     spec, status = jobdir.spec, jobdir.status()
     evaluation = isinstance(spec, EvaluateSpec)
     return {
@@ -33,7 +36,7 @@ def fields_of(jobdir: JobDir) -> dict[str, str | int]:
         "source": spec.source if isinstance(spec, EvaluateSpec) else "",
         "data": spec.data.name,
         "model": "" if isinstance(spec, EvaluateSpec) else spec.model.name,
-        "priority": 1 if evaluation else 0,
+        "priority": status.priority if status.priority is not None else int(evaluation),
         "created_ms": jobdir.job["created_ms"],
         "wish": status.wish.value,
         "wish_number": status.wish_number,
@@ -76,19 +79,17 @@ class Jobs:
         """How many jobs there are."""
         return int(self._link.read(lambda r: r.zcard(keys.JOBS)))
 
-    def request(self, job_id: str, wish: Wish, number: int) -> JobRecord:
-        """Express a person's wish. Raises JobNotFound, or BadTransition where the state has no such change."""
-        answer = self._link.run("request", job_id, wish.value, number)
+    def request(self, job_id: str, wish: Wish, number: int, priority: int | None = None) -> JobRecord:
+        """Express a person's wish, and perhaps a new priority (-9 to 9, higher runs first).
+
+        Raises JobNotFound, or BadTransition where the state has no such change.
+        """
+        answer = self._link.run("request", job_id, wish.value, number, "" if priority is None else priority)
         if answer == "missing":
             raise JobNotFound(f"There is no job {job_id}.")
         if isinstance(answer, list):
             raise BadTransition(f"A job that is {answer[1]} cannot be asked to {_VERBS[wish]}.")
         return self.get(job_id)
-
-    def prioritise(self, job_id: str, priority: int) -> None:
-        """Move a job in the queue: higher runs first, -9 to 9. Raises JobNotFound."""
-        if self._link.run("prioritise", job_id, priority) == "missing":
-            raise JobNotFound(f"There is no job {job_id}.")
 
     def drill(self, job_id: str) -> bool:
         """Ask the worker that runs ``job_id`` to kill itself with SIGKILL. False if nobody runs it."""

@@ -8,6 +8,7 @@ Every call carries the owner and the attempt number (the fencing token); one tha
 is answered with ``lost`` and changes nothing.
 """
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ class Claim:
     job_id: str
     attempt: int
     owner: str
+    after: str = ""
+    """Why the attempt before it ended, in words; empty for the first."""
 
 
 class Hold(StrEnum):
@@ -82,12 +85,12 @@ class Leases:
     def claim(self, owner: str, hint: str, lease_s: float) -> Claim | None:
         """Take the hinted job if it is ready, else the best one; None when no job is ready."""
         answer = self._link.run("claim", owner, hint, round(lease_s * 1000))
-        return Claim(answer[0], int(answer[1]), owner) if answer else None
+        return Claim(answer[0], int(answer[1]), owner, answer[2]) if answer else None
 
     def bump(self, claim: Claim, floor: int) -> Claim | None:
         """Raise the attempt number above ``floor``, the highest on disk; None when the lease is lost."""
         raised = self._link.run("bump", claim.job_id, claim.owner, claim.attempt, floor)
-        return Claim(claim.job_id, int(raised), claim.owner) if raised else None
+        return dataclasses.replace(claim, attempt=int(raised)) if raised else None
 
     def renew(self, claim: Claim, lease_s: float) -> Renewal:
         """The owner's heartbeat."""

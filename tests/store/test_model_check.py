@@ -145,7 +145,12 @@ class Transitions(RuleBasedStateMachine):
         """A person moves a job in the queue."""
         job = self.model.jobs.get(self.job_id(key))
         if job is not None:
-            self.store.jobs.prioritise(job.id, priority)
+            self.number += 1
+            try:
+                self.store.jobs.request(job.id, job.wish, self.number, priority)
+            except BadTransition:
+                return
+            self.model.request(job.id, job.wish, self.number)
             job.priority = priority
 
     @invariant()

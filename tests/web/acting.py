@@ -1,10 +1,10 @@
 """Acts as a worker would, on the real store and the real directory, so that pages have something to show.
 
-    actor = Actor(settings, store)
-    run = actor.claim(job_id)            # a lease and an attempt's directory
-    run.start(step=0)
-    run.progress(step=40)
-    run.finish(accuracy=0.95, loss=0.2)
+actor = Actor(settings, store)
+run = actor.claim(job_id)            # a lease and an attempt's directory
+run.start(step=0)
+run.progress(step=40)
+run.finish(accuracy=0.95, loss=0.2)
 """
 
 import contextlib
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.diskstate import write_claim
 from shared.durable import write_json
 from shared.events import AttemptStarted, EpochEnded, Event, LogLine, Progress
 from shared.jobdir import AttemptDir, canonical_line, open_jobdir
@@ -108,4 +109,6 @@ class Actor:
         assert claim is not None
         assert claim.job_id == job_id
         jobdir = open_jobdir(self.settings.jobs_dir, job_id)
-        return Run(self.settings, self.store, claim, jobdir.new_attempt(claim.attempt))
+        directory = jobdir.new_attempt(claim.attempt)
+        write_claim(directory, claim.owner, jobdir.status().wish_number, claim.after)
+        return Run(self.settings, self.store, claim, directory)

@@ -113,7 +113,7 @@ def test_a_finished_job_is_all_done() -> None:
 
 
 ACTIONS = [
-    (job(Q), True, {"pause", "cancel"}),
+    (job(Q), True, {"pause", "sooner", "later", "cancel"}),
     (job(R), True, {"pause", "cancel", "drill"}),
     (job(R), False, {"pause", "cancel"}),
     (job(R, wish=Wish.PAUSE), True, {"resume", "cancel", "drill"}),

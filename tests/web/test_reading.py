@@ -4,12 +4,13 @@ import pytest
 import redis
 
 from shared.errors import StoreUnavailable
+from shared.jobdir import open_jobdir
 from shared.settings import Settings
 from shared.states import Outcome
 from shared.store import Store, open_store
 from tests.processes import free_port
 from tests.web.acting import Actor
-from web.endings import Endings
+from web.history import read_history
 from web.reading import JobReader
 
 
@@ -29,18 +30,16 @@ def test_a_server_that_is_away_is_not_asked_for_everything(settings: Settings) -
     assert asked == ["once"]
 
 
-def test_the_reasons_of_endings_are_read_once_and_kept(
-    store: Store, submitted: str, actor: Actor, valkey_url: str
+def test_why_attempts_ended_is_known_from_the_disk(
+    settings: Settings, submitted: str, actor: Actor, valkey_url: str
 ) -> None:
-    """Each attempt's reason is known, the later ones too, and a wipe does not make them forgotten."""
-    endings = Endings(store)
+    """A killed attempt could not write down its end; the one after it did, and a wipe does not make it forgotten."""
     actor.claim(submitted).end(Outcome.INTERRUPTED, "the worker was killed")
-    first = endings.of(submitted)
     actor.claim(submitted).end(Outcome.INTERRUPTED, "no word from its worker for 3 s")
-    second = endings.of(submitted)
+    actor.claim(submitted)
     with redis.Redis.from_url(valkey_url) as server:
         server.flushall()
 
-    assert first == {1: "the worker was killed"}
-    assert second == {1: "the worker was killed", 2: "no word from its worker for 3 s"}
-    assert endings.of(submitted) == second
+    attempts = read_history(open_jobdir(settings.jobs_dir, submitted)).attempts
+
+    assert [a.after for a in attempts] == ["", "the worker was killed", "no word from its worker for 3 s"]

@@ -1,5 +1,5 @@
 -- queued -> running. Takes the hinted job if it is ready, else the best one. ARGV: owner, hint, lease_ms.
--- Answers {id, attempt}, or nothing when no job is ready.
+-- Answers {id, attempt, why the attempt before it ended}, or nothing when no job is ready.
 local owner, hint, lease_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
 promote()
 local id = hint
@@ -10,6 +10,7 @@ if not id then return false end
 redis.call('ZREM', READY, id)
 local attempt = redis.call('HINCRBY', job_key(id), 'attempt', 1)
 redis.call('HINCRBY', job_key(id), 'barren', 1)
+local before = field(id, 'reason') or ''
 take_lease(id, owner, lease_ms)
 set_state(id, 'running', '')
-return { id, attempt }
+return { id, attempt, attempt > 1 and before or '' }

@@ -1,4 +1,4 @@
--- A person's wish. ARGV: id, wish (run, pause, cancel), number. A queued or stopped job changes its
+-- A person's wish. ARGV: id, wish (run, pause, cancel), number, priority ('' for unchanged). A queued or stopped job changes its
 -- state at once; a running one gets a flag, which its owner reads with the next heartbeat or at once
 -- from the channel. Answers the state after it, 'missing', or {'refused', state}.
 local id, wish, wish_number = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -18,6 +18,10 @@ if not target then return { 'refused', state } end
 
 redis.call('HSET', job_key(id), 'wish', wish, 'wish_number', wish_number, 'wish_ms', now)
 emit(id, 'wish', cjson.encode({ wish = wish, number = wish_number }))
+if ARGV[4] ~= '' then
+  redis.call('HSET', job_key(id), 'priority', ARGV[4])
+  if redis.call('ZSCORE', READY, id) then redis.call('ZADD', READY, rank(id), id) end
+end
 if target ~= state then
   redis.call('ZREM', READY, id)
   redis.call('ZREM', DELAYED, id)
