@@ -41,5 +41,4 @@ USER keepfit
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-m", "shared.alive"]
 STOPSIGNAL SIGTERM
-CMD ["celery", "-A", "worker.app", "worker", "--without-mingle", "--without-gossip", "--without-heartbeat", \
-     "--loglevel", "INFO"]
+CMD ["celery", "-A", "worker.app", "worker", "--without-mingle", "--without-gossip", "--loglevel", "INFO"]

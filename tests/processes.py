@@ -48,7 +48,14 @@ def answers(port: int) -> bool:
 
 def alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
     """Those that still run. A zombie has ended; whether somebody has taken note of it is another matter."""
-    return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    found = []
+    for process in processes:
+        try:
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found
 
 
 def marked(mark: str) -> list[psutil.Process]:
@@ -181,7 +188,7 @@ class Household:
     def start_worker(self, settings: Settings, name: str = "test", ready: bool = True) -> Part:
         """Start `celery -A worker.app worker` with ``settings``; by default wait until it takes tasks."""
         command = [sys.executable, "-m", "celery", "-A", "worker.app", "worker", "-n", f"{name}@%h", "-l", "INFO"]
-        quiet = ["--without-mingle", "--without-gossip", "--without-heartbeat"]
+        quiet = ["--without-mingle", "--without-gossip"]
         part = self.start([*command, *quiet, "-c", str(settings.slots)], environment_of(settings))
         if ready:
             self.wait_for(part, " ready.", "the worker is ready")
