@@ -1,4 +1,4 @@
-"""The programs that the proof of exact resume runs: small models of every kind, optimizers, learning rates, data shapes.
+"""The programs that the proof of exact resume runs: models of every kind, optimizers, rates, data shapes.
 
     program = build("gru+lion+cosine")       # a name is model+optimizer+rate, or one of SPECIAL
 
@@ -36,7 +36,9 @@ def _attention() -> Any:
 def _two_inputs() -> Any:
     picture, number = L.Input((8, 8, 1), name="picture"), L.Input((1,), name="number")
     hidden = L.concatenate([L.Flatten()(L.Rescaling(1 / 255)(picture)), L.Dense(4)(number)])
-    return keras.Model({"picture": picture, "number": number}, L.Dense(CLASSES, activation="softmax")(L.Dropout(0.2)(hidden)))
+    return keras.Model(
+        {"picture": picture, "number": number}, L.Dense(CLASSES, activation="softmax")(L.Dropout(0.2)(hidden))
+    )
 
 
 def _mixed() -> Any:
@@ -105,9 +107,7 @@ def compose(model: str, optimizer: str = "adam", rate: str = "constant", **chang
 
     def build_model() -> Any:
         built = MODELS[model]()
-        built.compile(
-            OPTIMIZERS[optimizer](RATES[rate]()), "sparse_categorical_crossentropy", metrics=["accuracy"]
-        )
+        built.compile(OPTIMIZERS[optimizer](RATES[rate]()), "sparse_categorical_crossentropy", metrics=["accuracy"])
         return built
 
     fields: dict[str, Any] = {
@@ -140,7 +140,6 @@ SPECIAL: dict[str, Callable[[], Program]] = {
     "even-batches": lambda: compose("dropout", batch_size=10),
     "class-weights": lambda: compose("dropout", class_weight={0: 0.5, 2: 3.0}),
     "sample-weights": lambda: compose("dropout", train=_weighted_samples()),
-    "both-weights": lambda: compose("dropout", train=_weighted_samples(), class_weight={1: 2.0}),
     "no-validation": lambda: compose("dropout", validation=None),
     "in-order": lambda: compose("dropout", shuffle=False),
     "early-stop": lambda: compose("dropout", build_callbacks=_stops_early, epochs=6),

@@ -81,7 +81,7 @@ def attempt(
 
 
 def final_of(jobdir: JobDir) -> Final:
-    """What the job in ``jobdir`` has come to: its last checkpoint, before averages and best weights take their place, and its result."""
+    """What the job in ``jobdir`` has come to: its last checkpoint (before averages and best weights) and its result."""
     last = newest_valid(jobdir)
     result = jobdir.attempt_dirs()[-1].read_result()
     assert last is not None, "no valid checkpoint"
@@ -106,7 +106,7 @@ def undisturbed(program: Program, path: Path, chunk_steps: int | None = None) ->
 
 
 def interrupted(program: Program, path: Path, looks: Sequence[int], chunk_steps: int = 1) -> Final:
-    """Run ``program`` with a stop after each of ``looks`` looks at the stop signal; each goes on with a model built anew."""
+    """Run ``program`` with a stop after each of ``looks`` looks at the stop signal; each goes on with a new model."""
     jobdir = jobdir_at(path)
     for times in looks:
         result = attempt(program, jobdir, StopAfter(times), chunk_steps=chunk_steps)

@@ -6,8 +6,11 @@ Equal means: sha256 over the raw bytes of all state, callback state and the floa
 from pathlib import Path
 
 import pytest
+
 from tests.training import programs
 from tests.training.running import interrupted, undisturbed
+
+from worker.training.program import CheckpointPolicy
 
 
 @pytest.mark.parametrize("name", [*programs.some_names(), *programs.SPECIAL])
@@ -67,7 +70,7 @@ def test_chunk_length_changes_no_bit(tmp_path: Path) -> None:
 def test_another_checkpoint_interval_changes_no_bit(tmp_path: Path) -> None:
     """Saved after every step, or hardly at all."""
     often, rarely = (
-        programs.compose("noise", policy=programs.CheckpointPolicy(interval_s=1000, every_steps=n)) for n in (1, 1000)
+        programs.compose("noise", policy=CheckpointPolicy(interval_s=1000, every_steps=n)) for n in (1, 1000)
     )
 
     assert interrupted(often, tmp_path / "often", looks=(3,)) == undisturbed(rarely, tmp_path / "rarely")

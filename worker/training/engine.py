@@ -19,6 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from shared.errors import InvalidSpec
 from worker.training import compiled
 from worker.training.order import Order
 from worker.training.pace import Pace
@@ -32,7 +33,8 @@ class Steps:
     def __init__(self, model: Any, step: Callable[[Any], Any], source: Source, plan: str) -> None:
         self._model, self._step, self._source = model, step, source
         self._compiles = plan == "xla"
-        self._loop = tf.function(self._repeat, jit_compile=self._compiles, autograph=False)
+        repeat = tf.function(self._repeat, jit_compile=self._compiles, autograph=False)
+        self._loop = repeat if self._compiles else _of_any_batch(repeat)
         # A partial batch has another shape; one step an epoch is not worth a compilation.
         self._once = tf.function(self._on_rows, autograph=False)
 
@@ -67,6 +69,18 @@ class Steps:
     def _on_rows(self, data: Any, ids: Any) -> Any:
         self._step(tf.nest.map_structure(lambda a: tf.gather(a, ids), data))
         return self._model.get_metrics_result()
+
+
+def _of_any_batch(repeat: Any) -> Callable[..., Any]:
+    """``repeat`` traced for batches of unknown length, as ``fit`` traces its step: some layers choose kernels by it."""
+    traced: list[Any] = []
+
+    def call(data: Any, rows: Any, first: Any, count: Any) -> Any:
+        if not traced:
+            traced.append(repeat.get_concrete_function(data, tf.TensorSpec([None, None], rows.dtype), first, count))
+        return traced[0](data, rows, first, count)
+
+    return call
 
 
 class Engine:
@@ -156,13 +170,13 @@ def weighted(arrays: Arrays, class_weight: Mapping[int, float] | None) -> Arrays
     """``arrays`` with class weights made into sample weights, as ``fit`` does."""
     if not class_weight:
         return arrays
+    if arrays.sample_weight is not None:
+        raise InvalidSpec("Class weights and sample weights cannot be combined, in Keras neither.")
     labels = np.asarray(arrays.y)
     if labels.ndim > 1:
         labels = labels.argmax(-1) if labels.shape[-1] != 1 else labels[:, 0]
     of_class = [class_weight.get(int(label), 1.0) for label in np.round(labels).astype(np.int32)]
     weights = np.asarray(of_class, dtype=keras.config.floatx())
-    if arrays.sample_weight is not None:
-        weights = np.asarray(arrays.sample_weight, dtype=weights.dtype) * weights
     return Arrays(arrays.x, arrays.y, weights)
 
 

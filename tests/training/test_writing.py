@@ -1,0 +1,240 @@
+"""P5 and P2 while checkpoints are written: a crash at any operation, a full disk, a disk that fails, retention."""
+
+import errno
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shared.errors import StorageFull
+from shared.events import CheckpointFailed, CheckpointSaved
+from shared.jobdir import JobDir
+from shared.manifest import PIN, FileRecord, checkpoints_of, newest_valid, verify
+from shared.states import Outcome
+from tests.training import programs
+from tests.training.running import Recorder, StopAfter, attempt, final_of, jobdir_at, undisturbed
+from worker.training.checkpoints import Contents, write
+from worker.training.disk import Disk
+from worker.training.interfaces import StopReason, StopSignal
+from worker.training.retention import prune
+from worker.training.state import Tensor
+from worker.training.tensorfile import raw_bytes
+
+PROGRAM = "dropout+adam+constant"
+
+
+class Crash(BaseException):
+    """The process dies here; nothing after it happens, no clean-up either."""
+
+
+class CrashingDisk(Disk):
+    """A real disk under a process that dies right after its ``last``-th operation."""
+
+    def __init__(self, last: int) -> None:
+        self.left = last
+
+    def _done(self) -> None:
+        self.left -= 1
+        if self.left <= 0:
+            raise Crash
+
+    def make_dir(self, path: Path) -> None:
+        """Make it, then perhaps die."""
+        self._alive()
+        super().make_dir(path)
+        self._done()
+
+    def write(self, path: Path, blocks: Iterable[bytes | memoryview]) -> FileRecord:
+        """Write it, then perhaps die."""
+        self._alive()
+        record = super().write(path, blocks)
+        self._done()
+        return record
+
+    def fsync(self, fd: int) -> None:
+        """Make it durable, then perhaps die."""
+        self._alive()
+        super().fsync(fd)
+        self._done()
+
+    def fsync_dir(self, path: Path) -> None:
+        """Make it durable, then perhaps die."""
+        self._alive()
+        super().fsync_dir(path)
+        self._done()
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Rename it, then perhaps die."""
+        self._alive()
+        super().rename(source, target)
+        self._done()
+
+    def remove(self, path: Path) -> None:
+        """Remove it, then perhaps die; a dead process removes nothing."""
+        self._alive()
+        super().remove(path)
+        self._done()
+
+    def _alive(self) -> None:
+        if self.left <= 0:
+            raise OSError(errno.EIO, "a dead process writes nothing")
+
+
+def contents(step: int, score: float | None = None) -> Contents:
+    """A small checkpoint."""
+    values = np.arange(step + 1, dtype="float32")
+    return Contents(step, [Tensor("00000|model|kernel", values)], {"cursor": {}, "step": step}, score)
+
+
+def save(jobdir: JobDir, step: int, disk: Disk, score: float | None = None) -> None:
+    """Write and prune, as the writer thread does."""
+    saved = write(jobdir.attempt_dirs()[-1], contents(step, score), disk)
+    prune(jobdir, saved.checkpoint, disk)
+
+
+@pytest.mark.parametrize("operation", range(1, 16))
+def test_a_crash_after_any_operation_leaves_a_valid_checkpoint(operation: int, tmp_path: Path) -> None:
+    """Three checkpoints are there; the fourth is being written, or an old one removed, when the process dies."""
+    jobdir = jobdir_at(tmp_path / "job")
+    jobdir.new_attempt(1)
+    for step in (10, 20, 30):
+        save(jobdir, step, Disk())
+    disk = CrashingDisk(operation)
+
+    try:
+        save(jobdir, 40, disk)
+        died = False
+    except Crash:
+        died = True
+
+    newest = newest_valid(jobdir)
+    assert died is (operation <= 12), "the protocol has another number of operations than this test"
+    assert newest is not None
+    assert newest.step in {30, 40}
+    for checkpoint in checkpoints_of(jobdir):
+        verify(checkpoint)
+
+
+def test_retention_keeps_the_latest_two_the_best_and_the_pinned(tmp_path: Path) -> None:
+    """Over all attempts of the job."""
+    jobdir = jobdir_at(tmp_path / "job")
+    jobdir.new_attempt(1)
+    for step, score in ((10, 0.9), (20, 0.1), (30, 0.5)):
+        save(jobdir, step, Disk(), score)
+    jobdir.new_attempt(2)
+    save(jobdir, 40, Disk(), 0.4)
+    (checkpoints_of(jobdir)[0].path / PIN).touch()
+    for step in (50, 60, 70):
+        save(jobdir, step, Disk(), 0.6)
+
+    kept = [(c.attempt, c.step) for c in checkpoints_of(jobdir)]
+
+    assert kept == [(2, 70), (2, 60), (2, 40), (1, 20)]
+
+
+def test_a_damaged_checkpoint_pushes_out_no_valid_one(tmp_path: Path) -> None:
+    """Two newer ones without a manifest do not count."""
+    jobdir = jobdir_at(tmp_path / "job")
+    attempt_dir = jobdir.new_attempt(1)
+    save(jobdir, 10, Disk())
+    for step in (80, 90):
+        (attempt_dir.checkpoints / f"step-{step:08d}").mkdir()
+
+    save(jobdir, 20, Disk())
+
+    assert {c.step for c in checkpoints_of(jobdir)} == {10, 20, 80, 90}
+
+
+class FullDisk(Disk):
+    """A disk on which the kernel refuses some of the writes."""
+
+    def __init__(self, refuse: range) -> None:
+        self._refuse, self._writes = refuse, 0
+
+    def fsync(self, fd: int) -> None:
+        """Refuse, as a full disk does."""
+        self._writes += 1
+        if self._writes in self._refuse:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        super().fsync(fd)
+
+
+def test_training_goes_on_when_checkpoints_cannot_be_written(tmp_path: Path) -> None:
+    """Failures are counted and shown, nothing half written stays, later ones succeed, the bits are the same."""
+    program, reporter = programs.build(PROGRAM), Recorder()
+    jobdir = jobdir_at(tmp_path / "job")
+
+    result = attempt(program, jobdir, reporter=reporter, disk=FullDisk(range(4, 9)))
+
+    failed = reporter.of(CheckpointFailed)
+    assert result.outcome is Outcome.FINISHED
+    assert [event.failures for event in failed] == list(range(1, len(failed) + 1))
+    assert failed[0].reason == "No space left on device"
+    assert result.extra["checkpoint_failures"] == len(failed)
+    assert reporter.of(CheckpointSaved)[-1].step == result.step
+    assert not list(jobdir.attempt_dirs()[0].checkpoints.glob(".*"))
+    assert final_of(jobdir) == undisturbed(program, tmp_path / "whole")
+
+
+class TinyDisk(Disk):
+    """A disk with almost nothing left."""
+
+    def free_bytes(self, path: Path) -> int:
+        """A kilobyte."""
+        return 1000
+
+
+def test_a_job_without_room_for_a_checkpoint_does_not_start(tmp_path: Path) -> None:
+    """It says what it needs."""
+    with pytest.raises(StorageFull, match="Free some space"):
+        attempt(programs.build(PROGRAM), jobdir_at(tmp_path / "job"), disk=TinyDisk())
+
+
+def test_without_room_for_the_result_the_job_can_go_on_later(tmp_path: Path) -> None:
+    """The result cannot be written: no result is claimed, and the next attempt ends with the same bits."""
+    program = programs.build(PROGRAM)
+    jobdir = jobdir_at(tmp_path / "job")
+
+    class NoRoomForExports(Disk):
+        def fsync(self, fd: int) -> None:
+            if Path(f"/proc/self/fd/{fd}").readlink().suffix in {".keras", ".h5"}:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            super().fsync(fd)
+
+    with pytest.raises(StorageFull, match="No space left"):
+        attempt(program, jobdir, disk=NoRoomForExports())
+    assert jobdir.attempt_dirs()[0].read_result() is None
+
+    attempt(program, jobdir)
+
+    assert final_of(jobdir) == undisturbed(program, tmp_path / "whole")
+
+
+def test_a_lost_lease_writes_nothing_more(tmp_path: Path) -> None:
+    """No checkpoint, no result, no line in the log."""
+    jobdir = jobdir_at(tmp_path / "job")
+
+    class LostAfter(StopAfter):
+        def set(self, reason: StopReason) -> None:
+            super().set(StopReason.LOST)
+
+    result = attempt(programs.build("dropout+adam+constant"), jobdir, LostAfter(3))
+
+    assert result.outcome is Outcome.INTERRUPTED
+    assert not jobdir.attempt_dirs()[0].result.exists()
+    assert all(c.step <= 2 for c in checkpoints_of(jobdir))
+    assert isinstance(LostAfter(1), StopSignal)
+
+
+def test_state_files_open_with_the_safetensors_package(tmp_path: Path) -> None:
+    """The layout is the public one."""
+    safetensors = pytest.importorskip("safetensors.numpy")
+    jobdir = jobdir_at(tmp_path / "job")
+    jobdir.new_attempt(1)
+    save(jobdir, 10, Disk())
+
+    found = safetensors.load_file(checkpoints_of(jobdir)[0].path / "state.safetensors")
+
+    assert raw_bytes(found["00000|model|kernel"]) == raw_bytes(contents(10).tensors[0].numpy())
