@@ -35,7 +35,7 @@ chaos: env-dev ## Makes random faults for CHAOS_SECONDS (1200) from CHAOS_SEED (
 bench: env-dev .venv-bench/ready ## Measures against plain Keras and peers, and draws the plots
 	@for script in bench/[a-z]*.py; do \
 	    if [ "$$script" = bench/plots.py ]; then continue; fi; \
-	    echo "== $$script"; .venv/bin/python "$$script" || exit 1; \
+	    echo "== $$script"; PYTHONPATH=. .venv/bin/python "$$script" || exit 1; \
 	done
 	.venv-bench/bin/python bench/plots.py
 

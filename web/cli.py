@@ -208,6 +208,17 @@ _wish_command("resume", "Have a paused, cancelled or failed job go on.")
 _wish_command("cancel", "Give a job up.")
 
 
+@main.command(context_settings={"ignore_unknown_options": True})  # so that -3 is a number
+@click.argument("job_id", metavar="ID")
+@click.argument("number", metavar="-9..9", type=click.IntRange(-9, 9))
+@click.pass_context
+def priority(ctx: click.Context, job_id: str, number: int) -> None:
+    """Have a job wait before others, or behind them; 0 is the middle."""
+    with _client(ctx) as client:
+        job = client.prioritise(job_id, number)
+    click.echo(f"{job.id}: priority {job.raw['priority']}")
+
+
 @main.command()
 @click.argument("job_id", metavar="ID")
 @click.option("--data", type=click.Choice(list(DATASETS)), help="Data set; by default the job's own.")

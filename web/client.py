@@ -129,6 +129,10 @@ class KeepfitClient:
         """Give the job up."""
         return self._wish(job_id, "cancel")
 
+    def prioritise(self, job_id: str, priority: int) -> Job:
+        """Have the job wait before others (up to 9) or behind them (down to -9)."""
+        return _job(self._call("POST", f"/api/v1/jobs/{job_id}/priority", json={"priority": priority}).json())
+
     def drill(self, job_id: str) -> None:
         """Have the job's worker kill itself, to see the job recover."""
         self._call("POST", f"/api/v1/jobs/{job_id}/drill", json={})

@@ -104,6 +104,17 @@ def test_wishes_are_confirmed_or_refused(service: Service, done: str) -> None:
     assert result.output.startswith("Error: ")
 
 
+def test_a_job_can_be_put_behind_others(service: Service) -> None:
+    """A negative priority is a number, not an option."""
+    job_id = _keepfit(service, "submit", "--name", "patient", "--epochs", "1000").output.split()[0]
+
+    result = _keepfit(service, "priority", job_id, "-3")
+
+    assert result.exit_code == 0
+    assert result.output == f"{job_id}: priority -3\n"
+    _keepfit(service, "cancel", job_id)
+
+
 @pytest.mark.parametrize("arguments", [["show"], ["watch"], ["cancel"], ["evaluate"], ["download"]])
 def test_an_unknown_job_is_a_message(service: Service, arguments: list[str]) -> None:
     """Every command says that there is no such job."""
