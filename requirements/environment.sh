@@ -29,7 +29,7 @@ find_python() {
     for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
         command -v "$candidate" >/dev/null 2>&1 || { tried="$tried  $candidate: not found"$'\n'; continue; }
         if suits "$candidate"; then command -v "$candidate"; return; fi
-        tried="$tried  $candidate: $("$candidate" requirements/supported.py 2>&1 | tail -n 1)"$'\n'
+        tried="$tried  $candidate: $("$candidate" requirements/supported.py 2>&1 | head -n 1)"$'\n'
     done
     fail "No Python was found that TensorFlow has a package for. Looked at:" "$tried" \
         "Install one of 3.11, 3.12 or 3.13, for instance" \
