@@ -9,7 +9,6 @@ import pytest
 
 from tests.training import programs
 from tests.training.running import interrupted, undisturbed
-
 from worker.training.program import CheckpointPolicy
 
 

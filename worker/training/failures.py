@@ -1,10 +1,13 @@
 """Why an attempt failed, in words for the person who submitted the job. Tracebacks go to the log."""
 
+import re
+
 import tensorflow as tf
 
 from shared.errors import KeepfitError
 
 _LONGEST = 500
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def reason_of(exc: BaseException) -> str:
@@ -24,5 +27,6 @@ def is_expected(exc: BaseException) -> bool:
 
 
 def _first_lines(exc: BaseException) -> str:
-    text = " ".join(str(exc).split("\n\n")[0].split())
+    plain = _COLOURS.sub("", str(exc))
+    text = " ".join(plain.split("\n\nArguments received")[0].split())  # what follows is for programmers
     return text if len(text) <= _LONGEST else text[:_LONGEST] + " ..."

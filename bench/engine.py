@@ -1,0 +1,172 @@
+"""Seconds an epoch, side by side: plain `fit` as in a plain script, `fit` with steps_per_execution=64, and Keepfit.
+
+    python bench/engine.py [--epochs 5] [--models mlp,cnn]     # writes bench/output/engine.json, prints the table
+
+Fashion-MNIST at full size (Debian's package dataset-fashion-mnist), batch 32, two threads. Each contender
+runs in a process of its own; an epoch is timed from the end of the one before, so checkpoints, callbacks
+and all other work count; the first epoch, in which all of them compile, is left out.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+OUTPUT = Path(__file__).parent / "output"
+DATA = Path("/usr/share/datasets")
+MODELS = ("mlp", "mlp-batchnorm-dropout", "mlp-deep", "cnn", "lstm", "gru")
+CONTENDERS = ("fit", "fit-64", "keepfit", "keepfit-no-checkpoints")
+BATCH, THREADS = 32, 2
+
+
+def layers_of(name: str) -> list[Any]:
+    """The layers of one model of the matrix, for 28 x 28 images."""
+    from keras import layers
+
+    image = layers.Reshape((28, 28, 1))
+    return {
+        "mlp": lambda: [layers.Flatten(), layers.Dense(128, activation="relu")],
+        "mlp-batchnorm-dropout": lambda: [
+            layers.Flatten(), layers.Dense(128, activation="relu"), layers.BatchNormalization(), layers.Dropout(0.3),
+        ],
+        "mlp-deep": lambda: [layers.Flatten(), *(layers.Dense(64, activation="relu") for _ in range(4))],
+        "cnn": lambda: [
+            image, layers.Conv2D(16, 3, activation="relu"), layers.MaxPooling2D(),
+            layers.Conv2D(32, 3, activation="relu"), layers.MaxPooling2D(), layers.Flatten(), layers.Dropout(0.3),
+        ],
+        "lstm": lambda: [layers.LSTM(32)],
+        "gru": lambda: [layers.GRU(32)],
+    }[name]()  # fmt: skip
+
+
+def build(name: str, *, scaled: bool, steps: int = 1) -> Any:
+    """One compiled model; ``scaled`` if its input is between 0 and 1 already, as a plain script gives it."""
+    import keras
+
+    first = [] if scaled else [keras.layers.Rescaling(1 / 255)]
+    last = keras.layers.Dense(10, activation="softmax")
+    model = keras.Sequential([keras.layers.Input((28, 28)), *first, *layers_of(name), last])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], steps_per_execution=steps)
+    return model
+
+
+def by_fit(name: str, steps: int, epochs: int, folder: Path) -> dict[str, Any]:
+    """Train with `fit` and `ModelCheckpoint`, as a plain script does."""
+    import keras
+
+    from worker.training import datasets
+
+    data = datasets.load("fashion-mnist", DATA)
+    keras.utils.set_random_seed(1)
+    model, ends = build(name, scaled=True, steps=steps), list[float]()
+    model.fit(
+        data.train.x / 255.0, data.train.y, batch_size=BATCH, epochs=epochs + 1, verbose=0,
+        callbacks=[
+            keras.callbacks.ModelCheckpoint(folder / "model.keras"),
+            keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ends.append(time.perf_counter())),
+        ],
+    )  # fmt: skip
+    accuracy = model.evaluate(data.test.x / 255.0, data.test.y, verbose=0)[1]
+    return {"seconds": [b - a for a, b in itertools.pairwise(ends)], "accuracy": accuracy}
+
+
+def by_keepfit(name: str, checkpoints: bool, epochs: int, folder: Path) -> dict[str, Any]:
+    """Train with the engine, with its default checkpoints or none."""
+    from shared.events import EpochEnded, Event
+    from shared.jobdir import JobDir
+    from worker.training import datasets
+    from worker.training.interfaces import StopSignal
+    from worker.training.program import CheckpointPolicy, Program
+    from worker.training.run import Session, train
+
+    ends: list[float] = []
+
+    class Clock:
+        def report(self, event: Event) -> None:
+            if isinstance(event, EpochEnded):
+                ends.append(time.perf_counter())
+
+    data = datasets.load("fashion-mnist", DATA)
+    policy = CheckpointPolicy() if checkpoints else CheckpointPolicy(interval_s=1e9, each_epoch=False)
+    program = Program(
+        lambda: build(name, scaled=False), data.train, epochs + 1, BATCH, seed=1, test=data.test, policy=policy
+    )
+    jobdir = JobDir(folder, DATA)
+    result = train(program, Session(jobdir, jobdir.new_attempt(1), Clock(), StopSignal()))
+    seconds = [b - a for a, b in itertools.pairwise(ends)]
+    return {"seconds": seconds, "accuracy": result.metrics["accuracy"], "plan": result.extra["plan"]}
+
+
+def measure(name: str, contender: str, epochs: int) -> dict[str, Any]:
+    """One contender on one model, in this process."""
+    from worker.training import environment
+
+    environment.configure(THREADS)
+    with tempfile.TemporaryDirectory() as folder:
+        if contender.startswith("fit"):
+            return by_fit(name, 64 if contender == "fit-64" else 1, epochs, Path(folder))
+        return by_keepfit(name, contender == "keepfit", epochs, Path(folder))
+
+
+def in_a_process(name: str, contender: str, epochs: int) -> dict[str, Any]:
+    """The same in a process of its own."""
+    command = [sys.executable, __file__, "--one", f"{name}/{contender}", "--epochs", str(epochs)]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, env=environment)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return {**found, "median_s": statistics.median(found["seconds"])}
+
+
+def machine() -> dict[str, Any]:
+    """Where these numbers come from."""
+    from worker.training import environment
+
+    return {**environment.machine(), "cores": os.cpu_count(), "threads": THREADS, "load": os.getloadavg()[0]}
+
+
+def line_of(name: str, row: dict[str, Any]) -> str:
+    """One line of the table."""
+    fit, ours = row["fit"]["median_s"], row["keepfit"]["median_s"]
+    accuracies = f"{row['fit']['accuracy']:.3f} {row['keepfit']['accuracy']:.3f}"
+    return (
+        f"{name:24}{fit:8.2f}{row['fit-64']['median_s']:8.2f}{ours:9.2f}{fit / ours:8.1f}x  "
+        f"{row['keepfit']['plan']:6}{accuracies}"
+    )
+
+
+def main() -> None:
+    """Measure everything, print the table, write the JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--one")
+    args = parser.parse_args()
+    if args.one:
+        name, contender = args.one.split("/")
+        print(json.dumps(measure(name, contender, args.epochs)))
+        return
+    print(f"{'seconds an epoch':24}{'fit':>8}{'fit-64':>8}{'keepfit':>9}{'faster':>9}  plan  accuracy fit, keepfit")
+    rows = {}
+    for name in args.models.split(","):
+        rows[name] = {contender: in_a_process(name, contender, args.epochs) for contender in CONTENDERS}
+        print(line_of(name, rows[name]), flush=True)
+    OUTPUT.mkdir(exist_ok=True)
+    report = {
+        "machine": machine(),
+        "date": time.strftime("%Y-%m-%d"),
+        "python": platform.python_version(),
+        "epoch": rows,
+    }
+    (OUTPUT / "engine.json").write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""Kept programs: the same bits as compiled ones, and no damaged one is ever used."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = """
+import sys
+from pathlib import Path
+from worker.training import compiled, environment
+compiled.use_cache(Path(sys.argv[1]))
+environment.configure(2)
+from tests.training import programs
+from tests.training.running import undisturbed
+print(undisturbed(programs.build("xla-mlp"), Path(sys.argv[2])))
+"""
+
+
+def in_a_process(cache: Path, job: Path) -> str:
+    """Train in a new process with this cache; returns what the job has come to."""
+    command = [sys.executable, "-c", PROGRAM, str(cache), str(job)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def kept(cache: Path) -> list[Path]:
+    """The programs that later processes can have."""
+    return sorted(path for path in cache.glob("xla-*/*--*") if path.is_file())
+
+
+def test_a_kept_program_gives_the_bits_of_a_compiled_one(tmp_path: Path) -> None:
+    """Compiled and published, then loaded; no private directory is left."""
+    compiled = in_a_process(tmp_path / "cache", tmp_path / "first")
+    published = kept(tmp_path / "cache")
+
+    loaded = in_a_process(tmp_path / "cache", tmp_path / "second")
+
+    assert published == kept(tmp_path / "cache") != []
+    assert loaded == compiled
+    assert not list((tmp_path / "cache").glob("xla-*/process-*"))
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b[:1000] + bytes([b[1000] ^ 1]) + b[1001:]])
+def test_a_damaged_program_is_compiled_anew(damage: object, tmp_path: Path) -> None:
+    """Cut off, or one bit flipped: removed, and replaced by what this process compiles."""
+    compiled = in_a_process(tmp_path / "cache", tmp_path / "first")
+    (entry, *_) = kept(tmp_path / "cache")
+    content = entry.read_bytes()
+    assert callable(damage)
+    entry.write_bytes(damage(content))
+
+    again = in_a_process(tmp_path / "cache", tmp_path / "second")
+
+    assert again == compiled
+    assert entry.read_bytes() == content if entry.exists() else kept(tmp_path / "cache") != []

@@ -1,0 +1,123 @@
+"""The files that people take away: they open in plain Keras, in a process that has never seen this project."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.jobdir import AttemptDir, JobDir, create_jobdir
+from shared.spec import EvaluateSpec, parse_spec
+from shared.states import Outcome
+from tests.training.running import Recorder
+from worker.training.interfaces import AttemptResult, StopSignal
+from worker.training.run import run
+
+PRACTICE = """
+import json, sys, warnings
+warnings.simplefilter("error")
+import keras
+import numpy as np
+warnings.filterwarnings("ignore", message="__array__ implementation")
+model_file, data_file, *weight_files = sys.argv[1:]
+with np.load(data_file) as data:
+    x, y = data["x_test"], data["y_test"]
+def measure(model, x):
+    return [float(value) for value in model.evaluate(x, y, verbose=0)]
+exported = keras.models.load_model(model_file)
+exported.summary()
+found = {"model": measure(exported, x)}
+for name in weight_files:
+    model = keras.Sequential([
+        keras.layers.Input((28, 28)), keras.layers.Flatten(),
+        keras.layers.Dense(128, activation="relu"), keras.layers.Dense(10, activation="softmax"),
+    ])
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.load_weights(name)
+    found[name] = measure(model, x / 255.0)
+print(json.dumps(found))
+"""
+DATA = Path(__file__).resolve().parents[2] / "data" / "mnist-5k.npz"
+
+
+def execute(jobdir: JobDir, number: int = 1) -> AttemptResult:
+    """One attempt of a job made from a spec."""
+    return run(jobdir.spec, jobdir, jobdir.new_attempt(number), Recorder(), StopSignal())
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> JobDir:
+    """The practice project's model, trained for ten epochs on mnist-5k."""
+    spec = parse_spec({"name": "practice", "training": {"epochs": 10}})
+    jobdir, _ = create_jobdir(tmp_path_factory.mktemp("exports") / "jobs", spec)
+    assert execute(jobdir).outcome is Outcome.FINISHED
+    return jobdir
+
+
+def test_ten_epochs_reach_the_accuracy_of_the_practice_project(trained: JobDir) -> None:
+    """At least 0.93 on the test part."""
+    result = trained.attempt_dirs()[0].read_result()
+
+    assert result is not None
+    assert result["metrics"]["accuracy"] >= 0.93
+
+
+def test_plain_keras_opens_the_exports_and_measures_the_same(trained: JobDir, tmp_path: Path) -> None:
+    """`model.keras` on bytes; `weights.h5` in the practice project's own model on scaled input, whatever its name."""
+    attempt: AttemptDir = trained.attempt_dirs()[0]
+    names = [str(tmp_path / name) for name in ("weights.h5", "first.weights.h5")]
+    for name in names:
+        shutil.copy(attempt.weights, name)
+    command = [sys.executable, "-c", PRACTICE, str(attempt.model), str(DATA), *names]
+
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    result = attempt.read_result()
+    assert result is not None
+    assert found["model"] == [result["metrics"]["loss"], result["metrics"]["accuracy"]]
+    assert [found[name][1] for name in names] == [result["metrics"]["accuracy"]] * 2
+    assert [found[name][0] for name in names] == pytest.approx([result["metrics"]["loss"]] * 2, abs=1e-6)
+    assert "rescaling" in done.stdout
+
+
+def evaluation_of(jobdir: JobDir, data: str = "mnist-5k") -> JobDir:
+    """A job that evaluates another."""
+    spec = EvaluateSpec.model_validate({"name": "check", "source": jobdir.id, "data": {"name": data}})
+    return create_jobdir(jobdir.path.parent, spec)[0]
+
+
+def test_an_evaluation_measures_what_training_has_reported(trained: JobDir) -> None:
+    """A job of its own, on the test part of the same data."""
+    result = execute(evaluation_of(trained))
+
+    reported = trained.attempt_dirs()[0].read_result()
+    assert reported is not None
+    assert result.outcome is Outcome.FINISHED
+    assert result.metrics == {**reported["metrics"], "samples": 1000.0}
+    assert result.weights_sha256 == reported["weights_sha256"]
+
+
+def test_an_evaluation_of_an_untrained_job_says_so(tmp_path: Path) -> None:
+    """There is no checkpoint yet."""
+    source, _ = create_jobdir(tmp_path / "jobs", parse_spec({"name": "new"}))
+
+    result = execute(evaluation_of(source))
+
+    assert result.outcome is Outcome.FAILED
+    assert "no valid checkpoint yet" in result.reason
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_a_named_model_gives_the_same_bits_twice(model: str, tmp_path: Path) -> None:
+    """The same spec as two jobs."""
+    spec = parse_spec({"name": "twin", "model": {"name": model}, "training": {"epochs": 1}})
+    twins = [create_jobdir(tmp_path / "jobs", spec)[0] for _ in range(2)]
+
+    first, second = (execute(jobdir) for jobdir in twins)
+
+    assert first.weights_sha256 == second.weights_sha256 != ""

@@ -1,0 +1,145 @@
+"""What goes wrong in an attempt ends it with a reason that a person understands, never with a traceback."""
+
+import gzip
+import struct
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from shared.errors import DataUnavailable
+from shared.events import LogLine
+from shared.states import Outcome
+from tests.training import programs
+from tests.training.running import Recorder, StopAfter, attempt, final_of, jobdir_at, undisturbed
+from worker.training import datasets, environment
+from worker.training.program import Arrays
+
+
+def test_a_loss_that_is_no_number_fails_the_job(tmp_path: Path) -> None:
+    """The step is named, and what to try."""
+    program = programs.compose(
+        "batchnorm", train=Arrays(np.full((20, 8, 8, 1), np.nan, np.float32), np.zeros(20, np.int64))
+    )
+
+    result = attempt(program, jobdir_at(tmp_path / "job"))
+
+    assert result.outcome is Outcome.FAILED
+    assert result.reason.startswith("The loss became nan by step 1 ")
+
+
+def test_wrong_shapes_fail_the_job_in_the_words_of_keras(tmp_path: Path) -> None:
+    """Pictures of another size than the model takes."""
+    program = programs.compose("mlp", train=Arrays(np.zeros((20, 5, 5, 1), np.uint8), np.zeros(20, np.int64)))
+
+    result = attempt(program, jobdir_at(tmp_path / "job"))
+
+    assert result.outcome is Outcome.FAILED
+    assert "expected axis -1 of input shape to have value 64" in result.reason
+    assert result.reason.isprintable()
+
+
+def test_a_callback_whose_state_is_unknown_is_refused(tmp_path: Path) -> None:
+    """It would restart at each resume, in silence."""
+    program = programs.compose("mlp", build_callbacks=lambda: [keras.callbacks.TerminateOnNaN()])
+
+    result = attempt(program, jobdir_at(tmp_path / "job"))
+
+    assert result.reason == "Callbacks whose state cannot be kept: TerminateOnNaN."
+
+
+def test_an_error_in_the_program_goes_to_the_log_with_its_traceback(tmp_path: Path) -> None:
+    """The reason is one line; the log has the rest."""
+
+    def broken() -> Any:
+        raise ZeroDivisionError("one by nothing")
+
+    reporter = Recorder()
+
+    result = attempt(programs.compose("mlp", build_model=broken), jobdir_at(tmp_path / "job"), reporter=reporter)
+
+    assert result.reason.startswith("Unexpected ZeroDivisionError: one by nothing")
+    assert any("Traceback" in line.text for line in reporter.of(LogLine))
+
+
+def test_another_program_in_the_same_directory_is_refused(tmp_path: Path) -> None:
+    """Its checkpoints belong to another spec."""
+    undisturbed(programs.compose("mlp"), tmp_path / "job")
+
+    result = attempt(programs.compose("mlp", "sgd"), jobdir_at(tmp_path / "job"))
+
+    assert result.reason.startswith("The checkpoint was made with another spec")
+
+
+def test_other_data_under_the_same_spec_is_refused(tmp_path: Path) -> None:
+    """The data set was replaced between two attempts."""
+    program = programs.compose("mlp")
+    undisturbed(program, tmp_path / "job")
+    changed = Arrays(np.asarray(program.train.x) + 1, program.train.y)
+
+    result = attempt(programs.compose("mlp", train=changed), jobdir_at(tmp_path / "job"))
+
+    assert result.reason.startswith("The checkpoint was made with another data")
+
+
+def test_another_environment_resumes_and_says_that_it_is_not_exact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first attempt had another number of threads; those after it say so, to the end."""
+    program, jobdir = programs.compose("mlp"), jobdir_at(tmp_path / "job")
+    real = environment.fingerprint()
+    monkeypatch.setattr(environment, "fingerprint", lambda: {**real, "threads": 7})
+    attempt(program, jobdir, StopAfter(3))
+    monkeypatch.undo()
+
+    attempt(program, jobdir, StopAfter(3))
+    result = attempt(program, jobdir)
+
+    second, third = (a.read_record() for a in jobdir.attempt_dirs()[1:])
+    assert second["exact"] is False
+    assert second["differs"] == third["differs"] == ["threads: 2, was 7"]
+    assert result.outcome is Outcome.FINISHED
+    assert final_of(jobdir).step == programs.EPOCHS * program.batches
+
+
+def write_idx(path: Path, array: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+    """One gzipped IDX file."""
+    head = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+    path.write_bytes(gzip.compress(head + array.tobytes(), 1))
+
+
+def test_idx_files_in_the_data_directory_are_read(tmp_path: Path) -> None:
+    """As Debian's package has them."""
+    folder = tmp_path / "fashion-mnist"
+    folder.mkdir()
+    for prefix, count in (("train", 60000), ("t10k", 10000)):
+        write_idx(folder / f"{prefix}-images-idx3-ubyte.gz", np.full((count, 28, 28), 7, np.uint8))
+        write_idx(folder / f"{prefix}-labels-idx1-ubyte.gz", np.arange(count, dtype=np.uint8))
+
+    data = datasets.load("fashion-mnist", tmp_path)
+
+    assert (len(data.train), len(data.test)) == (60000, 10000)
+    assert data.test.x[9999, 27, 27] == 7
+    assert data.train.y[255] == 255
+
+
+def test_a_damaged_file_of_a_data_set_is_named(tmp_path: Path) -> None:
+    """Not taken for a missing one, and not fetched over it."""
+    (tmp_path / "mnist.npz").write_bytes(b"no archive")
+
+    with pytest.raises(DataUnavailable, match="mnist under"):
+        datasets.load("mnist", tmp_path)
+
+
+def test_without_a_network_a_data_set_says_where_to_put_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The downloader is led to an address at which nobody answers."""
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    with pytest.raises(DataUnavailable, match="put train-images-idx3-ubyte"):
+        datasets.load("mnist", tmp_path / "datasets")
