@@ -27,6 +27,10 @@ def state_on_disk(jobdir: JobDir) -> DiskState:
     result = status.result or {}
     outcome = result.get("outcome", "")
     resumed = status.wish is Wish.RUN and status.wish_number > _wish_obeyed(jobdir)
+    verdict = read_json(jobdir.verdict) or {}
+    if verdict and status.attempt <= verdict["attempt"] and status.wish_number <= verdict["wish_number"]:
+        # Before the result: an attempt that was cut off may have written one after its end was settled.
+        return DiskState(JobState(verdict["state"]), verdict["reason"])
     if outcome == Outcome.FINISHED:
         return DiskState(JobState.SUCCEEDED, "", result)
     if outcome == Outcome.FAILED and not resumed:
@@ -35,16 +39,15 @@ def state_on_disk(jobdir: JobDir) -> DiskState:
         return DiskState(JobState.CANCELLED, "cancelled by a person")
     if status.wish is Wish.PAUSE:
         return DiskState(JobState.PAUSED, "paused by a person")
-    verdict = read_json(jobdir.verdict) or {}
-    if verdict.get("attempt") == status.attempt and status.wish_number <= verdict.get("wish_number", 0):
-        return DiskState(JobState(verdict["state"]), verdict["reason"])
     return DiskState(JobState.QUEUED)
 
 
-def write_verdict(jobdir: JobDir, state: JobState, reason: str) -> None:
-    """Keep an end that no attempt could write itself, for the next rebuild. Raises OSError."""
-    status = jobdir.status()
-    verdict = {"state": state.value, "reason": reason, "attempt": status.attempt, "wish_number": status.wish_number}
+def write_verdict(jobdir: JobDir, state: JobState, reason: str, attempt: int, wish_number: int) -> None:
+    """Keep a stop that ``attempt`` could not write itself, for the next rebuild. Raises OSError.
+
+    It holds until a later attempt begins, or a person wishes something after ``wish_number``.
+    """
+    verdict = {"state": state.value, "reason": reason, "attempt": attempt, "wish_number": wish_number}
     write_json(jobdir.verdict, verdict)
 
 

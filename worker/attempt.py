@@ -80,7 +80,10 @@ class _Attempt:
         outcomes = {JobState.SUCCEEDED: Outcome.FINISHED, JobState.FAILED: Outcome.FAILED}
         if found.state not in outcomes or not found.result:
             return False
-        self._store.leases.finish(self._claim, outcomes[found.state], found.reason, self._budget, found.result)
+        outcome = outcomes[found.state]
+        state = self._store.leases.finish(self._claim, outcome, found.reason, self._budget, found.result)
+        if state is not None:
+            self._audit(f"end:{state.value}")
         return True
 
     def _make_directory(self, jobdir: JobDir) -> AttemptDir | None:

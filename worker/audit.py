@@ -14,7 +14,7 @@ from shared.store import Claim
 
 
 def note(data_dir: Path, claim: Claim, event: str) -> None:
-    """Append one line: ``begin``, ``end:<state>``, ``lost``."""
+    """Append one line: ``begin``, ``end:<state>``, ``lost``; by a keeper ``lapsed:<state>``."""
     line = {
         "at_ms": time.time_ns() // 1_000_000,
         "job": claim.job_id,

@@ -48,6 +48,8 @@ class Keeper:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._reap_from: float | None = None
+        self._was_away = False
+        self._ticked_at = time.monotonic()
         self._beat_at = 0.0
         self._dead_since: dict[str, float] = {}
         self._strays: dict[Process, float] = {}
@@ -72,7 +74,7 @@ class Keeper:
             try:
                 self._tick()
             except (StoreUnavailable, OperationalError, KombuError, CeleryError) as exc:
-                self._reap_from = None  # owners get time to renew before anything is reaped
+                self._reap_from, self._was_away = None, True
                 self._rebuilder.note_outage()
                 if time.monotonic() - logged_at > LOG_GAP_S:
                     log.warning("the queue server is away: %s", exc)
@@ -90,7 +92,7 @@ class Keeper:
         for attempt in mine:
             self._look_after(attempt)
         self._end_strays(mine)
-        self._reap()
+        self._reap(running)
         if not draining():
             for _ in range(self._store.upkeep.topup(self._settings.kick_gap_s, self._settings.slots)):
                 self._publish()
@@ -122,10 +124,27 @@ class Keeper:
         reason = self._last_words(owner)
         if reason:
             self._dead_since.pop(owner.nonce, None)
+            if self._report_end(attempt.claim):
+                return
             state = self._store.leases.finish(attempt.claim, Outcome.INTERRUPTED, reason, self._budget)
             if state is not None:
                 note(self._settings.data_dir, attempt.claim, f"end:{state.value}")
-            self._note_end(attempt.claim.job_id, state)
+                self._keep_stop(attempt.claim.job_id, state)
+
+    def _report_end(self, claim: Claim) -> bool:
+        """Report for an attempt the end that it has committed to disk, if it could not do so itself."""
+        try:
+            attempts = open_jobdir(self._settings.jobs_dir, claim.job_id).attempt_dirs()
+        except KeepfitError:  # the directory was taken away by hand; there is nothing to report
+            return False
+        result = next((attempt.read_result() for attempt in attempts if attempt.number == claim.attempt), None) or {}
+        if result.get("outcome") not in (Outcome.FINISHED, Outcome.FAILED):
+            return False
+        outcome, reason = Outcome(result["outcome"]), result.get("reason", "")
+        state = self._store.leases.finish(claim, outcome, reason, self._budget, result)
+        if state is not None:
+            note(self._settings.data_dir, claim, f"end:{state.value}")
+        return state is not None
 
     def _last_words(self, owner: Owner) -> str | None:
         """Why the process of ``owner`` is gone; None while that may still be learned."""
@@ -156,22 +175,42 @@ class Keeper:
                 os.kill(child.pid, signal.SIGKILL)
                 del self._strays[child]
 
-    def _reap(self) -> None:
-        """Settle lapsed leases; not just after the server or the connection came back."""
+    def _reap(self, running: list[Running]) -> None:
+        """Settle lapsed leases; not just after the server, the connection or we ourselves came back."""
+        now = time.monotonic()
+        if now - self._ticked_at > self._settings.lease_s:  # we were frozen, and so perhaps were the owners
+            self._reap_from, self._was_away = None, True
+        self._ticked_at = now
         if self._reap_from is None:
-            calm_s = 2 * self._settings.lease_s
-            self._reap_from = time.monotonic() + (0.0 if self._store.upkeep.uptime_s() > 2 * calm_s else calm_s)
-        if time.monotonic() < self._reap_from:
+            self._reap_from = now + self._calm_s()
+            self._was_away = False
+        if now < self._reap_from:
             return
+        now_ms = self._store.now_ms() if running else 0
+        for lapsed in (r for r in running if r.lease_ms < now_ms):
+            self._report_end(lapsed.claim)
+        claims = {r.claim.job_id: r.claim for r in running}
         reason = f"no word from its worker for {self._settings.lease_s:g} s"
         for job_id, state in self._store.leases.reap(self._budget, reason).items():
             log.warning("a lease has lapsed", extra={"job_id": job_id, "state": state.value})
-            self._note_end(job_id, state)
+            if job_id in claims:
+                note(self._settings.data_dir, claims[job_id], f"lapsed:{state.value}")
+            self._keep_stop(job_id, state)
 
-    def _note_end(self, job_id: str, state: JobState | None) -> None:
-        if state is not JobState.FAILED:
+    def _calm_s(self) -> float:
+        """How long owners get to renew, or to adopt, before anything is reaped."""
+        lease_s = self._settings.lease_s
+        if self._store.upkeep.uptime_s() <= 4 * lease_s:
+            return 2 * lease_s
+        return lease_s if self._was_away else 0.0
+
+    def _keep_stop(self, job_id: str, state: JobState) -> None:
+        """Put on disk that a silent attempt was settled so: it may still write a result, which comes too late."""
+        if state is JobState.QUEUED:
             return
         try:
-            write_verdict(open_jobdir(self._settings.jobs_dir, job_id), state, self._store.jobs.get(job_id).reason)
+            record, jobdir = self._store.jobs.get(job_id), open_jobdir(self._settings.jobs_dir, job_id)
+            if record.state is state:  # else a person has had it go on already
+                write_verdict(jobdir, state, record.reason, record.attempt, record.wish_number)
         except (KeepfitError, OSError) as exc:
             log.warning("the end of the job is only in the queue server: %s", exc, extra={"job_id": job_id})

@@ -61,6 +61,8 @@ class Running:
     wish: Wish
     wish_ms: int
     """When the wish was made, on the server's clock; 0 if none was."""
+    lease_ms: int
+    """When its lease lapses, on the server's clock."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ class Leases:
                 Claim(job_id, int(raw["attempt"]), raw["owner"]),
                 Wish(raw.get("wish", "run")),
                 int(raw.get("wish_ms", 0)),
+                int(raw.get("lease_ms", 0)),
             )
             for job_id, raw in zip(ids, rows, strict=True)
             if raw.get("owner")

@@ -180,10 +180,8 @@ def leases_lapse_for_a_reason(e: Evidence) -> Iterator[str]:
 
 def nothing_is_left(e: Evidence) -> Iterator[str]:
     """No lease, no queue entry, no kick that was lost half way; no temporary file in a finished job."""
-    for key in (keys.LEASES, keys.READY, keys.DELAYED):
-        count = e.store.link.read(lambda r, key=key: r.zcard(key))
-        if count:
-            yield f"{key} has {count} members although every job is over"
+    counts = e.store.link.read(lambda r: {key: r.zcard(key) for key in (keys.LEASES, keys.READY, keys.DELAYED)})
+    yield from (f"{key} has {count} members although every job is over" for key, count in counts.items() if count)
     unacked = e.store.link.read(lambda r: r.hlen("unacked"))
     if unacked:
         yield f"Celery holds {unacked} kicks that nobody has acknowledged"

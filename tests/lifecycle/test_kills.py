@@ -115,6 +115,23 @@ def test_a_frozen_worker_is_replaced_and_changes_nothing_when_it_wakes(service: 
     assert service.store.events.last_id(job_id) == before
 
 
+def test_a_frozen_training_process_is_replaced(service: Service, undisturbed: str) -> None:
+    """SIGSTOP of the child only, beyond the lease: a later attempt finishes; the woken one changes nothing."""
+    job_id = service.submit()
+    child = psutil.Process(child_of(service, service.wait_for_step(job_id, 1_000)))
+
+    child.suspend()
+    ended = service.wait_for_end(job_id)
+    before = service.store.events.last_id(job_id)
+    child.resume()
+    psutil.wait_procs([child], timeout=10)
+
+    assert ended.attempt == 2
+    assert ended.result["weights_sha256"] == undisturbed
+    assert service.record(job_id) == ended
+    assert service.store.events.last_id(job_id) == before
+
+
 def test_a_frozen_main_process_stops_no_training(service: Service, undisturbed: str) -> None:
     """Where only the worker's main process is stopped, the training goes on and ends well."""
     job_id = service.submit()

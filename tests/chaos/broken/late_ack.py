@@ -1,0 +1,54 @@
+"""A worker as many would write it: the task trains the job that it is told, and is acknowledged when it has ended.
+
+    celery -A tests.chaos.broken.late_ack worker
+
+No claim, no lease: whoever has the message is taken for the one who works.
+"""
+
+import importlib
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_init
+
+from shared.jobdir import open_jobdir
+from shared.queue import QUEUE, TASK_NAME
+from shared.settings import get_settings
+from shared.states import JobState
+from shared.store import Claim, open_store
+from worker.audit import note
+from worker.training.interfaces import Silent, StopSignal
+
+settings = get_settings()
+app = Celery("late", broker=settings.broker_url)
+app.conf.update(
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    task_ignore_result=True,
+    task_default_queue=QUEUE,
+    broker_connection_retry_on_startup=True,
+)
+
+
+@worker_init.connect
+def _preload(**_: Any) -> None:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    importlib.import_module("worker.training.run")
+
+
+@app.task(name=TASK_NAME)
+def train(job_id: str) -> None:
+    """Train ``job_id``, whoever else may do so."""
+    from worker.training.run import run
+
+    jobdir = open_jobdir(settings.jobs_dir, job_id)
+    attempt = jobdir.new_attempt(jobdir.status().attempt + 1)
+    claim = Claim(job_id, attempt.number, f"late:{os.getpid()}")
+    note(settings.data_dir, claim, "begin")
+    run(jobdir.spec, jobdir, attempt, Silent(), StopSignal())
+    store = open_store(settings.broker_url)
+    store.upkeep.forget(job_id)
+    store.upkeep.restore(jobdir, JobState.SUCCEEDED, "")
+    store.close()
+    note(settings.data_dir, claim, "end:succeeded")

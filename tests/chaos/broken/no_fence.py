@@ -1,0 +1,14 @@
+"""A worker whose scripts do not look who speaks: any owner's word counts, however old its attempt.
+
+celery -A tests.chaos.broken.no_fence worker
+"""
+
+from tests.chaos.broken.scripts import replace_in_scripts
+from worker.app import app
+
+replace_in_scripts(
+    "return job[1] == 'running' and job[2] == owner and job[3] == attempt",
+    "return redis.call('EXISTS', job_key(id)) == 1",
+)
+
+__all__ = ["app"]

@@ -1,0 +1,88 @@
+"""A real keeper on a real server, with attempts whose processes are gone or silent."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from shared.diskstate import state_on_disk
+from shared.durable import write_json
+from shared.jobdir import JobDir, create_jobdir
+from shared.settings import Settings
+from shared.spec import parse_spec
+from shared.states import JobState, Wish
+from shared.store import Store
+from tests.waiting import wait_until
+from worker.keeper import Keeper
+from worker.owner import Owner, Process, machine
+
+
+@pytest.fixture
+def keeper(settings: Settings, store: Store) -> Iterator[Keeper]:
+    """Not started yet; it sends no kicks, so that nobody runs what it puts back."""
+    store.upkeep.mark_booted()
+    keeper = Keeper(settings, "keeper", publish=lambda: None)
+    yield keeper
+    keeper.stop()
+
+
+@pytest.fixture
+def jobdir(settings: Settings, store: Store) -> JobDir:
+    """A job that was just submitted."""
+    jobdir, _ = create_jobdir(settings.jobs_dir, parse_spec({"name": "watched"}))
+    store.jobs.create(jobdir)
+    return jobdir
+
+
+def dead_owner() -> str:
+    """An owner whose processes have ended."""
+    ended = subprocess.Popen(["true"])
+    process = Process.of(ended.pid)
+    ended.wait()
+    return str(Owner(machine(), process, process, "dead"))
+
+
+def silent_owner() -> str:
+    """An owner on another machine, of which nothing is heard."""
+    process = Process.of(os.getpid())
+    return str(Owner("elsewhere/1", process, process, "silent"))
+
+
+@pytest.mark.parametrize("owner", [dead_owner, silent_owner])
+@pytest.mark.parametrize("wish", [Wish.RUN, Wish.CANCEL])
+def test_an_end_on_disk_is_reported_for_an_attempt_that_could_not(
+    store: Store, keeper: Keeper, jobdir: JobDir, wish: Wish, owner: object
+) -> None:
+    """Killed or cut off between its result and the server: the job has succeeded, on both sides."""
+    claim = store.leases.claim(owner(), jobdir.id, lease_s=0.2)  # type: ignore[operator]
+    assert claim
+    write_json(jobdir.new_attempt(claim.attempt).result, {"outcome": "finished", "reason": "", "step": 7})
+    jobdir.write_wish(wish, 1)
+    store.jobs.request(jobdir.id, wish, 1)
+
+    keeper.start()
+    wait_until(lambda: store.jobs.get(jobdir.id).state is not JobState.RUNNING, "the attempt is settled")
+
+    record = store.jobs.get(jobdir.id)
+    assert (record.state, record.result["step"]) == (JobState.SUCCEEDED, 7)
+    assert state_on_disk(jobdir).state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("owner", [dead_owner, silent_owner])
+def test_a_result_written_after_the_job_was_settled_changes_nothing(
+    store: Store, keeper: Keeper, jobdir: JobDir, owner: object
+) -> None:
+    """A cancelled job stays cancelled on disk too, even if the attempt that was cut off finishes."""
+    claim = store.leases.claim(owner(), jobdir.id, lease_s=0.2)  # type: ignore[operator]
+    assert claim
+    attempt = jobdir.new_attempt(claim.attempt)
+    jobdir.write_wish(Wish.CANCEL, 1)
+    store.jobs.request(jobdir.id, Wish.CANCEL, 1)
+
+    keeper.start()
+    wait_until(lambda: store.jobs.get(jobdir.id).state is JobState.CANCELLED, "the attempt is settled")
+    wait_until(jobdir.verdict.exists, "the keeper has put it on disk")
+    write_json(attempt.result, {"outcome": "finished", "reason": "", "step": 7})
+
+    assert state_on_disk(jobdir).state is JobState.CANCELLED

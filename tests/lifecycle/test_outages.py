@@ -1,0 +1,107 @@
+"""The queue server or every worker is away for a while: nothing is forgotten, and no training stops for it."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import pytest
+
+from shared.jobdir import open_jobdir
+from shared.states import JobState
+from tests.lifecycle.conftest import Service
+from tests.waiting import wait_until
+from worker.owner import Owner
+
+BEYOND_A_LEASE_S = 4.5
+
+
+@contextmanager
+def frozen_server(service: Service) -> Iterator[psutil.Process]:
+    """The queue server does not answer meanwhile."""
+    server = service.part("valkey-server")
+    server.suspend()
+    try:
+        yield server
+    finally:
+        server.resume()
+
+
+def let_time_pass(seconds: float) -> None:
+    """As long as a lease lasts, and longer: this is what the test is about."""
+    until = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() > until, "time has passed", seconds + 5)
+
+
+def test_a_frozen_server_stops_no_training(service: Service, undisturbed: str) -> None:
+    """It wakes after every lease has lapsed: the owners renew before anybody takes their job away."""
+    job_id = service.submit()
+    service.wait_for_step(job_id, 500)
+
+    with frozen_server(service):
+        let_time_pass(BEYOND_A_LEASE_S)
+    ended = service.wait_for_end(job_id)
+
+    assert ended.attempt == 1
+    assert ended.result["weights_sha256"] == undisturbed
+
+
+def test_a_submit_while_the_server_is_away_starts_when_it_is_back(service: Service, undisturbed: str) -> None:
+    """It is accepted on disk, and the answer says so."""
+    with frozen_server(service):
+        job = service.client.submit(
+            {"name": "early", "training": {"epochs": 60, "batch_size": 8, "checkpoint_interval_s": 0.5, "seed": 7}}
+        )
+        assert job.state is JobState.QUEUED
+    ended = service.wait_for_end(job.id)
+
+    assert ended.result["weights_sha256"] == undisturbed
+
+
+def test_a_wish_while_the_server_is_away_holds_when_it_is_back(service: Service) -> None:
+    """The running attempt hears of it then, and obeys with a checkpoint."""
+    job_id = service.submit(epochs=1_000)
+    service.wait_for_step(job_id, 500)
+
+    with frozen_server(service):
+        service.client.pause(job_id)
+    paused = wait_until(lambda: (r := service.record(job_id)).state is JobState.PAUSED and r, "the job is paused")
+    service.client.cancel(job_id)
+
+    assert paused
+    assert paused.attempt == 1
+    assert service.wait_for_end(job_id).state is JobState.CANCELLED
+
+
+def test_a_wish_while_every_worker_is_down_holds(service: Service) -> None:
+    """Whoever looks after the job next finds the wish, and does not train on."""
+    job_id = service.submit()
+    owner = Owner.parse(service.wait_for_step(job_id, 500).owner)
+    for name in ("worker1@%h", "worker2@%h"):
+        os.kill(service.part(name).pid, signal.SIGKILL)
+
+    service.client.cancel(job_id)
+    ended = service.wait_for_end(job_id)
+
+    assert not owner.main.alive()
+    assert (ended.state, ended.attempt) == (JobState.CANCELLED, 1)
+
+
+@pytest.mark.parametrize("epochs", [60, 200])
+def test_a_stopped_worker_gives_its_job_back_without_losing_a_step(service: Service, epochs: int) -> None:
+    """SIGTERM: checkpoint, requeue, exit; the next attempt begins at the very step."""
+    job_id = service.submit(epochs=epochs)
+    worker = psutil.Process(Owner.parse(service.wait_for_step(job_id, 1_000).owner).main.pid)
+
+    worker.terminate()
+    worker.wait(20)
+    service.wait_for_step(job_id, 1_000)
+    first, second = open_jobdir(service.data_dir / "jobs", job_id).attempt_dirs()
+    service.client.cancel(job_id)
+    service.wait_for_end(job_id)
+
+    given_back = first.read_result() or {}
+    assert given_back["outcome"] == "stopped"
+    assert second.read_record()["resumed"] == {"attempt": 1, "step": given_back["step"]}
