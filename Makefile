@@ -32,7 +32,7 @@ lint: env-dev ## Checks style, types, layers and sizes
 chaos: env-dev ## Makes random faults for CHAOS_SECONDS (1200) from CHAOS_SEED (1) and checks that nothing is lost
 	.venv/bin/pytest -m chaos -s --timeout $$(($(CHAOS_SECONDS) + 900)) $(PYTEST)
 
-bench: env-dev .venv-bench/ready ## Measures against plain Keras and peers, and draws the plots
+bench: env-dev .venv-bench/ready .venv-peers/ready ## Measures against plain Keras and peers, and draws the plots
 	@for script in bench/[a-z]*.py; do \
 	    if [ "$$script" = bench/plots.py ]; then continue; fi; \
 	    echo "== $$script"; PYTHONPATH=. .venv/bin/python "$$script" || exit 1; \
@@ -44,6 +44,12 @@ bench: env-dev .venv-bench/ready ## Measures against plain Keras and peers, and 
 	.venv-bench/bin/python -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r $<
 	@touch $@
 
+.venv-peers/ready: requirements/bench.lock .venv-bench/ready
+	rm -rf .venv-peers
+	.venv-bench/bin/python -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: \
+	    --target .venv-peers -r $<
+	@touch $@
+
 check-images: env-dev ## Does what the Dockerfile does to install, in empty environments, and checks the compose file
 	@requirements/check_images.sh
 
@@ -51,7 +57,7 @@ lock: ## Writes the lock files anew (needs uv)
 	@requirements/lock.sh
 
 clean: ## Removes the environments, caches and test output; never the data directory
-	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info \
+	rm -rf .venv .venv-bench .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info \
 	    tests/output bench/output
 	find shared web worker tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 

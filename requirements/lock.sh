@@ -16,3 +16,4 @@ compile run.lock pyproject.toml --extra worker --extra embedded -c requirements/
 compile worker.lock pyproject.toml --extra worker -c requirements/dev.lock
 compile web.lock pyproject.toml -c requirements/dev.lock
 compile bench-plots.lock requirements/bench-plots.in
+compile bench.lock requirements/bench.in -c requirements/dev.lock

@@ -94,7 +94,7 @@ class People:
         """A job that somebody is going to submit."""
         with self._lock:
             chosen = self._random.choice(list(SPECS))
-            wished = self._random.choices(["run", "pause", "cancel"], [6, 3, 1])[0]
+            wished = self._random.choices(["run", "pause", "cancel"], [5, 3, 2])[0]
             after = self._random.uniform(0.5, 10)
             promise = Promise(spec or chosen, plan or wished, wish_after_s=after)
             self.promises.append(promise)

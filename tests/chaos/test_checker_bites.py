@@ -20,6 +20,7 @@ from tests.waiting import wait_until
 from worker.owner import Owner
 
 SPEC = "mlp"
+SHORT = {"name": SPEC, "training": SPECS[SPEC]["training"] | {"epochs": 12}}
 pytestmark = pytest.mark.chaos
 
 
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.chaos
 def broken_world(directory: Path, app: str) -> Iterator[tuple[World, str]]:
     """Two workers that run ``app``, and one submitted job."""
     with World(directory, workers=2, app=f"tests.chaos.broken.{app}") as world:
-        yield world, world.client.submit({"name": SPEC, **SPECS[SPEC]}).id
+        yield world, world.client.submit(SHORT).id
 
 
 def lines_of(world: World, wanted: Callable[[list[Line]], Any], description: str) -> list[Line]:
