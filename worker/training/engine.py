@@ -23,6 +23,7 @@ from shared.errors import InvalidSpec
 from worker.training import compiled
 from worker.training.order import Order
 from worker.training.pace import Pace
+from worker.training.plans import needs_unknown_batch
 from worker.training.program import Arrays, Program
 from worker.training.source import Source, as_keras_takes_it, open_source
 
@@ -34,7 +35,7 @@ class Steps:
         self._model, self._step, self._source = model, step, source
         self._compiles = plan == "xla"
         repeat = tf.function(self._repeat, jit_compile=self._compiles, autograph=False)
-        self._loop = repeat if self._compiles else _of_any_batch(repeat)
+        self._loop = _of_any_batch(repeat) if not self._compiles and needs_unknown_batch(model) else repeat
         # A partial batch has another shape; one step an epoch is not worth a compilation.
         self._once = tf.function(self._on_rows, autograph=False)
 
