@@ -16,7 +16,7 @@ from pathlib import Path
 from shared.diskstate import state_on_disk
 from shared.errors import KeepfitError, StoreUnavailable
 from shared.jobdir import JobDir, list_jobdirs, open_jobdir
-from shared.states import JobState
+from shared.states import JobState, wish_allowed
 from shared.store import JobRecord, Store
 
 PAGE = 500
@@ -82,7 +82,7 @@ def _compare(jobdir: JobDir, record: JobRecord | None, now_ms: int) -> Finding:
         lapsed = record.lease_ms < now_ms
         problem = "its lease has lapsed and no worker takes it over: start a worker" if lapsed else ""
         return Finding(jobdir.id, name, disk, server, problem, mendable=False)
-    if status.wish_number > record.wish_number:
+    if status.wish_number > record.wish_number and wish_allowed(record.state, status.wish):
         return Finding(jobdir.id, name, disk, server, f"the server has not heard of the wish to {status.wish.value}")
     if found.state is not record.state:
         return Finding(jobdir.id, name, disk, server, "the states differ")

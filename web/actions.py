@@ -99,11 +99,14 @@ class Actions:
             seen = self._reader.get(job_id)
             if seen.record.state not in {JobState.QUEUED, JobState.RUNNING, JobState.PAUSED}:
                 raise BadTransition(f"A job that has {_ended(seen.record.state)} does not wait for anything.")
-            return self._express(seen, seen.record.wish, priority)
+            kept = seen.jobdir.status()
+            known = kept.wish if kept.wish_number > seen.record.wish_number else seen.record.wish
+            return self._express(seen, known, priority)
 
     def _express(self, seen: Seen, wish: Wish, priority: int | None) -> Accepted:
         """Keep a wish on disk, then tell the server."""
-        number = max(seen.jobdir.status().wish_number, seen.record.wish_number) + 1
+        before = seen.jobdir.status()
+        number = max(before.wish_number, seen.record.wish_number) + 1
         try:
             seen.jobdir.write_wish(wish, number, priority)
         except OSError as exc:
@@ -116,6 +119,9 @@ class Actions:
         except (StoreUnavailable, JobNotFound):  # away, or wiped: it is rebuilt from the directory, wish included
             log.warning("wish kept on disk only", extra={"job_id": seen.record.id, "action": wish.value})
             return Accepted(seen.jobdir, waits_for_queue=True)
+        except BadTransition:  # it has ended just now: the disk must not keep what was refused
+            seen.jobdir.write_wish(before.wish, before.wish_number, before.priority)
+            raise
         return Accepted(seen.jobdir)
 
     def drill(self, job_id: str) -> None:

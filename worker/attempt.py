@@ -112,6 +112,9 @@ class _Attempt:
                     result = self._compute(jobdir, attempt, reporter)
                 except StorageFull as exc:
                     result, hold = AttemptResult(Outcome.STOPPED, str(exc)), True
+            if result.outcome is Outcome.FAILED:
+                # A wish made before the job failed has come too late; only a later one resumes it.
+                write_claim(attempt, self._claim.owner, jobdir.status().wish_number, self._claim.after)
             if not heartbeat.lost:
                 self._finish(result, hold, heartbeat)
             if heartbeat.lost:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from shared.jobdir import open_jobdir
@@ -185,3 +186,29 @@ def test_drills_that_are_off_are_refused(settings: Settings, submitted: str, act
 
     assert status == 409
     assert "KEEPFIT_DRILLS" in answer["error"]["message"]
+
+
+def test_a_wish_that_meets_the_end_leaves_no_trace(
+    app: Flask, client: FlaskClient, settings: Settings, submitted: str, finished: str
+) -> None:
+    """The page still showed the job at work; the server knows better, and the disk keeps nothing."""
+    reader = app.extensions["keepfit"].reader
+    (settings.jobs_dir / finished / "attempts" / "000001" / "result.json").unlink()
+    reader._away_until = float("inf")  # it reads the disk, which says that the job is not over
+
+    status, answer = post(client, finished, "cancel")
+
+    assert (status, answer["error"]["message"]) == (409, "A job that is succeeded cannot be asked to be cancelled.")
+    wish = json.loads((settings.jobs_dir / finished / "wish.json").read_text())
+    assert (wish["wish"], wish["number"]) == ("run", 0)
+
+
+def test_a_new_priority_keeps_a_wish_that_the_server_has_not_heard(
+    client: FlaskClient, stranded: FlaskClient, store: Store, submitted: str
+) -> None:
+    """Cancelled while the server was away, then moved in the queue: still cancelled."""
+    stranded.post(f"/api/v1/jobs/{submitted}/cancel", json={})
+
+    post(client, submitted, "priority", {"priority": 3})
+
+    assert store.jobs.get(submitted).state is JobState.CANCELLED
