@@ -27,7 +27,8 @@ def train(folder: str) -> None:
     )
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     keep = keras.callbacks.BackupAndRestore(os.path.join(folder, "backup"))  # noqa: PTH118 - as people write it
-    count = keras.callbacks.LambdaCallback(on_train_batch_end=_Notes(model, Path(folder, "steps.txt")))
+    notes = _Notes(model, Path(folder, "steps.txt"))
+    count = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: notes.step())
     model.fit(data.train.x / 255.0, data.train.y, batch_size=32, epochs=100_000, verbose=0, callbacks=[keep, count])
 
 
@@ -37,7 +38,7 @@ class _Notes:
     def __init__(self, model: object, path: Path) -> None:
         self._model, self._path, self._at = model, path, 0.0
 
-    def __call__(self, *_: object) -> None:
+    def step(self) -> None:
         """A step is done."""
         if time.time() - self._at > 0.05:
             self._at = time.time()

@@ -18,7 +18,7 @@ from tests.training.running import Recorder, StopAfter, attempt, final_of, jobdi
 from worker.training.checkpoints import Contents, write
 from worker.training.disk import Disk
 from worker.training.interfaces import StopReason, StopSignal
-from worker.training.retention import prune
+from worker.training.retention import prune, sweep
 from worker.training.state import Tensor
 from worker.training.tensorfile import raw_bytes
 
@@ -238,3 +238,19 @@ def test_state_files_open_with_the_safetensors_package(tmp_path: Path) -> None:
     found = safetensors.load_file(checkpoints_of(jobdir)[0].path / "state.safetensors")
 
     assert raw_bytes(found["00000|model|kernel"]) == raw_bytes(contents(10).tensors[0].numpy())
+
+
+def test_what_a_killed_attempt_left_half_done_is_removed_by_the_next(tmp_path: Path) -> None:
+    """A checkpoint, an export, a record: their hidden names go, whatever is whole stays."""
+    jobdir = jobdir_at(tmp_path / "job")
+    killed, own = jobdir.new_attempt(1), jobdir.new_attempt(2)
+    half_done = [killed.path / ".new-1.keras", killed.path / ".result.json.1.tmp", own.path / ".new-2.keras"]
+    for path in half_done:
+        path.touch()
+    (killed.checkpoints / ".new-3").mkdir(parents=True)
+    (killed.checkpoints / "step-00000007").mkdir()
+
+    sweep(jobdir, before_attempt=2, disk=Disk())
+
+    assert [path.name for path in killed.path.rglob("*")] == ["checkpoints", "step-00000007"]
+    assert half_done[-1].exists()

@@ -44,11 +44,13 @@ def prune(jobdir: JobDir, just_saved: Checkpoint, disk: Disk) -> list[Checkpoint
 
 
 def sweep(jobdir: JobDir, before_attempt: int, disk: Disk) -> None:
-    """Remove what a killed writer of an earlier attempt has left half done."""
+    """Remove what a killed writer of an earlier attempt has left half done: checkpoints, exports, records."""
     for attempt in jobdir.attempt_dirs():
-        if attempt.number >= before_attempt or not attempt.checkpoints.is_dir():
+        if attempt.number >= before_attempt:
             continue
-        for path in attempt.checkpoints.iterdir():
-            if path.name.startswith((TEMP_PREFIX, TRASH_PREFIX)):
-                with contextlib.suppress(OSError):  # not worth failing for; the next attempt tries again
+        with contextlib.suppress(OSError):  # not worth failing for; the next attempt tries again
+            for path in attempt.path.glob(".*"):
+                path.unlink(missing_ok=True)
+            for path in attempt.checkpoints.glob(".*"):
+                if path.name.startswith((TEMP_PREFIX, TRASH_PREFIX)):
                     disk.remove(path)
