@@ -1,6 +1,6 @@
 """Seconds an epoch, side by side: plain `fit` as in a plain script, `fit` with steps_per_execution=64, and Keepfit.
 
-    python bench/engine.py [--epochs 5] [--models mlp,cnn]     # writes bench/output/engine.json, prints the table
+    python bench/engine.py [--epochs 5] [--models mlp,cnn]     # writes bench/results/engine.json, prints the table
 
 Fashion-MNIST at full size (Debian's package dataset-fashion-mnist), batch 32, two threads. Each contender
 runs in a process of its own; an epoch is timed from the end of the one before, so checkpoints, callbacks
@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-OUTPUT = Path(__file__).parent / "output"
+RESULTS = Path(__file__).parent / "results"
 DATA = Path("/usr/share/datasets")
 MODELS = ("mlp", "mlp-batchnorm-dropout", "mlp-deep", "cnn", "lstm", "gru")
 CONTENDERS = ("fit", "fit-64", "keepfit", "keepfit-no-checkpoints")
@@ -158,14 +158,14 @@ def main() -> None:
     for name in args.models.split(","):
         rows[name] = {contender: in_a_process(name, contender, args.epochs) for contender in CONTENDERS}
         print(line_of(name, rows[name]), flush=True)
-    OUTPUT.mkdir(exist_ok=True)
+    RESULTS.mkdir(exist_ok=True)
     report = {
         "machine": machine(),
         "date": time.strftime("%Y-%m-%d"),
         "python": platform.python_version(),
         "epoch": rows,
     }
-    (OUTPUT / "engine.json").write_text(json.dumps(report, indent=1) + "\n")
+    (RESULTS / "engine.json").write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":

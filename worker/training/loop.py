@@ -95,7 +95,8 @@ class Loop:
     def __init__(self, parts: Parts, position: Position) -> None:
         self._p, self._at = parts, position
         self._batches = parts.engine.batches
-        self._orders = Orders(parts.program.seed, parts.engine.samples, parts.program.shuffle)
+        program = parts.program
+        self._orders = Orders(program.seed, parts.engine.samples, program.epochs, program.shuffle)
         self._order: Order | None = None
         self._epoch_began = self._reported = time.monotonic()
         self._watches_loss = not isinstance(parts.model.optimizer, keras.optimizers.LossScaleOptimizer)

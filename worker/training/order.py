@@ -27,8 +27,8 @@ def order_digest(of: Order) -> str:
 class Orders:
     """The orders of one run; the next epoch's is computed while this one trains."""
 
-    def __init__(self, seed: int, samples: int, shuffle: bool = True) -> None:
-        self._seed, self._samples, self._shuffle = seed, samples, shuffle
+    def __init__(self, seed: int, samples: int, epochs: int, shuffle: bool = True) -> None:
+        self._seed, self._samples, self._epochs, self._shuffle = seed, samples, epochs, shuffle
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="order")
         self._ahead: dict[int, Future[Order]] = {}
 
@@ -36,7 +36,8 @@ class Orders:
         """The order of ``epoch``."""
         ready = self._ahead.pop(epoch, None)
         self._ahead.clear()
-        self._ahead[epoch + 1] = self._thread.submit(self._compute, epoch + 1)
+        if epoch + 1 < self._epochs:
+            self._ahead[epoch + 1] = self._thread.submit(self._compute, epoch + 1)
         return ready.result() if ready else self._compute(epoch)
 
     def close(self) -> None:

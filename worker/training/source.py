@@ -22,6 +22,8 @@ from worker.training.program import Arrays
 from worker.training.tensorfile import Array
 
 _WINDOW_BYTES = 32 << 20
+_PIECE = 1 << 15
+"""Samples read from a mapped file before its pages are given back: each may touch a page of its own, 128 MiB in all."""
 
 
 @dataclass(frozen=True)
@@ -153,8 +155,10 @@ class Streamed:
 
         def read(array: Array) -> Any:
             out = np.zeros((capacity, *array.shape[1:]), array.dtype)
-            out[nearby_first] = array[ids[nearby_first]]
-            _release(array)
+            for first in range(0, len(ids), _PIECE):
+                piece = nearby_first[first : first + _PIECE]
+                out[piece] = array[ids[piece]]
+                _release(array)
             return tf.constant(as_keras_takes_it(out))
 
         return tf.nest.map_structure(read, self._parts)

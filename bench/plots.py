@@ -1,0 +1,56 @@
+"""Draws what the benchmarks have found: bench/results/*.json to docs/images/*.png. Runs where matplotlib is."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+RESULTS = Path(__file__).parent / "results"
+IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
+COLOURS = {"fit": "#b8c4d0", "fit-64": "#7f95ab", "keepfit": "#1f6f5c"}
+TITLES = {"fit": "model.fit", "fit-64": "model.fit, steps_per_execution=64", "keepfit": "Keepfit, checkpoints included"}
+
+
+def epochs(report: dict[str, Any]) -> None:
+    """Seconds an epoch, one group of bars a model."""
+    rows = report["epoch"]
+    figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
+    for shift, contender in enumerate(TITLES):
+        heights = [row[contender]["median_s"] for row in rows.values()]
+        places = [i + (shift - 1) * 0.27 for i in range(len(rows))]
+        bars = axes.bar(places, heights, 0.25, color=COLOURS[contender], label=TITLES[contender])
+        axes.bar_label(bars, fmt="%.2f", fontsize=7, padding=2)
+    for i, row in enumerate(rows.values()):
+        factor = row["fit"]["median_s"] / row["keepfit"]["median_s"]
+        axes.text(i + 0.27, -0.03, f"{factor:.1f}x", transform=axes.get_xaxis_transform(), ha="center", va="top",
+                  fontsize=8, weight="bold", color=COLOURS["keepfit"])  # fmt: skip
+    axes.set_xticks(range(len(rows)), list(rows))
+    axes.tick_params(axis="x", length=0, pad=12)
+    axes.set_ylabel("seconds an epoch")
+    machine = report["machine"]
+    axes.set_title(f"60,000 images, batch 32, {machine['threads']} threads, {machine['cpu']}", fontsize=10, loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+    save(figure, "epochs")
+
+
+def save(figure: Any, name: str) -> None:
+    """Write one picture."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    figure.savefig(IMAGES / f"{name}.png", dpi=110)
+    plt.close(figure)
+
+
+def main() -> None:
+    """Draw what there are results for."""
+    path = RESULTS / "engine.json"
+    if path.exists():
+        epochs(json.loads(path.read_text()))
+
+
+if __name__ == "__main__":
+    main()
