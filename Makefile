@@ -25,6 +25,7 @@ test: env-dev ## Runs all tests with real parts, a real browser too (PYTEST="tes
 
 lint: env-dev ## Checks style, types, layers and sizes
 	.venv/bin/ruff check .
+	.venv/bin/ruff format --check --quiet .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/pytest -q tests/test_architecture.py

@@ -1,6 +1,8 @@
 """Whether a worker of this host is alive, as an exit code: the health check of the worker's container.
 
     python -m shared.alive
+
+Knows the store only.
 """
 
 import contextlib

@@ -1,6 +1,8 @@
 """What state a job is in by its directory alone: the truth from which Redis is rebuilt. Pure reading.
 
-state = state_on_disk(jobdir)     # DiskState(JobState.PAUSED, "paused by a person", {})
+    state = state_on_disk(jobdir)     # DiskState(JobState.PAUSED, "paused by a person", {})
+
+A running job is one that a live worker holds a lease on; the disk does not know that.
 """
 
 from collections.abc import Mapping

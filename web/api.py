@@ -1,13 +1,15 @@
 """The JSON API, version 1. No form token: it takes only ``application/json``, which no foreign page can send.
 
-POST /api/v1/jobs                       a JobSpec; 201 new, 200 the same key again, 202 Redis is away
-GET  /api/v1/jobs, /api/v1/jobs/<id>    records; with spec, attempts and waiting for one job
-POST /api/v1/jobs/<id>/pause            also resume, cancel, drill
-POST /api/v1/jobs/<id>/priority         {"priority": 5}, from -9 to 9, higher runs first
-POST /api/v1/jobs/<id>/evaluations      {"data": {"name": "mnist-5k"}}
-GET  /api/v1/jobs/<id>/history          curves over all attempts
-GET  /api/v1/jobs/<id>/files/<name>     model.keras, weights.h5
-GET  /health
+    POST /api/v1/jobs                       a JobSpec; 201 new, 200 the same key again, 202 Redis is away
+    GET  /api/v1/jobs, /api/v1/jobs/<id>    records; with spec, attempts and waiting for one job
+    POST /api/v1/jobs/<id>/pause            also resume, cancel, drill
+    POST /api/v1/jobs/<id>/priority         {"priority": 5}, from -9 to 9, higher runs first
+    POST /api/v1/jobs/<id>/evaluations      {"data": {"name": "mnist-5k"}}
+    GET  /api/v1/jobs/<id>/history          curves over all attempts
+    GET  /api/v1/jobs/<id>/files/<name>     model.keras, weights.h5
+    GET  /health
+
+What a call does is in ``actions``; how it is answered is here.
 """
 
 import dataclasses

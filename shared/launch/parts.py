@@ -1,6 +1,8 @@
 """The programs that make up the service: for each its command, its environment and how it is stopped.
 
     for part in parts_of(settings): ...
+
+Starts nothing: that is ``supervision``.
 """
 
 import sys

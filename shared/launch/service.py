@@ -1,6 +1,8 @@
 """`keepfit up`: checks, starts and watches the whole service, and says in plain lines how it goes.
 
     up(settings, console)      # returns the exit code when all has been stopped
+
+The checks are in ``preflight``, the waiting in ``readiness``, the watching in ``supervision``.
 """
 
 import shutil

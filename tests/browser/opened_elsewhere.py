@@ -1,6 +1,8 @@
 """Run by the story with plain Python, outside the project: opens a downloaded model and evaluates it.
 
-    python opened_elsewhere.py MODEL.keras MNIST-5K.npz     prints accuracy and loss
+    python opened_elsewhere.py MODEL.keras MNIST-5K.npz
+
+Prints accuracy and loss.
 """
 
 import sys
