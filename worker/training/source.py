@@ -22,8 +22,8 @@ from worker.training.program import Arrays
 from worker.training.tensorfile import Array
 
 _WINDOW_BYTES = 32 << 20
-_PIECE = 1 << 15
-"""Samples read from a mapped file before its pages are given back: each may touch a page of its own, 128 MiB in all."""
+_PIECE = 512
+"""Samples read from a mapped file before its pages are given back: each may make Linux map a megabyte around it."""
 
 
 @dataclass(frozen=True)
