@@ -28,7 +28,7 @@ def train(folder: str) -> None:
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     keep = keras.callbacks.BackupAndRestore(os.path.join(folder, "backup"))  # noqa: PTH118 - as people write it
     notes = _Notes(model, Path(folder, "steps.txt"))
-    count = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: notes.step())
+    count = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_, **__: notes.step())
     model.fit(data.train.x / 255.0, data.train.y, batch_size=32, epochs=100_000, verbose=0, callbacks=[keep, count])
 
 

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +122,14 @@ def test_a_named_model_gives_the_same_bits_twice(model: str, tmp_path: Path) -> 
     first, second = (execute(jobdir) for jobdir in twins)
 
     assert first.weights_sha256 == second.weights_sha256 != ""
+
+
+def test_an_export_writes_nothing_outside_its_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no other place for temporary files, and nothing of them is left in the attempt."""
+    jobdir, _ = create_jobdir(tmp_path / "jobs", parse_spec({"name": "own", "training": {"epochs": 1}}))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+
+    result = execute(jobdir)
+
+    assert result.outcome is Outcome.FINISHED, result.reason
+    assert not list(jobdir.path.rglob(".*"))

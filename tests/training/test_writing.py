@@ -248,6 +248,7 @@ def test_what_a_killed_attempt_left_half_done_is_removed_by_the_next(tmp_path: P
     for path in half_done:
         path.touch()
     (killed.checkpoints / ".new-3").mkdir(parents=True)
+    (killed.path / ".new-4" / "assets").mkdir(parents=True)
     (killed.checkpoints / "step-00000007").mkdir()
 
     sweep(jobdir, before_attempt=2, disk=Disk())

@@ -4,8 +4,10 @@ Keras reads a path that ends in ``.weights.h5`` in its new layout and any other 
 one, so the weights file holds both and loads whatever it is called after a download.
 """
 
+import contextlib
+import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,22 @@ from worker.training.disk import Disk
 
 def export(model: Any, attempt: AttemptDir, disk: Disk) -> None:
     """Write both files. Raises OSError; a file is then missing, never half written."""
-    _write(attempt.model, ".keras", model.save, disk)
-    _write(attempt.weights, ".weights.h5", lambda path: save_weights(model, path), disk)
+    with _temporary_files_in(attempt.path):
+        _write(attempt.model, ".keras", model.save, disk)
+        _write(attempt.weights, ".weights.h5", lambda path: save_weights(model, path), disk)
     fsync_dir(attempt.path)
+
+
+@contextlib.contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """Where Keras makes temporary directories: killed meanwhile, the next attempt finds and removes them."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as own:
+        tempfile.tempdir = own
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 def save_weights(model: Any, path: Path) -> None:

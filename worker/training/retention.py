@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from shared.errors import CorruptCheckpoint
 from shared.jobdir import JobDir
 from shared.manifest import PIN, Checkpoint, checkpoints_of, read_manifest
-from worker.training.checkpoints import TEMP_PREFIX, TRASH_PREFIX
+from worker.training.checkpoints import TRASH_PREFIX
 from worker.training.disk import Disk
 
 LATEST = 2
@@ -49,8 +49,8 @@ def sweep(jobdir: JobDir, before_attempt: int, disk: Disk) -> None:
         if attempt.number >= before_attempt:
             continue
         with contextlib.suppress(OSError):  # not worth failing for; the next attempt tries again
-            for path in attempt.path.glob(".*"):
-                path.unlink(missing_ok=True)
-            for path in attempt.checkpoints.glob(".*"):
-                if path.name.startswith((TEMP_PREFIX, TRASH_PREFIX)):
+            for path in (*attempt.path.glob(".*"), *attempt.checkpoints.glob(".*")):
+                if path.is_dir():
                     disk.remove(path)
+                else:
+                    path.unlink(missing_ok=True)
