@@ -12,6 +12,11 @@ import matplotlib.pyplot as plt
 RESULTS = Path(__file__).parent / "results"
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 COLOURS = {"fit": "#b8c4d0", "fit-64": "#7f95ab", "keepfit": "#1f6f5c"}
+PEERS = {
+    "keepfit": ("Keepfit, p95", "#1f6f5c"),
+    "celery": ("plain Celery, acks_late, worst try", "#7f95ab"),
+    "rq": ("RQ, defaults, worst try", "#b8c4d0"),
+}
 TITLES = {"fit": "model.fit", "fit-64": "model.fit, steps_per_execution=64", "keepfit": "Keepfit, checkpoints included"}
 
 
@@ -38,6 +43,30 @@ def epochs(report: dict[str, Any]) -> None:
     save(figure, "epochs")
 
 
+def recovery(report: dict[str, Any]) -> None:
+    """Seconds to the next optimizer step after each fault: Keepfit's 95th percentile, the peers' worst try."""
+    faults = [name for name, row in report["keepfit"].items() if "target_p95_s" in row]
+    peers = [peer for peer in PEERS if peer in report]
+    figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
+    for shift, peer in enumerate(("keepfit", *peers)):
+        rows = [report[peer].get(fault, {}) for fault in faults]
+        bound = max(row.get("bound_s", 0) for row in rows)
+        found = [row.get("p95_s", row.get("worst_s")) for row in rows]
+        places = [i + (shift - 1) * 0.27 for i in range(len(faults))]
+        bars = axes.barh(places, [value or bound for value in found], 0.25, color=PEERS[peer][1], label=PEERS[peer][0])
+        axes.bar_label(bars, [f"{v:.1f} s" if v else f"not within {bound:.0f} s" for v in found], fontsize=7, padding=3)
+    for i, fault in enumerate(faults):
+        target = report["keepfit"][fault]["target_p95_s"]
+        axes.plot([target, target], [i - 0.42, i - 0.13], color="black", linewidth=1)
+    axes.set_yticks(range(len(faults)), faults)
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.set_xlabel("seconds from the fault to the next optimizer step (black: Keepfit's target)")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8, loc="lower left")
+    save(figure, "recovery")
+
+
 def save(figure: Any, name: str) -> None:
     """Write one picture."""
     IMAGES.mkdir(parents=True, exist_ok=True)
@@ -47,9 +76,10 @@ def save(figure: Any, name: str) -> None:
 
 def main() -> None:
     """Draw what there are results for."""
-    path = RESULTS / "engine.json"
-    if path.exists():
-        epochs(json.loads(path.read_text()))
+    for name, draw in {"engine": epochs, "recovery": recovery}.items():
+        path = RESULTS / f"{name}.json"
+        if path.exists():
+            draw(json.loads(path.read_text()))
 
 
 if __name__ == "__main__":

@@ -98,7 +98,8 @@ class Loop:
         program = parts.program
         self._orders = Orders(program.seed, parts.engine.samples, program.epochs, program.shuffle)
         self._order: Order | None = None
-        self._epoch_began = self._reported = time.monotonic()
+        self._epoch_began = time.monotonic()
+        self._reported = -PROGRESS_EVERY_S  # the first progress is reported at once: people wait for it
         self._watches_loss = not isinstance(parts.model.optimizer, keras.optimizers.LossScaleOptimizer)
 
     @property
