@@ -46,9 +46,8 @@ def epochs(report: dict[str, Any]) -> None:
 def recovery(report: dict[str, Any]) -> None:
     """Seconds to the next optimizer step after each fault: Keepfit's 95th percentile, the peers' worst try."""
     faults = [name for name, row in report["keepfit"].items() if "target_p95_s" in row]
-    peers = [peer for peer in PEERS if peer in report]
     figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
-    for shift, peer in enumerate(("keepfit", *peers)):
+    for shift, peer in enumerate(peer for peer in PEERS if peer in report):
         rows = [report[peer].get(fault, {}) for fault in faults]
         bound = max(row.get("bound_s", 0) for row in rows)
         found = [row.get("p95_s", row.get("worst_s")) for row in rows]
@@ -61,9 +60,10 @@ def recovery(report: dict[str, Any]) -> None:
     axes.set_yticks(range(len(faults)), faults)
     axes.invert_yaxis()
     axes.set_xscale("log")
+    axes.set_xlim(0.5, 400)
     axes.set_xlabel("seconds from the fault to the next optimizer step (black: Keepfit's target)")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, loc="lower left")
+    figure.legend(frameon=False, fontsize=8, loc="outside upper right", ncols=len(PEERS))
     save(figure, "recovery")
 
 

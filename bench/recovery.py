@@ -14,6 +14,7 @@ import os
 import random
 import signal
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -139,10 +140,12 @@ def once(house: House, fault: Fault) -> dict[str, float]:
     """One fault: seconds to the next step, in parts, and steps lost."""
     record = house.train()
     struck_ms = house.store.now_ms()
-    undo = fault.strike(Owner.parse(record.owner))
-    later = record.attempt + 1
+    owner, later, gone = Owner.parse(record.owner), record.attempt + 1, list[float]()
+    undo = fault.strike(owner)
 
     def stepped() -> StoredEvent | None:
+        if not gone and not owner.main.alive():
+            gone.append(house.store.now_ms())
         found = house.events(record.id)
         return next((e for e in found if isinstance(e.event, Progress) and e.attempt == later), None)
 
@@ -150,6 +153,8 @@ def once(house: House, fault: Fault) -> dict[str, float]:
     assert first
     if undo:
         undo()
+    if fault.strike is stop_worker:
+        wait_until(lambda: stepped() and gone, "the worker has ended", 60, poll_s=0.02)
     events = house.events(record.id)
     house.rest(record.id)
     started = next(e for e in events if isinstance(e.event, AttemptStarted) and e.event.attempt == later)
@@ -161,6 +166,7 @@ def once(house: House, fault: Fault) -> dict[str, float]:
         "claimed_s": (claimed.at_ms - struck_ms) / 1000,
         "restored_s": (started.at_ms - struck_ms) / 1000,
         "steps_lost": max(0, max(done) - started.event.step),
+        "ended_s": (gone[0] - struck_ms) / 1000 if gone else 0.0,
     }
 
 
@@ -214,6 +220,7 @@ def measure(repetitions: int, only: list[str]) -> dict[str, Any]:
                     "restored_p50_s": statistics.median(row["restored_s"] for row in rows),
                     "steps_lost_p50": statistics.median(row["steps_lost"] for row in rows),
                     "steps_lost_worst": max(row["steps_lost"] for row in rows),
+                    "worker_ended_worst_s": max(row["ended_s"] for row in rows),
                 }
                 print(f"{fault.name:32}", found[fault.name], flush=True)
             if server_too:
@@ -230,6 +237,7 @@ def main() -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--no-peers", action="store_true")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # stopped from outside, it still ends what it has started
     only = [name for name in args.only.split(";") if name]
     report: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d"),
