@@ -8,7 +8,6 @@ The disk is the truth: mending drops what the server says of a job that nobody r
 job from its directory. A running job is left to its lease.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 from shared.diskstate import state_on_disk
 from shared.errors import KeepfitError, StoreUnavailable
 from shared.jobdir import JobDir, list_jobdirs, open_jobdir
+from shared.restoring import restore_from_disk
 from shared.states import JobState, wish_allowed
 from shared.store import JobRecord, Store
 
@@ -53,10 +53,7 @@ def mend(finding: Finding, jobs_dir: Path, store: Store) -> bool:
         return False
     if finding.disk == "-":
         return True
-    jobdir = open_jobdir(jobs_dir, finding.job_id)
-    found = state_on_disk(jobdir)
-    result = json.dumps(dict(found.result)) if found.result else ""
-    return store.upkeep.restore(jobdir, found.state, found.reason, result)
+    return restore_from_disk(open_jobdir(jobs_dir, finding.job_id), store)
 
 
 def _all_records(store: Store) -> Iterator[JobRecord]:

@@ -18,11 +18,13 @@ from typing import Any
 from shared.durable import fsync_dir
 from shared.errors import BadTransition, JobNotFound, StorageFull, StoreUnavailable
 from shared.jobdir import JobDir, create_jobdir, job_id_of
+from shared.restoring import restore_from_disk
 from shared.settings import Settings
 from shared.spec import EvaluateSpec, TrainSpec, parse_spec
 from shared.states import LARGEST_PRIORITY, JobState, Wish, wish_allowed
 from shared.store import Store
 from web.reading import JobReader, Seen
+from web.reminder import Reminder
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +48,9 @@ class Accepted:
 class Actions:
     """What people do to jobs."""
 
-    def __init__(self, settings: Settings, store: Store, reader: JobReader) -> None:
+    def __init__(self, settings: Settings, store: Store, reader: JobReader, reminder: Reminder) -> None:
         self._settings = settings
+        self._reminder = reminder
         self._store = store
         self._reader = reader
         # The web side is one process: the lock makes each wish's number its own.
@@ -118,6 +121,7 @@ class Actions:
             self._store.jobs.request(seen.record.id, wish, number, priority)
         except (StoreUnavailable, JobNotFound):  # away, or wiped: it is rebuilt from the directory, wish included
             log.warning("wish kept on disk only", extra={"job_id": seen.record.id, "action": wish.value})
+            self._reminder.note(seen.jobdir)
             return Accepted(seen.jobdir, waits_for_queue=True)
         except BadTransition:  # it has ended just now: the disk must not keep what was refused
             seen.jobdir.write_wish(before.wish, before.wish_number, before.priority)
@@ -141,9 +145,13 @@ class Actions:
     def _submit(self, spec: TrainSpec | EvaluateSpec, key: str | None) -> Accepted:
         jobdir, new = create_jobdir(self._settings.jobs_dir, spec, key)
         try:
-            self._store.jobs.create(jobdir)
+            if new:
+                self._store.jobs.create(jobdir)
+            else:  # the server may have been wiped since; the job may even be over
+                restore_from_disk(jobdir, self._store)
         except StoreUnavailable:
             log.warning("job accepted on disk only", extra={"job_id": jobdir.id, "action": "submit"})
+            self._reminder.note(jobdir)
             return Accepted(jobdir, new, waits_for_queue=True)
         return Accepted(jobdir, new)
 

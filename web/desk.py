@@ -13,6 +13,7 @@ from shared.settings import Settings
 from shared.store import Store, open_store
 from web.actions import Actions
 from web.reading import JobReader
+from web.reminder import Reminder
 
 MOST_STREAMS = 96
 """gunicorn.conf.py has a third more threads."""
@@ -36,13 +37,14 @@ def open_desk(settings: Settings) -> Desk:
     """The desk over the data directory and the queue server of ``settings``."""
     store = open_store(settings.broker_url)
     reader = JobReader(settings.jobs_dir, store)
+    closing = threading.Event()
     return Desk(
         settings=settings,
         store=store,
         reader=reader,
-        actions=Actions(settings, store, reader),
+        actions=Actions(settings, store, reader, Reminder(store, closing)),
         streams=threading.BoundedSemaphore(MOST_STREAMS),
-        closing=threading.Event(),
+        closing=closing,
     )
 
 

@@ -4,13 +4,12 @@ Live owners adopt their jobs by themselves first; what is left is put back as th
 Attempt numbers never go back, since the directories hold them.
 """
 
-import json
 import logging
 import time
 
-from shared.diskstate import state_on_disk
 from shared.errors import BadTransition, KeepfitError, StoreUnavailable
 from shared.jobdir import JobDir, list_jobdirs
+from shared.restoring import restore_from_disk
 from shared.settings import Settings
 from shared.store import Store
 
@@ -75,9 +74,7 @@ class Rebuilder:
 
     def _restore(self, jobdir: JobDir) -> bool:
         try:
-            found = state_on_disk(jobdir)
-            result = json.dumps(dict(found.result)) if found.result else ""
-            return self._store.upkeep.restore(jobdir, found.state, found.reason, result)
+            return restore_from_disk(jobdir, self._store)
         except StoreUnavailable:
             raise
         except (KeepfitError, ValueError) as exc:

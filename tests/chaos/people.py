@@ -102,7 +102,7 @@ class People:
 
     def directory_of(self, promise: Promise) -> Path:
         """Where the job will be."""
-        return self.jobs_dir / job_id_of(promise.key)
+        return self.jobs_dir / job_id_of(f"api-{promise.key}")
 
     def submit(self, promise: Promise) -> None:
         """Send it, perhaps not for the first time."""

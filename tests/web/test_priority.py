@@ -1,5 +1,7 @@
 """Priority: moved by a person, kept on disk, in effect at once and after a wipe."""
 
+import threading
+
 import pytest
 import redis
 from flask.testing import FlaskClient
@@ -10,12 +12,13 @@ from shared.spec import parse_spec
 from shared.store import Store
 from web.actions import Actions
 from web.reading import JobReader
+from web.reminder import Reminder
 
 
 @pytest.fixture
 def queue(settings: Settings, store: Store) -> list[str]:
     """Two queued jobs, the older one first."""
-    actions = Actions(settings, store, JobReader(settings.jobs_dir, store))
+    actions = Actions(settings, store, JobReader(settings.jobs_dir, store), Reminder(store, threading.Event()))
     return [actions.submit(parse_spec({"name": name})).jobdir.id for name in ("first", "second")]
 
 
