@@ -35,10 +35,11 @@ chaos: env-dev ## Makes random faults for CHAOS_SECONDS (1200) from CHAOS_SEED (
 
 bench: env-dev .venv-bench/ready .venv-peers/ready ## Measures against plain Keras and peers, and draws the plots
 	@for script in bench/[a-z]*.py; do \
-	    if [ "$$script" = bench/plots.py ]; then continue; fi; \
+	    case "$$script" in bench/plots.py|bench/report.py) continue ;; esac; \
 	    echo "== $$script"; PYTHONPATH=. .venv/bin/python "$$script" || exit 1; \
 	done
 	.venv-bench/bin/python bench/plots.py
+	.venv/bin/python bench/report.py
 
 .venv-bench/ready: requirements/bench-plots.lock | env-dev
 	.venv/bin/python -m venv --clear .venv-bench
