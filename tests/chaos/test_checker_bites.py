@@ -20,15 +20,17 @@ from tests.waiting import wait_until
 from worker.owner import Owner
 
 SPEC = "mlp"
-SHORT = {"name": SPEC, "training": SPECS[SPEC]["training"] | {"epochs": 12}}
+SHORT, LONG = 12, 10_000
+"""Epochs: until it has ended twice; until it has been taken away."""
 pytestmark = pytest.mark.chaos
 
 
 @contextmanager
-def broken_world(directory: Path, app: str) -> Iterator[tuple[World, str]]:
+def broken_world(directory: Path, app: str, epochs: int = SHORT) -> Iterator[tuple[World, str]]:
     """Two workers that run ``app``, and one submitted job."""
     with World(directory, workers=2, app=f"tests.chaos.broken.{app}") as world:
-        yield world, world.client.submit(SHORT).id
+        training = SPECS[SPEC]["training"] | {"epochs": epochs}
+        yield world, world.client.submit({"name": SPEC, "training": training}).id
 
 
 def lines_of(world: World, wanted: Callable[[list[Line]], Any], description: str) -> list[Line]:
@@ -88,7 +90,7 @@ def test_a_late_ack_trains_twice_after_a_connection_blip(tmp_path: Path) -> None
 
 def test_reaping_without_a_look_at_the_lease_robs_living_attempts(tmp_path: Path) -> None:
     """Nothing happens at all, and a lease lapses: the checker asks for the reason."""
-    with broken_world(tmp_path, "reap_all") as (world, job_id):
+    with broken_world(tmp_path, "reap_all", LONG) as (world, job_id):
         lines = lines_of(world, lambda found: any(line.event.startswith("lapsed") for line in found), "a lease lapses")
 
         assert list(checker.leases_lapse_for_a_reason(evidence(world, job_id, lines)))
