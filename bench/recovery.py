@@ -1,6 +1,6 @@
 """Back to work after a fault: seconds from the fault to the first optimizer step of the next attempt, and steps lost.
 
-    PYTHONPATH=. python bench/recovery.py [--repetitions 20] [--only "worker frozen;server restart"] [--no-peers]
+    PYTHONPATH=. python bench/recovery.py [--repetitions 20] [--only "worker frozen;server restart"] [--of keepfit,rq]
 
 Keepfit as `keepfit up` runs it, real faults, the queue server's clock. Beside it the same training under
 plain Celery and under RQ (bench/peers). Writes bench/results/recovery.json. A step is seen when its
@@ -229,27 +229,31 @@ def measure(repetitions: int, only: list[str]) -> dict[str, Any]:
     return found
 
 
+def keep(section: str, rows: dict[str, Any]) -> None:
+    """Write what was measured into the results, beside what was measured before."""
+    path = RESULTS / "recovery.json"
+    report = json.loads(path.read_text()) if path.exists() else {}
+    report |= {"date": time.strftime("%Y-%m-%d"), "cores": os.cpu_count()}
+    report[section] = report.get(section, {}) | rows
+    RESULTS.mkdir(exist_ok=True)
+    path.write_text(json.dumps(report, indent=1) + "\n")
+
+
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=20)
     parser.add_argument("--peer-repetitions", type=int, default=5)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--only", default="", help="names of faults, with ; between them")
+    parser.add_argument("--of", default="keepfit,celery,rq")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # stopped from outside, it still ends what it has started
     only = [name for name in args.only.split(";") if name]
-    report: dict[str, Any] = {
-        "date": time.strftime("%Y-%m-%d"),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "keepfit": measure(args.repetitions, only),
-    }
-    if not args.no_peers:
-        report |= peers.measure(args.peer_repetitions, only)
-    if not only:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "recovery.json").write_text(json.dumps(report, indent=1) + "\n")
+    for contender in args.of.split(","):
+        if contender == "keepfit":
+            keep(contender, measure(args.repetitions, only))
+        else:
+            keep(contender, peers.measure(contender, args.peer_repetitions, only))
 
 
 if __name__ == "__main__":

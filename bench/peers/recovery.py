@@ -1,6 +1,6 @@
 """The faults of bench/recovery.py on plain Celery and on RQ with its defaults, each try bounded to 120 s.
 
-measure(repetitions, only)       # {"celery": {fault: {...}}, "rq": {...}}
+measure("celery", repetitions, only)       # {fault: {...}}
 
 A fault that is not recovered from within the bound is tried once more only.
 """
@@ -25,7 +25,6 @@ from tests.processes import ROOT, Household, Part, Valkey, marked
 from tests.waiting import StillWaiting, wait_until
 
 BOUND_S = 120.0
-PEERS = ("celery", "rq")
 RQ_PATH = ROOT / ".venv-peers"
 """Where `make bench` installs requirements/bench.lock."""
 
@@ -169,24 +168,23 @@ def once(peer: str, strike: Strike) -> tuple[float | None, int]:
         return first.at - struck, max(0, before - first.step + 1)
 
 
-def measure(repetitions: int, only: list[str]) -> dict[str, Any]:
-    """All faults on all peers."""
-    found: dict[str, Any] = {peer: {} for peer in PEERS}
-    for peer in PEERS:
-        for strike in STRIKES:
-            if only and strike.name not in only:
-                continue
-            rows = [once(peer, strike)]
-            while len(rows) < (repetitions if rows[0][0] is not None else 2):
-                rows.append(once(peer, strike))
-            seconds = [s for s, _ in rows if s is not None]
-            found[peer][strike.name] = {
-                "tries": len(rows),
-                "recovered": len(seconds),
-                "bound_s": BOUND_S,
-                "p50_s": round(statistics.median(seconds), 3) if seconds else None,
-                "worst_s": round(max(seconds), 3) if seconds else None,
-                "steps_lost_worst": max((lost for s, lost in rows if s is not None), default=None),
-            }
-            print(f"{peer + ': ' + strike.name:40}", found[peer][strike.name], flush=True)
+def measure(peer: str, repetitions: int, only: list[str]) -> dict[str, Any]:
+    """All faults on one peer."""
+    found: dict[str, Any] = {}
+    for strike in STRIKES:
+        if only and strike.name not in only:
+            continue
+        rows = [once(peer, strike)]
+        while len(rows) < (repetitions if rows[0][0] is not None else 2):
+            rows.append(once(peer, strike))
+        seconds = [s for s, _ in rows if s is not None]
+        found[strike.name] = {
+            "tries": len(rows),
+            "recovered": len(seconds),
+            "bound_s": BOUND_S,
+            "p50_s": round(statistics.median(seconds), 3) if seconds else None,
+            "worst_s": round(max(seconds), 3) if seconds else None,
+            "steps_lost_worst": max((lost for s, lost in rows if s is not None), default=None),
+        }
+        print(f"{peer + ': ' + strike.name:40}", found[strike.name], flush=True)
     return found
