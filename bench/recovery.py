@@ -220,8 +220,9 @@ def measure(repetitions: int, only: list[str]) -> dict[str, Any]:
                     "restored_p50_s": statistics.median(row["restored_s"] for row in rows),
                     "steps_lost_p50": statistics.median(row["steps_lost"] for row in rows),
                     "steps_lost_worst": max(row["steps_lost"] for row in rows),
-                    "worker_ended_worst_s": max(row["ended_s"] for row in rows),
                 }
+                if fault.strike is stop_worker:
+                    found[fault.name]["worker_ended_worst_s"] = max(row["ended_s"] for row in rows)
                 print(f"{fault.name:32}", found[fault.name], flush=True)
             if server_too:
                 found["server restart"] = restart_server(house, repetitions)
