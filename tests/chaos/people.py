@@ -33,6 +33,11 @@ SPECS: dict[str, dict[str, Any]] = {
     "mlp in the graph": {"training": MLP | {"seed": 9, "epochs": 12, "plan": "graph"}},
     "cnn": {"model": {"name": "cnn"}, "training": {"epochs": 4, "batch_size": 32, "checkpoint_interval_s": 0.5}},
 }
+SUBMITTED = tuple(SPECS)
+"""What people submit at random."""
+LONG = "mlp, long"
+"""Takes longer than a lease on any machine."""
+SPECS[LONG] = {"training": MLP | {"seed": 10, "plan": "graph"}}
 SAMPLES = 3_600
 
 
@@ -93,7 +98,7 @@ class People:
     def new_promise(self, spec: str = "", plan: str = "") -> Promise:
         """A job that somebody is going to submit."""
         with self._lock:
-            chosen = self._random.choice(list(SPECS))
+            chosen = self._random.choice(SUBMITTED)
             wished = self._random.choices(["run", "pause", "cancel"], [5, 3, 2])[0]
             after = self._random.uniform(0.5, 10)
             promise = Promise(spec or chosen, plan or wished, wish_after_s=after)

@@ -12,7 +12,7 @@ import pytest
 from shared.states import JobState
 from tests.chaos.checker import Evidence, check, read_audit
 from tests.chaos.nemesis import Nemesis
-from tests.chaos.people import SPECS, People, Promise
+from tests.chaos.people import SPECS, SUBMITTED, People, Promise
 from tests.chaos.world import World
 from tests.waiting import StillWaiting, wait_until
 
@@ -48,7 +48,7 @@ def test_every_promise_is_kept_whatever_happens(tmp_path: Path) -> None:
 
 def undisturbed_twins(world: World) -> dict[str, tuple[str, str]]:
     """One job of each spec, left alone: its id, and the sha256 of its weights."""
-    ids = {spec: world.client.submit({"name": spec, **SPECS[spec]}, key=f"twin {spec}").id for spec in SPECS}
+    ids = {spec: world.client.submit({"name": spec, **SPECS[spec]}, key=f"twin {spec}").id for spec in SUBMITTED}
     for job_id in ids.values():
         wait_until(lambda job_id=job_id: world.store.jobs.get(job_id).state is JobState.SUCCEEDED, "a twin ends", 120)  # type: ignore[misc]
     return {spec: (job_id, str(world.store.jobs.get(job_id).result["weights_sha256"])) for spec, job_id in ids.items()}

@@ -7,13 +7,11 @@ import pytest
 from shared.states import ENDS, JobState
 from shared.store import JobRecord
 from tests.chaos.checker import Evidence, check, read_audit
-from tests.chaos.people import SPECS, Promise
+from tests.chaos.people import LONG, SPECS, Promise
 from tests.chaos.proxy import Proxy
 from tests.chaos.world import Member, World
 from tests.waiting import wait_until
 from worker.owner import Owner
-
-SPEC = "mlp"
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +29,7 @@ def undisturbed(world: World) -> str:
 
 def submit(world: World) -> str:
     """A new job."""
-    return world.client.submit({"name": SPEC, **SPECS[SPEC]}).id
+    return world.client.submit({"name": LONG, **SPECS[LONG]}).id
 
 
 def wait_for_end(world: World, job_id: str) -> JobRecord:
@@ -64,8 +62,8 @@ def test_a_worker_cut_off_is_replaced_and_changes_nothing_when_it_is_back(
 
     assert ended.state is JobState.SUCCEEDED
     assert ended.result["weights_sha256"] == undisturbed
-    promise = Promise(SPEC, "run", job_id=job_id, ended=JobState.SUCCEEDED)
-    violations = check(Evidence(world.data_dir / "jobs", world.store, [promise], {SPEC: undisturbed}, lines))
+    promise = Promise(LONG, "run", job_id=job_id, ended=JobState.SUCCEEDED)
+    violations = check(Evidence(world.data_dir / "jobs", world.store, [promise], {LONG: undisturbed}, lines))
     mine = [v for v in violations if job_id in v and "although nothing had happened" not in v]
     assert not mine
     wait_until(
