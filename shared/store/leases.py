@@ -128,7 +128,12 @@ class Leases:
         return {job_id: JobState(state) for job_id, state in zip(answer[::2], answer[1::2], strict=True)}
 
     def adopt(self, claim: Claim, jobdir: JobDir, lease_s: float) -> Hold:
-        """Take the job back whose record the server has lost."""
+        """Take the job back whose record the server has lost; lost where the disk has a later attempt.
+
+        After a wipe the server cannot know that; a frozen attempt that wakes up then must not come back.
+        """
+        if jobdir.status().attempt > claim.attempt:
+            return Hold.LOST
         fields = flat(fields_of(jobdir))
         return Hold(self._link.run("adopt", *_who(claim), round(lease_s * 1000), *fields))
 

@@ -97,6 +97,22 @@ def test_an_old_owner_changes_nothing(store: Store, jobs_dir: Path) -> None:
     assert (store.jobs.get(job_id), store.events.last_id(job_id)) == before
 
 
+def test_a_wipe_brings_no_replaced_attempt_back(store: Store, jobs_dir: Path) -> None:
+    """A frozen attempt that wakes up after a wipe finds the directory of a later one: it has lost."""
+    jobdir = submit(store, jobs_dir, "job")
+    claims = []
+    for _ in range(2):
+        claim = store.leases.claim("worker", "", 0)
+        assert claim
+        jobdir.new_attempt(claim.attempt)
+        claims.append(claim)
+        store.leases.reap(BUDGET, "silence")
+    store.link.read(lambda r: r.flushdb())
+
+    assert store.leases.adopt(claims[0], jobdir, 60) is Hold.LOST
+    assert store.leases.adopt(claims[1], jobdir, 60) is Hold.HELD
+
+
 def test_ends_are_final_until_a_person_resumes(store: Store, jobs_dir: Path) -> None:
     """A succeeded job takes no wish; a failed one only a resume."""
     job_id = submit(store, jobs_dir, "job").id
