@@ -40,8 +40,9 @@ def speed(report: dict[str, Any]) -> Iterator[str]:
     yield "## Faster than `fit`\n"
     yield (
         "Seconds an epoch on Fashion-MNIST (60,000 images), batch 32, checkpoints included: plain `fit` with "
-        "`ModelCheckpoint`, `fit` with `steps_per_execution=64`, and Keepfit with its default checkpoints. Medians of "
-        f"{len(next(iter(report['epoch'].values()))['fit']['seconds'])} epochs after the first. Machine: "
+        "`ModelCheckpoint`, `fit` with `steps_per_execution=64`, and Keepfit with its default checkpoints, all in the "
+        "same order of samples. Medians of "
+        f"{report['repetitions']} runs in turn, the first epoch of each left out. Machine: "
         f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, Python {report['python']}, "
         f"TensorFlow {machine.get('tensorflow', '')}, {report['date']}, load at the end {machine['load']:.1f}.\n"
     )
@@ -82,6 +83,21 @@ def first_step(found: dict[str, Any]) -> Iterator[str]:
         if isinstance(row, dict)
     ]
     yield table(["model", "median", "p95", "the very first one, which compiles"], rows)
+
+
+def wishes(found: dict[str, Any]) -> Iterator[str]:
+    """From a wish to its fulfilment."""
+    yield "## From a wish to its fulfilment\n"
+    yield (
+        "A running job is told to pause or cancel: seconds until it has that state, the checkpoint of its last step "
+        f"included. {found['repetitions']} jobs each; target 1 s.\n"
+    )
+    rows = [
+        [name, f"{row['median_s']:.2f} s", f"{row['worst_s']:.2f} s"]
+        for name, row in found.items()
+        if isinstance(row, dict)
+    ]
+    yield table(["wish, model", "median", "worst"], rows)
 
 
 def checkpoints(cost: dict[str, Any] | None, snapshots: dict[str, Any] | None) -> Iterator[str]:
@@ -153,7 +169,8 @@ def stock_keras(found: dict[str, dict[str, str]]) -> Iterator[str]:
 def main() -> None:
     """Write the page."""
     parts = [HEAD]
-    for name, write in {"engine": speed, "whole_job": whole_job, "first_step": first_step}.items():
+    seen_by_people = {"engine": speed, "whole_job": whole_job, "first_step": first_step, "wishes": wishes}
+    for name, write in seen_by_people.items():
         if found := read(name):
             parts += write(found)
     cost, snapshots = read("checkpoint_cost"), read("snapshots")

@@ -27,6 +27,7 @@ from shared.spec import EvaluateSpec, TrainSpec, parse_spec, spec_digest
 from shared.states import Wish
 
 _ID = re.compile(r"[a-z0-9]{12}")
+_STAGED = ".new-"
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,10 @@ class AttemptDir:
     def result(self) -> Path:
         """Outcome, reason, final metrics, weights sha256; written last: the commit record."""
         return self.path / "result.json"
+
+    def unfinished(self) -> list[Path]:
+        """What a killed writer has left half done: every hidden entry here and among the checkpoints."""
+        return [*self.path.glob(".*"), *self.checkpoints.glob(".*")]
 
     def read_claim(self) -> dict[str, Any]:
         """``claim.json``, or {} before it is written."""
@@ -160,6 +165,11 @@ class JobDir:
             return []
         return [AttemptDir(p) for p in sorted(found)]
 
+    def unfinished(self) -> list[Path]:
+        """What killed writers have left half done, the attempts' included."""
+        of_attempts = [path for attempt in self.attempt_dirs() for path in attempt.unfinished()]
+        return [*self.path.glob(".*.tmp"), *of_attempts]
+
     def new_attempt(self, number: int) -> AttemptDir:
         """Make the directory of attempt ``number``. Raises FileExistsError if another one has it."""
         self.attempts.mkdir(exist_ok=True)
@@ -201,6 +211,11 @@ def list_jobdirs(jobs_dir: Path) -> Iterator[JobDir]:
                 yield JobDir(path, jobs_dir.parent / "datasets")
 
 
+def staged_jobdirs(jobs_dir: Path) -> list[Path]:
+    """Directories of jobs whose submit is under way, or was cut off before the job was accepted."""
+    return list(jobs_dir.glob(f"{_STAGED}*"))
+
+
 def job_id_of(key: str) -> str:
     """The id of the job submitted under the idempotency ``key``: the same key is the same job, for ever."""
     return b32encode(hashlib.sha256(key.encode()).digest()).decode().lower()[:12]
@@ -220,7 +235,7 @@ def create_jobdir(jobs_dir: Path, spec: TrainSpec | EvaluateSpec, key: str | Non
     jobdir = JobDir(jobs_dir / job_id_of(key), jobs_dir.parent / "datasets")
     if jobdir.path.exists():
         return _same_job(jobdir, spec), False
-    staged = jobs_dir / f".new-{uuid.uuid4().hex}"
+    staged = jobs_dir / f"{_STAGED}{uuid.uuid4().hex}"
     job = {
         "version": 1,
         "id": jobdir.id,
@@ -266,4 +281,5 @@ __all__ = [
     "job_id_of",
     "list_jobdirs",
     "open_jobdir",
+    "staged_jobdirs",
 ]

@@ -27,6 +27,7 @@ from worker.deaths import DEATHS
 from worker.drain import draining
 from worker.owner import Owner, Process, machine
 from worker.rebuild import Rebuilder
+from worker.sweeper import Sweeper
 
 BEAT_S = 1.0
 LAST_WORDS_S = 0.5
@@ -45,6 +46,7 @@ class Keeper:
         self._budget = Budget(settings.restart_budget, settings.backoff_s)
         self._main = Process.of(os.getpid())
         self._rebuilder = Rebuilder(settings, self._store, name)
+        self._sweeper = Sweeper(settings.jobs_dir, settings.sweep_s)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._reap_from: float | None = None
@@ -93,6 +95,7 @@ class Keeper:
             self._look_after(attempt)
         self._end_strays(mine)
         self._reap(running)
+        self._sweeper.tick({r.claim.job_id for r in running})
         if not draining():
             for _ in range(self._store.upkeep.topup(self._settings.kick_gap_s, self._settings.slots)):
                 self._publish()

@@ -179,17 +179,18 @@ def leases_lapse_for_a_reason(e: Evidence) -> Iterator[str]:
 
 
 def nothing_is_left(e: Evidence) -> Iterator[str]:
-    """No lease, no queue entry, no kick that was lost half way; no temporary file in a finished job."""
+    """No lease, no queue entry, no kick that was lost half way; no temporary file of any job."""
     counts = e.store.link.read(lambda r: {key: r.zcard(key) for key in (keys.LEASES, keys.READY, keys.DELAYED)})
     yield from (f"{key} has {count} members although every job is over" for key, count in counts.items() if count)
     unacked = e.store.link.read(lambda r: r.hlen("unacked"))
     if unacked:
         yield f"Celery holds {unacked} kicks that nobody has acknowledged"
-    for promise in e.promises:
-        if promise.ended is JobState.SUCCEEDED:
-            found = [p.name for p in (e.jobs_dir / promise.job_id).rglob(".*")]
-            if found:
-                yield f"job {promise.job_id} has temporary files: {found}"
+    yield from (f"temporary files are left: {path}" for path in leftovers(e.jobs_dir))
+
+
+def leftovers(jobs_dir: Path) -> list[Path]:
+    """Everything that is only meant to exist while somebody writes: all of it is hidden."""
+    return list(jobs_dir.rglob(".*"))
 
 
 def _by_job(lines: Sequence[Line]) -> dict[str, list[Line]]:

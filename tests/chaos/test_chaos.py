@@ -3,6 +3,7 @@
 make chaos CHAOS_SECONDS=1200 CHAOS_SEED=1
 """
 
+import contextlib
 import os
 from collections import Counter
 from pathlib import Path
@@ -10,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from shared.states import JobState
-from tests.chaos.checker import Evidence, check, read_audit
+from tests.chaos.checker import Evidence, check, leftovers, read_audit
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.people import SPECS, SUBMITTED, People, Promise
-from tests.chaos.world import World
+from tests.chaos.world import SWEEP_S, World
 from tests.waiting import StillWaiting, wait_until
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "1200"))
@@ -36,6 +37,7 @@ def test_every_promise_is_kept_whatever_happens(tmp_path: Path) -> None:
         nemesis.rage(SECONDS, ENOUGH)
         nemesis.calm()
         unkept = settle(people)
+        wait_until_swept(world)
 
         lines = read_audit(tmp_path / "audit.jsonl")
         promises = [*twin_promises(twins), *people.promises]
@@ -70,6 +72,13 @@ def settle(people: People) -> list[str]:
         still = [p for p in people.promises if p.ended is None]
         return [f"not over {SETTLE_S} s after the last fault: {promise}" for promise in still]
     return []
+
+
+def wait_until_swept(world: World) -> None:
+    """Give the keepers the time to remove what killed writers have left; the checker names what stays."""
+    jobs_dir = world.data_dir / "jobs"
+    with contextlib.suppress(StillWaiting):
+        wait_until(lambda: not leftovers(jobs_dir), "nothing is left half done", timeout_s=4 * SWEEP_S)
 
 
 def tally(nemesis: Nemesis, people: People, evidence: Evidence) -> str:

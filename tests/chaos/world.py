@@ -34,6 +34,7 @@ from web.client import KeepfitClient
 DISK_MB = 3_000
 TERM_PATIENCE_S = 6.0
 """A supervisor kills what does not end by itself after SIGTERM."""
+SWEEP_S = 20.0
 OTHER_HOST = "elsewhere"
 
 
@@ -143,6 +144,7 @@ class World:
             "threads": 1,
             "restart_budget": 100,  # a nemesis kills more often than any honest machine
             "backoff_s": 0.1,
+            "sweep_s": SWEEP_S,
         }
         return Settings(**(values | self.more))
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,16 @@ def jobdir(settings: Settings, store: Store) -> JobDir:
     jobdir, _ = create_jobdir(settings.jobs_dir, parse_spec({"name": "watched"}))
     store.jobs.create(jobdir)
     return jobdir
+
+
+@pytest.fixture
+def sweeping_keeper(settings: Settings, store: Store) -> Iterator[Keeper]:
+    """One that sweeps away what is older than a moment."""
+    store.upkeep.mark_booted()
+    keeper = Keeper(settings.model_copy(update={"sweep_s": 0.3}), "keeper", publish=lambda: None)
+    keeper.start()
+    yield keeper
+    keeper.stop()
 
 
 def dead_owner() -> str:
@@ -86,3 +97,41 @@ def test_a_result_written_after_the_job_was_settled_changes_nothing(
     write_json(attempt.result, {"outcome": "finished", "reason": "", "step": 7})
 
     assert state_on_disk(jobdir).state is JobState.CANCELLED
+
+
+def leave_behind(jobdir: JobDir) -> list[Path]:
+    """What writers leave that are killed at work: of a submit, a wish, a checkpoint, a removal, a record."""
+    attempt = jobdir.new_attempt(1)
+    folders = [jobdir.path.parent / ".new-1", attempt.checkpoints / ".new-2", attempt.checkpoints / ".old-3"]
+    files = [jobdir.path / ".wish.json.4.tmp", attempt.path / ".result.json.5.tmp"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "state.bin").write_text("half")
+    for file in files:
+        file.write_text("half")
+    return folders + files
+
+
+@pytest.mark.usefixtures("sweeping_keeper")
+def test_what_killed_writers_have_left_is_swept_away(store: Store, jobdir: JobDir) -> None:
+    """A cancelled job has no next attempt that would do it."""
+    store.jobs.request(jobdir.id, Wish.CANCEL, 1)
+    left = leave_behind(jobdir)
+
+    wait_until(lambda: not any(path.exists() for path in left), "all of it is gone")
+
+    assert (jobdir.path / "job.json").exists()
+
+
+@pytest.mark.usefixtures("sweeping_keeper")
+def test_what_a_running_attempt_is_writing_is_not_swept_away(store: Store, jobdir: JobDir) -> None:
+    """However long it takes: a big checkpoint on a slow disk."""
+    assert store.leases.claim(silent_owner(), jobdir.id, lease_s=60)
+    staged, *under_way = leave_behind(jobdir)
+
+    wait_until(lambda: not staged.exists(), "the keeper has swept once")
+    other = jobdir.path.parent / ".new-other"
+    other.mkdir()
+    wait_until(lambda: not other.exists(), "the keeper has swept again")
+
+    assert all(path.exists() for path in under_way)

@@ -1,7 +1,11 @@
 """Pause, resume, cancel: obeyed at a checkpoint, kept through outages, exact in the end."""
 
+import gzip
 import os
+import shutil
 import signal
+import struct
+from collections.abc import Iterator
 
 import pytest
 
@@ -52,6 +56,37 @@ def test_a_wish_for_a_frozen_job_holds(service: Service) -> None:
     os.kill(owner.child.pid, signal.SIGCONT)
 
     assert ended.state is JobState.CANCELLED
+
+
+@pytest.fixture
+def slow_and_wrong(service: Service) -> Iterator[str]:
+    """A data set that takes a second to read, and then turns out to be no data set."""
+    folder = service.data_dir / "datasets" / "mnist"
+    folder.mkdir(parents=True)
+    content = struct.pack(">HBBI", 0, 8, 1, 400_000_000) + bytes(400_000_000)
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(content, 1))
+    for name in ("train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"):
+        (folder / name).write_bytes(gzip.compress(struct.pack(">HBBI", 0, 8, 1, 0)))
+    yield "mnist"
+    shutil.rmtree(folder)
+
+
+def test_a_wish_made_before_the_job_failed_does_not_resume_it(service: Service, slow_and_wrong: str) -> None:
+    """Another priority is a wish to run too: it came before the failure, so after a wipe the job has still failed."""
+    job_id = service.client.submit({"name": "fails late", "data": {"name": slow_and_wrong}}).id
+    owner = Owner.parse(str(wait_until(lambda: service.record(job_id).owner, "the job is claimed")))
+    os.kill(owner.child.pid, signal.SIGSTOP)
+    service.client.prioritise(job_id, 7)
+    os.kill(owner.child.pid, signal.SIGCONT)
+    failed = service.wait_for_end(job_id)
+    assert "wrong shape" in failed.reason
+    assert (failed.state, failed.attempt) == (JobState.FAILED, 1)
+
+    service.store.link.read(lambda r: r.flushall())
+    wait_until(service.store.upkeep.booted, "the server is rebuilt", timeout_s=20)
+
+    after = service.record(job_id)
+    assert (after.state, after.attempt, after.reason) == (JobState.FAILED, 1, failed.reason)
 
 
 def test_a_paused_job_can_be_evaluated(service: Service) -> None:

@@ -49,7 +49,7 @@ def sweep(jobdir: JobDir, before_attempt: int, disk: Disk) -> None:
         if attempt.number >= before_attempt:
             continue
         with contextlib.suppress(OSError):  # not worth failing for; the next attempt tries again
-            for path in (*attempt.path.glob(".*"), *attempt.checkpoints.glob(".*")):
+            for path in attempt.unfinished():
                 if path.is_dir():
                     disk.remove(path)
                 else:
