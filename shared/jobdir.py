@@ -10,6 +10,7 @@ One writer a file, so nothing needs a lock: ``job.json`` and ``wish.json`` belon
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import time
@@ -207,7 +208,7 @@ def list_jobdirs(jobs_dir: Path) -> Iterator[JobDir]:
     """Every job directory, in no particular order."""
     if jobs_dir.is_dir():
         for path in jobs_dir.iterdir():
-            if _ID.fullmatch(path.name) and (path / "job.json").is_file():
+            if _ID.fullmatch(path.name) and os.path.isfile(path / "job.json"):  # noqa: PTH113 - False where it may not look
                 yield JobDir(path, jobs_dir.parent / "datasets")
 
 

@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, le=64, description="Worker processes that `keepfit up` starts.")
     slots: int = Field(2, ge=1, le=64, description="Jobs that one worker runs at a time.")
     threads: int = Field(
-        0, ge=0, le=256, description="Threads of one training job; 0 divides the cores among the slots."
+        0, ge=0, le=256, description="Threads of one training job; 0 divides the cores among all slots."
     )
 
     lease_s: float = Field(3.0, gt=0, description="How long a worker may be silent before its job is taken over.")
@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     @property
     def threads_per_slot(self) -> int:
         """Threads that one training job computes with, so that slots do not fight for cores."""
-        return self.threads or max(1, (os.cpu_count() or 1) // self.slots)
+        return self.threads or max(1, (os.cpu_count() or 1) // (self.slots * self.workers))
 
     @property
     def jobs_dir(self) -> Path:

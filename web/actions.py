@@ -18,7 +18,7 @@ from typing import Any
 from shared.durable import fsync_dir
 from shared.errors import BadTransition, JobNotFound, StorageFull, StoreUnavailable
 from shared.jobdir import JobDir, create_jobdir, job_id_of
-from shared.restoring import restore_from_disk
+from shared.restoring import may_be_running, restore_from_disk
 from shared.settings import Settings
 from shared.spec import EvaluateSpec, TrainSpec, parse_spec
 from shared.states import LARGEST_PRIORITY, JobState, Wish, wish_allowed
@@ -104,6 +104,8 @@ class Actions:
                 raise BadTransition(f"A job that has {_ended(seen.record.state)} does not wait for anything.")
             kept = seen.jobdir.status()
             known = kept.wish if kept.wish_number > seen.record.wish_number else seen.record.wish
+            if seen.record.state is JobState.PAUSED and known is Wish.RUN:
+                known = Wish.PAUSE  # it stopped by itself (a full disk): another priority does not resume it
             return self._express(seen, known, priority)
 
     def _express(self, seen: Seen, wish: Wish, priority: int | None) -> Accepted:
@@ -147,6 +149,8 @@ class Actions:
         try:
             if new:
                 self._store.jobs.create(jobdir)
+            elif may_be_running(jobdir, self._store):  # wiped just now
+                self._reminder.note(jobdir)
             else:  # the server may have been wiped since; the job may even be over
                 restore_from_disk(jobdir, self._store)
         except StoreUnavailable:

@@ -12,7 +12,7 @@ import time
 
 from shared.errors import KeepfitError, StoreUnavailable
 from shared.jobdir import JobDir
-from shared.restoring import restore_from_disk
+from shared.restoring import may_be_running, restore_from_disk
 from shared.store import Store
 
 AGAIN_S = 0.5
@@ -56,6 +56,8 @@ class Reminder:
     def _tell(self, jobdir: JobDir) -> bool:
         """Whether the server knows of everything now, or never will."""
         try:
+            if may_be_running(jobdir, self._store):
+                return False
             status = jobdir.status()
             restore_from_disk(jobdir, self._store)
             if status.wish_number:

@@ -16,6 +16,7 @@ from shared.diskstate import state_on_disk, write_claim
 from shared.errors import KeepfitError, StorageFull, StoreUnavailable
 from shared.jobdir import AttemptDir, JobDir, open_jobdir
 from shared.settings import Settings
+from shared.spec import EvaluateSpec, TrainSpec
 from shared.states import JobState, Outcome
 from shared.store import Budget, Claim, Store, open_store
 from worker.audit import note
@@ -62,9 +63,12 @@ class _Attempt:
         """From the claim to the end of the attempt."""
         try:
             jobdir = open_jobdir(self._settings.jobs_dir, self._claim.job_id)
+            spec = jobdir.spec
             if self._ended_before(jobdir):
                 return
             attempt = self._make_directory(jobdir)
+        except StoreUnavailable:
+            raise  # no failure of the job: a keeper finds that nobody runs it
         except KeepfitError as exc:
             self._finish(AttemptResult(Outcome.FAILED, str(exc)))
             return
@@ -72,7 +76,7 @@ class _Attempt:
             self._finish(AttemptResult(Outcome.STOPPED, _no_writes(self._settings.data_dir, exc)), hold=True)
             return
         if attempt is not None:
-            self._train(jobdir, attempt)
+            self._train(spec, jobdir, attempt)
 
     def _ended_before(self, jobdir: JobDir) -> bool:
         """Whether the directory holds the job's end already, which the server had lost; reports it."""
@@ -102,14 +106,14 @@ class _Attempt:
                 self._audit("begin")
                 return attempt
 
-    def _train(self, jobdir: JobDir, attempt: AttemptDir) -> None:
+    def _train(self, spec: TrainSpec | EvaluateSpec, jobdir: JobDir, attempt: AttemptDir) -> None:
         _yield_to_others()
         leases, s = self._store.leases, self._settings
         with Heartbeat(leases, self._claim, jobdir, self._stop, draining, s.lease_s, s.renew_s) as heartbeat:
             hold = False
             with StreamReporter(leases, self._claim, lambda: heartbeat.lost) as reporter:
                 try:
-                    result = self._compute(jobdir, attempt, reporter)
+                    result = self._compute(spec, jobdir, attempt, reporter)
                 except StorageFull as exc:
                     result, hold = AttemptResult(Outcome.STOPPED, str(exc)), True
             if result.outcome is Outcome.FAILED:
@@ -120,13 +124,15 @@ class _Attempt:
             if heartbeat.lost:
                 self._audit("lost")
 
-    def _compute(self, jobdir: JobDir, attempt: AttemptDir, reporter: StreamReporter) -> AttemptResult:
+    def _compute(
+        self, spec: TrainSpec | EvaluateSpec, jobdir: JobDir, attempt: AttemptDir, reporter: StreamReporter
+    ) -> AttemptResult:
         from worker.training import compiled, environment  # late: TensorFlow, which only an attempt needs
         from worker.training.run import run
 
         compiled.use_cache(self._settings.data_dir / "cache")
         environment.configure(self._settings.threads_per_slot)
-        return run(jobdir.spec, jobdir, attempt, reporter, self._stop)
+        return run(spec, jobdir, attempt, reporter, self._stop)
 
     def _finish(self, result: AttemptResult, hold: bool = False, heartbeat: Heartbeat | None = None) -> None:
         """Report the end until the server has it, the lease is lost, or the worker must go."""

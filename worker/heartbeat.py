@@ -63,10 +63,9 @@ class Heartbeat:
                 self._renew()
                 self._watch(channel)
                 self._away = False
-            except StoreUnavailable as exc:
+            except (StoreUnavailable, OSError) as exc:  # or the disk, which adopting reads
                 if not self._away:
-                    log.warning("the queue server is away, training goes on", extra={"job_id": self._claim.job_id})
-                    log.debug("%s", exc)
+                    log.warning("no heartbeat, training goes on: %s", exc, extra={"job_id": self._claim.job_id})
                 self._away = True
                 self._pause(self._renew_s)
         channel.close()

@@ -15,7 +15,8 @@ from typing import Self
 import psutil
 
 _PROC = Path("/proc")
-"""Linux only."""
+_BOOT_ID = _PROC / "sys/kernel/random/boot_id"
+"""Linux only, both."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Owner:
     """The holder of a lease."""
 
     machine: str
-    """Host name and pid namespace: pids mean something only within it."""
+    """Host and pid namespace: pids mean something only within it."""
     main: Process
     """The worker's main process."""
     child: Process
@@ -70,7 +71,9 @@ def machine() -> str:
     """This host and pid namespace."""
     namespace = Path("/proc/self/ns/pid")
     inode = namespace.stat().st_ino if namespace.exists() else 0
-    return f"{socket.gethostname().replace(':', '-')}/{inode}"
+    # Hosts can have one name, and the first namespace of each has the same inode; a boot is one host's only.
+    boot = _BOOT_ID.read_text()[:8] if _BOOT_ID.exists() else "boot"
+    return f"{socket.gethostname().replace(':', '-')}/{boot}-{inode}"
 
 
 def _start_of(pid: int) -> int:

@@ -7,10 +7,12 @@ Attempt numbers never go back, since the directories hold them.
 import logging
 import time
 
-from shared.errors import BadTransition, KeepfitError, StoreUnavailable
+from shared.diskstate import state_on_disk, write_verdict
+from shared.errors import BadTransition, StoreUnavailable
 from shared.jobdir import JobDir, list_jobdirs
 from shared.restoring import restore_from_disk
 from shared.settings import Settings
+from shared.states import JobState
 from shared.store import Store
 
 SCAN_S = 60.0
@@ -41,7 +43,7 @@ class Rebuilder:
             return
         if self._wiped_at is None:
             self._wiped_at = now
-        owners_had_time = now - self._wiped_at > 2 * self._settings.renew_s
+        owners_had_time = now - self._wiped_at > 4 * self._settings.renew_s
         if owners_had_time and self._store.upkeep.lock_rebuild(self._name):
             restored = self.scan()
             self._store.upkeep.mark_booted()
@@ -55,13 +57,25 @@ class Rebuilder:
         restored = 0
         for start in range(0, len(ids), SCAN_BATCH):
             batch = ids[start : start + SCAN_BATCH]
-            known = self._store.upkeep.wish_numbers(batch)
+            known = self._store.upkeep.known(batch)
             for job_id in batch:
-                if job_id in known:
-                    self._pass_on_wish(jobdirs[job_id], known[job_id])
-                else:
-                    restored += self._restore(jobdirs[job_id])
+                restored += self._look_at(jobdirs[job_id], known.get(job_id))
         return restored
+
+    def _look_at(self, jobdir: JobDir, known: tuple[JobState, int] | None) -> bool:
+        """Whether the job was put back. One directory that cannot be read keeps no other job from its rebuild."""
+        try:
+            if known is None:
+                return restore_from_disk(jobdir, self._store)
+            state, wish_number = known
+            self._pass_on_wish(jobdir, wish_number)
+            if state in (JobState.PAUSED, JobState.FAILED):
+                self._keep_stop(jobdir)
+        except StoreUnavailable:
+            raise
+        except Exception as exc:  # noqa: BLE001 - whatever a damaged or foreign file leads to
+            log.warning("a job directory cannot be read: %s", exc, extra={"job_id": jobdir.id})
+        return False
 
     def _pass_on_wish(self, jobdir: JobDir, known: int) -> None:
         """Tell the server of a wish that a person made while it was away."""
@@ -72,11 +86,9 @@ class Rebuilder:
             except BadTransition as exc:  # the job ended before the wish could reach it
                 log.info("a wish came too late: %s", exc, extra={"job_id": jobdir.id})
 
-    def _restore(self, jobdir: JobDir) -> bool:
-        try:
-            return restore_from_disk(jobdir, self._store)
-        except StoreUnavailable:
-            raise
-        except (KeepfitError, ValueError) as exc:
-            log.warning("a job directory cannot be read: %s", exc, extra={"job_id": jobdir.id})
-            return False
+    def _keep_stop(self, jobdir: JobDir) -> None:
+        """Put on disk a stop that only the server knows: the disk was full, or its keeper died, when it happened."""
+        record = self._store.jobs.get(jobdir.id)
+        still = record.state in (JobState.PAUSED, JobState.FAILED)  # else a person has had it go on just now
+        if still and state_on_disk(jobdir).state is JobState.QUEUED:
+            write_verdict(jobdir, record.state, record.reason, record.attempt, record.wish_number)

@@ -53,8 +53,8 @@ class Upkeep:
         """Drop the record of a job that nobody runs; its directory stays. False for a running job."""
         return bool(self._link.run("forget", job_id))
 
-    def wish_numbers(self, job_ids: list[str]) -> dict[str, int]:
-        """The number of the latest wish of each job that the server knows; the others are left out."""
+    def known(self, job_ids: list[str]) -> dict[str, tuple[JobState, int]]:
+        """The state and the number of the latest wish of each job that the server knows; the others are left out."""
 
         def ask(client: Any) -> list[list[str | None]]:
             pipe = client.pipeline(transaction=False)
@@ -63,4 +63,5 @@ class Upkeep:
             return list(pipe.execute())
 
         rows = self._link.read(ask)
-        return {job_id: int(number or 0) for job_id, (state, number) in zip(job_ids, rows, strict=True) if state}
+        pairs = zip(job_ids, rows, strict=True)
+        return {job_id: (JobState(state), int(number or 0)) for job_id, (state, number) in pairs if state}

@@ -1,6 +1,7 @@
 """A real keeper on a real server, with attempts whose processes are gone or silent."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +13,12 @@ from shared.durable import write_json
 from shared.jobdir import JobDir, create_jobdir
 from shared.settings import Settings
 from shared.spec import parse_spec
-from shared.states import JobState, Wish
-from shared.store import Store
+from shared.states import JobState, Outcome, Wish
+from shared.store import Budget, Store
 from tests.waiting import wait_until
 from worker.keeper import Keeper
 from worker.owner import Owner, Process, machine
+from worker.rebuild import Rebuilder
 
 
 @pytest.fixture
@@ -135,3 +137,53 @@ def test_what_a_running_attempt_is_writing_is_not_swept_away(store: Store, jobdi
     wait_until(lambda: not other.exists(), "the keeper has swept again")
 
     assert all(path.exists() for path in under_way)
+
+
+def test_what_does_not_obey_within_its_grace_is_killed_and_ends_as_wished(
+    settings: Settings, store: Store, jobdir: JobDir
+) -> None:
+    """A training process that renews its lease but never comes to the end of a chunk."""
+    store.upkeep.mark_booted()
+    keeper = Keeper(settings.model_copy(update={"stop_grace_s": 0.5}), "keeper", publish=lambda: None)
+    with subprocess.Popen(["sleep", "600"]) as deaf:
+        owner = Owner(machine(), Process.of(os.getpid()), Process.of(deaf.pid), "deaf")
+        claim = store.leases.claim(str(owner), jobdir.id, lease_s=60)
+        assert claim
+        keeper.start()
+        store.jobs.request(jobdir.id, Wish.CANCEL, 1)
+
+        wait_until(lambda: store.jobs.get(jobdir.id).state is not JobState.RUNNING, "the attempt is settled")
+
+        assert deaf.wait() == -signal.SIGKILL
+        assert store.jobs.get(jobdir.id).state is JobState.CANCELLED
+        keeper.stop()
+
+
+def test_a_stop_that_only_the_server_knows_is_noted_on_disk(settings: Settings, store: Store, jobdir: JobDir) -> None:
+    """A job paused by a full disk stays paused when the server is wiped later."""
+    store.upkeep.mark_booted()
+    claim = store.leases.claim(silent_owner(), jobdir.id, lease_s=60)
+    assert claim
+    jobdir.new_attempt(claim.attempt)
+    store.leases.finish(claim, Outcome.STOPPED, "the disk is full", Budget(5, 1.0), hold=True)
+    rebuilder = Rebuilder(settings, store, "keeper")
+    rebuilder.scan()
+
+    store.link.read(lambda r: r.flushall())
+    rebuilder.scan()
+
+    record = store.jobs.get(jobdir.id)
+    assert (record.state, record.reason) == (JobState.PAUSED, "the disk is full")
+
+
+@pytest.mark.parametrize("file", ["job.json", "wish.json", "verdict.json"])
+def test_a_damaged_directory_keeps_no_other_job_from_its_rebuild(settings: Settings, store: Store, file: str) -> None:
+    """Whatever its files hold; the jobs beside it are back."""
+    jobdirs = [create_jobdir(settings.jobs_dir, parse_spec({"name": str(n)}))[0] for n in range(5)]
+    for damaged in jobdirs[1:4]:
+        (damaged.path / file).write_text("[1, 2]")
+
+    Rebuilder(settings, store, "keeper").scan()
+
+    known = {record.id for record in store.jobs.list(100)}
+    assert {jobdirs[0].id, jobdirs[4].id} <= known

@@ -11,6 +11,7 @@ from shared.events import AttemptStarted
 from shared.states import JobState
 from shared.store import JobRecord
 from tests.lifecycle.conftest import STEPS, Service
+from tests.waiting import wait_until
 from worker.owner import Owner
 
 Victim = Callable[[Service, JobRecord], int]
@@ -107,7 +108,7 @@ def test_a_frozen_worker_is_replaced_and_changes_nothing_when_it_wakes(service: 
     before = service.store.events.last_id(job_id)
     for pid in (owner.main.pid, owner.child.pid):
         os.kill(pid, signal.SIGCONT)
-    psutil.wait_procs([p for p in [psutil.Process(owner.child.pid)] if p.is_running()], timeout=10)
+    wait_until(lambda: not owner.child.alive(), "the woken attempt has ended", timeout_s=5)
 
     assert ended.result["weights_sha256"] == undisturbed
     assert ended.attempt == 2
@@ -118,13 +119,14 @@ def test_a_frozen_worker_is_replaced_and_changes_nothing_when_it_wakes(service: 
 def test_a_frozen_training_process_is_replaced(service: Service, undisturbed: str) -> None:
     """SIGSTOP of the child only, beyond the lease: a later attempt finishes; the woken one changes nothing."""
     job_id = service.submit()
-    child = psutil.Process(child_of(service, service.wait_for_step(job_id, 1_000)))
+    child = Owner.parse(service.wait_for_step(job_id, 1_000).owner).child
 
-    child.suspend()
+    os.kill(child.pid, signal.SIGSTOP)
     ended = service.wait_for_end(job_id)
     before = service.store.events.last_id(job_id)
-    child.resume()
-    psutil.wait_procs([child], timeout=10)
+    if child.alive():  # else its keeper, seeing it frozen without a lease, has killed it
+        os.kill(child.pid, signal.SIGCONT)
+    wait_until(lambda: not child.alive(), "the woken attempt has ended", timeout_s=5)
 
     assert ended.attempt == 2
     assert ended.result["weights_sha256"] == undisturbed

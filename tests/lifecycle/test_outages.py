@@ -72,6 +72,7 @@ def test_a_wish_while_the_server_is_away_holds_when_it_is_back(service: Service)
 
     assert paused
     assert paused.attempt == 1
+    assert paused.checkpoint_step >= paused.progress["step"]
     assert service.wait_for_end(job_id).state is JobState.CANCELLED
 
 

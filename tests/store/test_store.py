@@ -113,6 +113,23 @@ def test_a_wipe_brings_no_replaced_attempt_back(store: Store, jobs_dir: Path) ->
     assert store.leases.adopt(claims[1], jobdir, 60) is Hold.HELD
 
 
+def test_a_wish_made_before_a_wipe_leaves_the_owner_its_grace(store: Store, jobs_dir: Path) -> None:
+    """When it was made is lost with the server; counted from nothing, the attempt would be killed at once."""
+    jobdir, _ = create_jobdir(jobs_dir, parse_spec({"name": "paused"}))
+    store.jobs.create(jobdir)
+    claim = store.leases.claim("owner", jobdir.id, lease_s=60)
+    assert claim
+    jobdir.write_wish(Wish.PAUSE, 1)
+
+    store.link.read(lambda r: r.flushall())
+    before = store.now_ms()
+    assert store.leases.adopt(claim, jobdir, lease_s=60) is Hold.HELD
+
+    (running,) = store.leases.running()
+    assert running.wish is Wish.PAUSE
+    assert running.wish_ms >= before
+
+
 def test_ends_are_final_until_a_person_resumes(store: Store, jobs_dir: Path) -> None:
     """A succeeded job takes no wish; a failed one only a resume."""
     job_id = submit(store, jobs_dir, "job").id

@@ -4,6 +4,7 @@
 local id, owner, attempt, lease_ms = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 if redis.call('EXISTS', job_key(id)) == 0 then
   insert(id, { unpack(ARGV, 5) })
+  redis.call('HSET', job_key(id), 'wish_ms', now) -- when it was made is lost: its owner gets the whole grace
 elseif field(id, 'state') ~= 'queued' or number(id, 'attempt') > attempt then
   return 'lost'
 end

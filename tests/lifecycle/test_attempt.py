@@ -1,0 +1,65 @@
+"""One attempt, claimed on a real server: what becomes of it before it trains."""
+
+import json
+
+import pytest
+
+from shared.durable import write_json
+from shared.errors import StoreUnavailable
+from shared.jobdir import JobDir, create_jobdir
+from shared.settings import Settings
+from shared.spec import parse_spec
+from shared.states import JobState
+from shared.store import Store, open_store
+from tests.processes import free_port
+from worker.attempt import _Attempt, run_one
+
+
+@pytest.fixture
+def jobdir(settings: Settings, store: Store) -> JobDir:
+    """A job that was just submitted."""
+    jobdir, _ = create_jobdir(settings.jobs_dir, parse_spec({"name": "claimed"}))
+    store.jobs.create(jobdir)
+    return jobdir
+
+
+def test_a_server_that_does_not_answer_is_no_failure_of_the_job(
+    settings: Settings, store: Store, jobdir: JobDir
+) -> None:
+    """The disk holds the end that the server had lost; it cannot be told now, so the attempt says nothing."""
+    write_json(jobdir.new_attempt(1).result, {"outcome": "finished", "reason": "", "step": 7})
+    claim = store.leases.claim("owner", jobdir.id, lease_s=60)
+    assert claim
+    away = open_store(f"redis://127.0.0.1:{free_port()}/0", timeout_s=0.2)
+
+    with pytest.raises(StoreUnavailable):
+        _Attempt(settings, away, claim).run()
+
+    assert store.jobs.get(jobdir.id).state is JobState.RUNNING
+    away.close()
+
+
+def test_the_end_that_the_server_had_lost_is_reported_from_disk(
+    settings: Settings, store: Store, jobdir: JobDir
+) -> None:
+    """It does not train again."""
+    write_json(jobdir.new_attempt(1).result, {"outcome": "finished", "reason": "", "step": 7})
+
+    run_one(settings, jobdir.id)
+
+    record = store.jobs.get(jobdir.id)
+    assert (record.state, record.result["step"]) == (JobState.SUCCEEDED, 7)
+    assert len(jobdir.attempt_dirs()) == 1
+
+
+def test_a_spec_that_cannot_be_read_ends_the_job_at_once(settings: Settings, store: Store, jobdir: JobDir) -> None:
+    """Another version has written it: trying again would not help."""
+    job = json.loads((jobdir.path / "job.json").read_text())
+    job["spec"]["training"]["epochs"] = -1
+    write_json(jobdir.path / "job.json", job)
+
+    run_one(settings, jobdir.id)
+
+    record = store.jobs.get(jobdir.id)
+    assert (record.state, record.attempt) == (JobState.FAILED, 1)
+    assert "epochs" in record.reason
