@@ -173,7 +173,9 @@ class JobDir:
 
     def new_attempt(self, number: int) -> AttemptDir:
         """Make the directory of attempt ``number``. Raises FileExistsError if another one has it."""
-        self.attempts.mkdir(exist_ok=True)
+        if not self.attempts.exists():
+            self.attempts.mkdir(exist_ok=True)
+            fsync_dir(self.path)
         attempt = AttemptDir(self.attempts / f"{number:06d}")
         attempt.path.mkdir()
         fsync_dir(self.attempts)

@@ -266,6 +266,8 @@ def _verify_job(jobdir: JobDir) -> tuple[int, int]:
         try:
             manifest = verify(checkpoint)
         except CorruptCheckpoint as exc:
+            if not checkpoint.path.exists():  # a running job has replaced it by a newer one
+                continue
             damaged += 1
             click.echo(f"{where}  DAMAGED: {exc}")
         else:

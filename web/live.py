@@ -61,7 +61,7 @@ def live_view(record: JobRecord, waiting: Waiting | None, now_ms: int | None) ->
         loss=wording.metric(logs.get("loss")),
         accuracy=wording.metric(logs.get("accuracy")),
         heartbeat=_heartbeat(record, now_ms),
-        checkpoint=f"step {wording.count(record.checkpoint_step)}" if record.checkpoint_step else wording.NOTHING,
+        checkpoint=_kept(record),
     )
 
 
@@ -118,6 +118,15 @@ def _with_reason(word: str, reason: str, more: str = "") -> str:
     # A reason such as "paused by a person" says the state itself.
     said = reason if reason.lower().startswith(word.lower()) else f"{word}: {reason}" if reason else word
     return f"{wording.sentence(said)} {more}".strip()
+
+
+def _kept(record: JobRecord) -> str:
+    """The latest checkpoint, and since when none could be written."""
+    latest = f"step {wording.count(record.checkpoint_step)}" if record.checkpoint_step else wording.NOTHING
+    failed = record.checkpoint_failure
+    if not failed:
+        return latest
+    return f"{latest}; failed at step {wording.count(failed['step'])}: {failed['reason']} ({failed['failures']} in all)"
 
 
 def _checkpoint(record: JobRecord) -> str:

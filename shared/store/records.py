@@ -36,6 +36,8 @@ class JobRecord:
     data: str = ""
     model: str = ""
     checkpoint_step: int = 0
+    checkpoint_failure: Mapping[str, Any] = field(default_factory=dict)
+    """The fields of the latest ``CheckpointFailed`` event, if no checkpoint has been written since."""
     progress: Mapping[str, Any] = field(default_factory=dict)
     """The fields of the latest ``Progress`` event."""
     result: Mapping[str, Any] = field(default_factory=dict)
@@ -80,6 +82,7 @@ def job_record(job_id: str, raw: Mapping[str, str]) -> JobRecord:
         data=raw.get("data", ""),
         model=raw.get("model", ""),
         checkpoint_step=int(raw.get("checkpoint_step", 0)),
+        checkpoint_failure=json.loads(raw.get("checkpoint_failure") or "{}"),
         progress=json.loads(raw.get("progress") or "{}"),
         result=json.loads(raw.get("result") or "{}"),
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import BadTransition, JobNotFound, StoreUnavailable
-from shared.events import LogLine, StateChanged, decode, encode
+from shared.events import CheckpointFailed, CheckpointSaved, LogLine, StateChanged, decode, encode
 from shared.jobdir import JobDir, create_jobdir
 from shared.spec import parse_spec
 from shared.states import JobState, Outcome, Wish, wish_allowed
@@ -128,6 +128,21 @@ def test_a_wish_made_before_a_wipe_leaves_the_owner_its_grace(store: Store, jobs
     (running,) = store.leases.running()
     assert running.wish is Wish.PAUSE
     assert running.wish_ms >= before
+
+
+def test_a_failed_checkpoint_is_known_until_the_next_good_one(store: Store, jobs_dir: Path) -> None:
+    """The pages show it; training goes on."""
+    jobdir, _ = create_jobdir(jobs_dir, parse_spec({"name": "full disk"}))
+    store.jobs.create(jobdir)
+    claim = store.leases.claim("owner", jobdir.id, lease_s=60)
+    assert claim
+
+    store.leases.report(claim, [CheckpointFailed(300, "No space left on device", 2)])
+    failed = store.jobs.get(jobdir.id).checkpoint_failure
+    store.leases.report(claim, [CheckpointSaved(400, 0, 400, 1, 0.1)])
+
+    assert failed == {"step": 300, "reason": "No space left on device", "failures": 2}
+    assert not store.jobs.get(jobdir.id).checkpoint_failure
 
 
 def test_ends_are_final_until_a_person_resumes(store: Store, jobs_dir: Path) -> None:

@@ -53,6 +53,8 @@ class Final:
     """All that a finished job has come to; equal means equal in every bit."""
 
     step: int
+    iterations: int
+    """The optimizer's own count of its steps."""
     state: str
     callbacks: str
     history: str
@@ -90,6 +92,7 @@ def final_of(jobdir: JobDir) -> Final:
     loaded = load(last)
     return Final(
         step=last.step,
+        iterations=next(int(value) for name, value in loaded.tensors.items() if name.endswith("/iteration")),
         state=digest(list(loaded.tensors.values())),
         callbacks=json.dumps(loaded.trainer["callbacks"]),
         history=json.dumps(loaded.trainer["history"]),
@@ -107,10 +110,19 @@ def undisturbed(program: Program, path: Path, chunk_steps: int | None = None) ->
 
 def interrupted(program: Program, path: Path, looks: Sequence[int], chunk_steps: int = 1) -> Final:
     """Run ``program`` with a stop after each of ``looks`` looks at the stop signal; each goes on with a new model."""
-    jobdir = jobdir_at(path)
+    jobdir, stopped_at = jobdir_at(path), None
     for times in looks:
         result = attempt(program, jobdir, StopAfter(times), chunk_steps=chunk_steps)
         assert result.outcome is Outcome.STOPPED, f"it ended before the stop: {result.outcome} {result.reason}"
+        assert _resumed_at(jobdir) == stopped_at
+        stopped_at = result.step
     result = attempt(program, jobdir, chunk_steps=chunk_steps)
     assert result.outcome is Outcome.FINISHED, result.reason
+    assert _resumed_at(jobdir) == stopped_at, "it began anew"
     return final_of(jobdir)
+
+
+def _resumed_at(jobdir: JobDir) -> int | None:
+    """The step that the latest attempt has gone on from."""
+    resumed = jobdir.attempt_dirs()[-1].read_record()["resumed"]
+    return int(resumed["step"]) if resumed else None

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from shared.states import Outcome
 from tests.training import programs
-from tests.training.running import interrupted, undisturbed
+from tests.training.running import StopAfter, attempt, final_of, interrupted, jobdir_at, undisturbed
+from worker.training import resume
 from worker.training.program import CheckpointPolicy
 
 
@@ -64,6 +66,34 @@ def test_chunk_length_changes_no_bit(tmp_path: Path) -> None:
         one, three = (undisturbed(program, tmp_path / f"{name}-{n}", chunk_steps=n) for n in (1, 3))
 
         assert one == three
+
+
+def test_going_on_with_other_chunks_and_another_interval_changes_no_bit(tmp_path: Path) -> None:
+    """Not only whole runs: each attempt cuts and saves as it likes."""
+    jobdir, whole = jobdir_at(tmp_path / "job"), undisturbed(programs.compose("dropout"), tmp_path / "whole")
+
+    for chunk, every in ((1, 1), (3, 1000), (2, 2)):
+        policy = CheckpointPolicy(interval_s=1000, every_steps=every)
+        result = attempt(programs.compose("dropout", policy=policy), jobdir, StopAfter(2), chunk_steps=chunk)
+        assert result.outcome is Outcome.STOPPED
+    attempt(programs.compose("dropout"), jobdir)
+
+    assert final_of(jobdir) == whole
+
+
+def test_the_plan_of_the_first_attempt_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where a later version of the rule would choose another one."""
+    jobdir = jobdir_at(tmp_path / "job")
+    whole = undisturbed(programs.build("mlp+sgd+constant"), tmp_path / "whole")
+    attempt(programs.build("mlp+sgd+constant"), jobdir, StopAfter(3))
+    (first,) = jobdir.attempt_dirs()
+    other = {"xla": "graph", "graph": "xla"}[first.read_record()["plan"]]
+    monkeypatch.setattr(resume, "choose_plan", lambda *_: other)
+
+    result = attempt(programs.build("mlp+sgd+constant"), jobdir)
+
+    assert result.extra["plan"] == first.read_record()["plan"]
+    assert final_of(jobdir) == whole
 
 
 def test_another_checkpoint_interval_changes_no_bit(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shared import durable
 from shared.errors import StorageFull
 from shared.events import CheckpointFailed, CheckpointSaved
 from shared.jobdir import JobDir
@@ -15,6 +16,7 @@ from shared.manifest import PIN, FileRecord, checkpoints_of, newest_valid, verif
 from shared.states import Outcome
 from tests.training import programs
 from tests.training.running import Recorder, StopAfter, attempt, final_of, jobdir_at, undisturbed
+from worker.training import run
 from worker.training.checkpoints import Contents, write
 from worker.training.disk import Disk
 from worker.training.interfaces import StopReason, StopSignal
@@ -207,6 +209,53 @@ def test_without_room_for_the_result_the_job_can_go_on_later(tmp_path: Path) -> 
         attempt(program, jobdir, disk=NoRoomForExports())
     assert jobdir.attempt_dirs()[0].read_result() is None
 
+    attempt(program, jobdir)
+
+    assert final_of(jobdir) == undisturbed(program, tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        OSError("Unable to flush file (errno = 28, error message = 'No space left on device')"),
+        RuntimeError("Can't decrement id ref count (error message = 'No space left on device')"),
+    ],
+)
+def test_a_full_disk_that_the_file_library_reports_in_its_own_words_is_one(
+    said: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HDF5 raises errors without an errno: the job waits for space, it has not failed."""
+    program, jobdir = programs.build(PROGRAM), jobdir_at(tmp_path / "job")
+
+    def refused(*_: object) -> None:
+        raise said
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "export", refused)
+        with pytest.raises(StorageFull, match="No space left"):
+            attempt(program, jobdir)
+    assert jobdir.attempt_dirs()[0].read_result() is None
+    attempt(program, jobdir)
+
+    assert final_of(jobdir) == undisturbed(program, tmp_path / "whole")
+
+
+def test_without_room_even_for_the_result_file_the_job_can_go_on_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The very last write is refused: no result is claimed, and the next attempt ends with the same bits."""
+    program, jobdir = programs.build(PROGRAM), jobdir_at(tmp_path / "job")
+    real = durable.write_json
+
+    def refusing(path: Path, value: object) -> None:
+        if path.name == "result.json":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(path, value)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "write_json", refusing)
+        with pytest.raises(StorageFull, match="No space left"):
+            attempt(program, jobdir)
     attempt(program, jobdir)
 
     assert final_of(jobdir) == undisturbed(program, tmp_path / "whole")

@@ -100,6 +100,15 @@ def test_a_job_whose_lease_has_lapsed_is_not_called_running() -> None:
     assert job_row(stalled, NOW).tone == "recovering"
 
 
+def test_a_checkpoint_that_could_not_be_written_is_shown() -> None:
+    """How far the last good one is, and what went wrong since, how often."""
+    failure = {"step": 300, "reason": "No space left on device", "failures": 2}
+
+    view = live_view(job(checkpoint_step=200, checkpoint_failure=failure), None, NOW)
+
+    assert view.checkpoint == "step 200; failed at step 300: No space left on device (2 in all)"
+
+
 def test_what_is_not_known_is_a_dash() -> None:
     """No made-up zeros."""
     view = live_view(job(Q, attempt=0), None, None)

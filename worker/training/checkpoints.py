@@ -82,7 +82,9 @@ def write(attempt: AttemptDir, contents: Contents, disk: Disk, still_wanted: Any
     """
     began = time.perf_counter()
     folder = attempt.checkpoints
-    folder.mkdir(exist_ok=True)
+    if not folder.exists():
+        disk.make_dir(folder)
+        disk.fsync_dir(attempt.path)
     temp = folder / f"{TEMP_PREFIX}{uuid.uuid4().hex[:12]}"
     target = folder / directory_name(contents.step)
     try:
@@ -104,10 +106,9 @@ def write(attempt: AttemptDir, contents: Contents, disk: Disk, still_wanted: Any
 
 def _write_files(temp: Any, contents: Contents, disk: Disk) -> Manifest:
     disk.make_dir(temp)
-    tensors = [(tensor.name, tensor.numpy()) for tensor in contents.tensors]
     trainer = json.dumps(contents.trainer, indent=1, sort_keys=True).encode()
     files = {
-        STATE: disk.write(temp / STATE, blocks(tensors)),
+        STATE: disk.write(temp / STATE, blocks(contents.tensors)),
         TRAINER: disk.write(temp / TRAINER, [trainer]),
     }
     manifest = Manifest(contents.step, files, contents.score)
@@ -131,16 +132,18 @@ def load_newest(
 
     Damaged ones are renamed to ``*.corrupt`` if ``aside``, so that nobody meets them twice, and reported.
     """
+    vanished = False
     for checkpoint in checkpoints_of(jobdir, up_to_attempt):
         try:
             return load(checkpoint)
         except CorruptCheckpoint as exc:
             if not checkpoint.path.exists():  # pruned meanwhile by a writer that has saved a newer one
+                vanished = True
                 continue
             if aside:
                 set_aside(checkpoint)
             reporter.report(CheckpointRejected(f"attempt {checkpoint.attempt}, {checkpoint.path.name}", str(exc)))
-    return None
+    return load_newest(jobdir, reporter, up_to_attempt, aside) if vanished else None
 
 
 def set_aside(checkpoint: Checkpoint) -> None:

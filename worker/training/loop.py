@@ -23,7 +23,7 @@ from worker.training.callbacks import Callbacks
 from worker.training.checkpoints import Contents
 from worker.training.engine import Engine
 from worker.training.interfaces import Reporter, StopReason, StopSignal
-from worker.training.order import Order, Orders, order_digest
+from worker.training.order import Orders
 from worker.training.pace import Pace
 from worker.training.program import Program
 from worker.training.saver import Saver
@@ -97,7 +97,7 @@ class Loop:
         self._batches = parts.engine.batches
         program = parts.program
         self._orders = Orders(program.seed, parts.engine.samples, program.epochs, program.shuffle)
-        self._order: Order | None = None
+        self._order_sha256: str | None = None
         self._epoch_began = time.monotonic()
         self._reported = -PROGRESS_EVERY_S  # the first progress is reported at once: people wait for it
         self._watches_loss = not isinstance(parts.model.optimizer, keras.optimizers.LossScaleOptimizer)
@@ -121,8 +121,8 @@ class Loop:
 
     def _train_epoch(self) -> None:
         epoch, batch = self._at.cursor.epoch, self._at.cursor.batch
-        self._order = self._orders.of(epoch)
-        self._p.engine.begin_epoch(self._order, reset=batch == 0)
+        order, self._order_sha256 = self._orders.of(epoch)
+        self._p.engine.begin_epoch(order, reset=batch == 0)
         self._epoch_began = time.monotonic()
         while batch < self._batches:
             self._obey_stop()
@@ -177,7 +177,7 @@ class Loop:
             **self._p.facts,
             "cursor": asdict(cursor),
             "step": self.step,
-            "order_sha256": order_digest(self._order) if self._order is not None and cursor.batch else None,
+            "order_sha256": self._order_sha256 if cursor.batch else None,
             "callbacks": self._p.callbacks.state(),
             "history": list(self._at.history),
         }

@@ -30,10 +30,10 @@ class Orders:
     def __init__(self, seed: int, samples: int, epochs: int, shuffle: bool = True) -> None:
         self._seed, self._samples, self._epochs, self._shuffle = seed, samples, epochs, shuffle
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="order")
-        self._ahead: dict[int, Future[Order]] = {}
+        self._ahead: dict[int, Future[tuple[Order, str]]] = {}
 
-    def of(self, epoch: int) -> Order:
-        """The order of ``epoch``."""
+    def of(self, epoch: int) -> tuple[Order, str]:
+        """The order of ``epoch``, and its digest."""
         ready = self._ahead.pop(epoch, None)
         self._ahead.clear()
         if epoch + 1 < self._epochs:
@@ -44,7 +44,7 @@ class Orders:
         """Stop computing ahead."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    def _compute(self, epoch: int) -> Order:
-        if not self._shuffle:
-            return np.arange(self._samples, dtype=np.int32)
-        return order(self._seed, epoch, self._samples)
+    def _compute(self, epoch: int) -> tuple[Order, str]:
+        plain = np.arange(self._samples, dtype=np.int32)
+        found = order(self._seed, epoch, self._samples) if self._shuffle else plain
+        return found, order_digest(found)

@@ -14,6 +14,7 @@ from typing import Any
 from shared.errors import InvalidSpec
 from shared.events import LogLine
 from shared.jobdir import AttemptDir, JobDir
+from shared.manifest import Checkpoint
 from worker.training import environment, state
 from worker.training.callbacks import Callbacks
 from worker.training.checkpoints import Loaded, load_newest
@@ -36,12 +37,13 @@ class Start:
     callbacks: Callbacks
     position: Position
     facts: dict[str, Any]
-    loaded: Loaded | None
+    checkpoint: Checkpoint | None
+    """The one resumed from."""
 
     @property
     def resumed(self) -> dict[str, int] | None:
         """The attempt and step resumed from, or None."""
-        found = self.loaded and self.loaded.checkpoint
+        found = self.checkpoint
         return {"attempt": found.attempt, "step": found.step} if found else None
 
 
@@ -66,7 +68,7 @@ def prepare(program: Program, jobdir: JobDir, attempt: AttemptDir, reporter: Rep
         position = restore(loaded, model, callbacks)
         _check_order(loaded.trainer, program, position.cursor)
         _compare_environment(loaded.trainer, facts, reporter)
-    return Start(model, engine, callbacks, position, facts, loaded)
+    return Start(model, engine, callbacks, position, facts, loaded.checkpoint if loaded else None)
 
 
 def restore(loaded: Loaded, model: Any, callbacks: Callbacks) -> Position:

@@ -8,6 +8,7 @@ An attempt that has lost its lease writes nothing more.
 """
 
 import dataclasses
+import errno
 import os
 import socket
 import time
@@ -196,11 +197,14 @@ def _commit(session: Session, result: AttemptResult) -> AttemptResult:
 
 
 def _disk_is_full(exc: BaseException) -> bool:
-    return isinstance(exc, OSError) and exc.errno is not None and not isinstance(exc, FileNotFoundError)
+    """Whether the disk refused. HDF5 says so in the text of errors of its own (h5py issues 1120, 2028)."""
+    if isinstance(exc, OSError) and exc.errno is not None:
+        return not isinstance(exc, FileNotFoundError)
+    return any(os.strerror(number) in str(exc) for number in (errno.ENOSPC, errno.EDQUOT, errno.EIO))
 
 
 def _storage_full(session: Session, exc: BaseException) -> StorageFull:
-    cause = exc.strerror if isinstance(exc, OSError) else exc
+    cause = (isinstance(exc, OSError) and exc.strerror) or exc
     return StorageFull(
         f"The data directory takes no more writes ({cause}). Free some space under "
         f"{session.jobdir.path.parent.parent}, then resume the job: it goes on from its last checkpoint."

@@ -111,6 +111,7 @@ class Saver:
                 self._writing = True
             if self._wanted():
                 self._write(contents)
+            del contents  # as big as all state: nothing to keep while there is nothing to do
 
     def _wanted(self) -> bool:
         return self._stop.reason is not StopReason.LOST

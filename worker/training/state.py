@@ -41,6 +41,16 @@ class Tensor:
         return self.value if isinstance(self.value, np.ndarray) else self.value.numpy()
 
     @property
+    def dtype(self) -> str:
+        """The name of its type."""
+        return str(self.value.dtype) if isinstance(self.value, np.ndarray) else str(self.value.dtype.name)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+        return tuple(self.value.shape)
+
+    @property
     def nbytes(self) -> int:
         """Its size on disk."""
         if isinstance(self.value, np.ndarray):

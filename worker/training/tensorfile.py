@@ -7,7 +7,7 @@ to the disk; any safetensors reader opens the result. Knows nothing of what the 
 import json
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import ml_dtypes
 import numpy as np
@@ -43,10 +43,29 @@ def raw_bytes(array: Array) -> memoryview:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
-def blocks(tensors: Sequence[tuple[str, Array]]) -> Iterator[bytes | memoryview]:
-    """A whole file of ``tensors``, piece by piece."""
-    yield header([(name, str(array.dtype), array.shape) for name, array in tensors])
-    yield from (raw_bytes(array) for _, array in tensors)
+class Value(Protocol):
+    """A tensor that can be turned into an array when its turn comes."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the file."""
+
+    @property
+    def dtype(self) -> str:
+        """The name of its type."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+
+    def numpy(self) -> Array:
+        """Its value, which may be a copy."""
+
+
+def blocks(tensors: Sequence[Value]) -> Iterator[bytes | memoryview]:
+    """A whole file of ``tensors``, piece by piece; of the copies, one is in memory at a time."""
+    yield header([(tensor.name, tensor.dtype, tensor.shape) for tensor in tensors])
+    yield from (raw_bytes(tensor.numpy()) for tensor in tensors)
 
 
 def parse(content: bytes) -> dict[str, Array]:

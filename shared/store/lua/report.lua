@@ -12,6 +12,9 @@ for i = 4, #ARGV, 2 do
     if step > number(id, 'checkpoint_step') then
       redis.call('HSET', job_key(id), 'checkpoint_step', step, 'barren', 0)
     end
+    redis.call('HDEL', job_key(id), 'checkpoint_failure')
+  elseif kind == 'checkpoint-failed' then
+    redis.call('HSET', job_key(id), 'checkpoint_failure', data)
   end
 end
 return 1

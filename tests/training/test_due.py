@@ -1,0 +1,83 @@
+"""When a checkpoint is due: by time, by steps, at the end of an epoch, and not too often."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.training import programs
+from tests.training.running import Recorder, attempt, jobdir_at
+from worker.training.disk import Disk
+from worker.training.interfaces import StopSignal
+from worker.training.program import CheckpointPolicy
+from worker.training.saver import MIN_SPACING_S, Destination, Saver
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock of this test."""
+    return Clock()
+
+
+def saver_of(folder: Path, policy: CheckpointPolicy, clock: Clock) -> Saver:
+    """A saver that has just saved."""
+    jobdir = jobdir_at(folder)
+    return Saver(Destination(jobdir, jobdir.new_attempt(1), Disk()), policy, Recorder(), StopSignal(), clock)
+
+
+@pytest.fixture
+def by_default(tmp_path: Path, clock: Clock) -> Iterator[Saver]:
+    """With the default policy."""
+    saver = saver_of(tmp_path / "job", CheckpointPolicy(), clock)
+    yield saver
+    saver.close()
+
+
+def test_ten_seconds_after_the_last_one(by_default: Saver, clock: Clock) -> None:
+    """Not earlier."""
+    clock.now += 9.9
+    early = by_default.due(7, epoch_end=False)
+    clock.now += 0.1
+
+    assert not early
+    assert by_default.due(7, epoch_end=False)
+
+
+def test_at_the_end_of_an_epoch_unless_it_was_very_short(by_default: Saver, clock: Clock) -> None:
+    """A job whose epochs take no time would do nothing else."""
+    clock.now += MIN_SPACING_S / 2
+    early = by_default.due(7, epoch_end=True)
+    clock.now += MIN_SPACING_S / 2
+
+    assert not early
+    assert by_default.due(7, epoch_end=True)
+    assert not by_default.due(7, epoch_end=False)
+
+
+def test_every_so_many_steps_whatever_the_time(tmp_path: Path, clock: Clock) -> None:
+    """And chunks end there."""
+    saver = saver_of(tmp_path / "job", CheckpointPolicy(every_steps=5), clock)
+
+    assert [step for step in range(1, 12) if saver.due(step, epoch_end=False)] == [5, 10]
+    assert [saver.steps_until_due(step) for step in (3, 4, 5)] == [2, 1, 5]
+    saver.close()
+
+
+def test_the_very_beginning_is_saved(tmp_path: Path) -> None:
+    """So that no attempt after the first one begins without a checkpoint."""
+    jobdir, recorder = jobdir_at(tmp_path / "job"), Recorder()
+    policy = CheckpointPolicy(interval_s=1000, each_epoch=False)
+
+    attempt(programs.compose("mlp", policy=policy), jobdir, reporter=recorder)
+
+    assert min(path.name for path in jobdir.attempt_dirs()[0].checkpoints.iterdir()) == "step-00000000"
