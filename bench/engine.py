@@ -91,13 +91,13 @@ def by_fit(name: str, steps: int, epochs: int, folder: Path) -> dict[str, Any]:
     return {"seconds": [b - a for a, b in itertools.pairwise(ends)], "accuracy": accuracy}
 
 
-def by_keepfit(name: str, checkpoints: bool, epochs: int, folder: Path) -> dict[str, Any]:
-    """Train with the engine, with its default checkpoints or none."""
+def by_keepfit(name: str, epochs: int, folder: Path) -> dict[str, Any]:
+    """Train with the engine, with its default checkpoints."""
     from shared.events import EpochEnded, Event
     from shared.jobdir import JobDir
     from worker.training import datasets
     from worker.training.interfaces import StopSignal
-    from worker.training.program import CheckpointPolicy, Program
+    from worker.training.program import Program
     from worker.training.run import Session, train
 
     ends: list[float] = []
@@ -108,9 +108,8 @@ def by_keepfit(name: str, checkpoints: bool, epochs: int, folder: Path) -> dict[
                 ends.append(time.perf_counter())
 
     data = datasets.load("fashion-mnist", DATA)
-    policy = CheckpointPolicy() if checkpoints else CheckpointPolicy(interval_s=1e9, each_epoch=False)
     program = Program(
-        lambda: build(name, scaled=False), data.train, epochs + 1, BATCH, seed=1, test=data.test, policy=policy,
+        lambda: build(name, scaled=False), data.train, epochs + 1, BATCH, seed=1, test=data.test,
         shuffle=False,
     )  # fmt: skip
     jobdir = JobDir(folder, DATA)
@@ -127,7 +126,7 @@ def measure(name: str, contender: str, epochs: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         if contender.startswith("fit"):
             return by_fit(name, 64 if contender == "fit-64" else 1, epochs, Path(folder))
-        return by_keepfit(name, contender == "keepfit", epochs, Path(folder))
+        return by_keepfit(name, epochs, Path(folder))
 
 
 def in_a_process(name: str, contender: str, epochs: int | None = None) -> dict[str, Any]:

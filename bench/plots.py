@@ -33,8 +33,8 @@ def epochs(report: dict[str, Any]) -> None:
         factor = row["fit"]["median_s"] / row["keepfit"]["median_s"]
         axes.text(i + 0.27, -0.03, f"{factor:.1f}x", transform=axes.get_xaxis_transform(), ha="center", va="top",
                   fontsize=8, weight="bold", color=COLOURS["keepfit"])  # fmt: skip
-    axes.set_xticks(range(len(rows)), list(rows))
-    axes.tick_params(axis="x", length=0, pad=12)
+    axes.set_xticks(range(len(rows)), [name.replace("-", "\n") for name in rows])
+    axes.tick_params(axis="x", length=0, pad=16)
     axes.set_ylabel("seconds an epoch")
     machine = report["machine"]
     axes.set_title(f"60,000 images, batch 32, {machine['threads']} threads, {machine['cpu']}", fontsize=10, loc="left")

@@ -75,7 +75,7 @@ def keepfit(width: int) -> dict[str, float]:
 
     loop.take, run_module.Saver = take, TimedSaver  # type: ignore[attr-defined]  # a stopwatch around both
     x, y = data()
-    policy = CheckpointPolicy(interval_s=1e9, every_steps=8, each_epoch=False)
+    policy = CheckpointPolicy(interval_s=0.1, each_epoch=False)
     program = Program(lambda: build(width), Arrays(x, y, None), EPOCHS, BATCH, seed=1, policy=policy)
     with tempfile.TemporaryDirectory() as folder:
         jobdir = JobDir(Path(folder), Path(folder))

@@ -5,11 +5,12 @@
     saver.save_now(contents)              # on a stop: returns when it is durable, or has failed
     saver.close()
 
-Epoch ends are not saved more often than twice a second nor so often that writing would take more
-than 1 % of the time to compute (waiting for the disk takes none): a job whose epochs take 50 ms
-would do little else. A stop, step 0, every N
-steps and the end of training are saved whatever it takes. A write that fails is counted and
-reported; training goes on and the next one is tried.
+Epoch ends are not saved more often than once a second nor so often that writing would take more
+than half a percent of the time to compute (waiting for the disk takes none): a job whose epochs take
+50 ms would do little else. While one is being written none is due by time, since a second snapshot
+would need the memory of all state again. A stop, step 0, every N steps and the end of training are
+saved whatever it takes. A write that fails is counted and reported; training goes on and the next one
+is tried.
 """
 
 import threading
@@ -25,8 +26,8 @@ from worker.training.disk import Disk
 from worker.training.interfaces import Reporter, StopReason, StopSignal
 from worker.training.program import CheckpointPolicy
 
-MIN_SPACING_S = 0.5
-MAX_SHARE = 0.01
+MIN_SPACING_S = 1.0
+MAX_SHARE = 0.005
 _HEADROOM_BYTES = 1 << 20
 
 
@@ -65,9 +66,15 @@ class Saver:
         every = self._policy.every_steps
         if every and step % every == 0:
             return True
+        if self._busy():  # a second snapshot would need as much memory again
+            return False
         since, interval = self._now() - self._last_s, self._policy.interval_s
         spacing = min(interval, max(MIN_SPACING_S, self._cost_s / MAX_SHARE))
         return since >= interval or (epoch_end and self._policy.each_epoch and since >= spacing)
+
+    def _busy(self) -> bool:
+        with self._wake:
+            return self._writing or self._waiting is not None
 
     def steps_until_due(self, step: int) -> int | None:
         """Steps to the next checkpoint that is due by its number; None if there is none."""
