@@ -83,9 +83,15 @@ def by_engine(program: Program, path: Path) -> tuple[str, list[dict[str, float]]
 # TensorFlow in another way than outside of it: the last bit of some gradients differs (docs/resume.md).
 SAME = [name for name in programs.some_names() if "+ema" not in name and "plateau" not in name and "gru" not in name]
 
+# What the dozen leaves out: every other model, and every other optimizer.
+MORE = (
+    "augmented+adam+constant", "lstm+adam+cosine", "noise+lion+constant", "two-inputs+scaled+constant",
+    "mixed+scaled+cosine", "mlp+accumulating+constant", "dropout+clipnorm+constant",
+)  # fmt: skip
+
 
 @pytest.mark.parametrize(
-    "name", [*SAME, "class-weights", "sample-weights", "larger-batch-than-data", "one-sample", "streamed"]
+    "name", [*SAME, *MORE, "class-weights", "sample-weights", "larger-batch-than-data", "one-sample", "streamed"]
 )
 def test_engine_gives_the_bits_of_fit(name: str, tmp_path: Path) -> None:
     """Weights, optimizer, seeds, metrics and history."""
