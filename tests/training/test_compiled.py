@@ -1,5 +1,7 @@
 """Kept programs: the same bits as compiled ones, and no damaged one is ever used."""
 
+import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -57,3 +59,19 @@ def test_a_damaged_program_is_compiled_anew(damage: object, tmp_path: Path) -> N
 
     assert again == compiled
     assert entry.read_bytes() == content if entry.exists() else kept(tmp_path / "cache") != []
+
+
+def test_only_the_dead_lose_their_private_directory(tmp_path: Path) -> None:
+    """Two containers on one data directory do not see each other's processes; a lock says who is alive."""
+    in_a_process(tmp_path / "cache", tmp_path / "first")
+    (shared,) = (tmp_path / "cache").glob("xla-*")
+    of_a_killed_one, of_a_living_one = shared / "process-killed", shared / "process-living"
+    of_a_killed_one.mkdir()
+    of_a_living_one.mkdir()
+    lock = os.open(of_a_living_one, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+
+    in_a_process(tmp_path / "cache", tmp_path / "second")
+
+    os.close(lock)
+    assert [path.name for path in shared.glob("process-*")] == [of_a_living_one.name]

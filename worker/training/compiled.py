@@ -11,14 +11,13 @@ same bits; a test holds that.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import uuid
 from pathlib import Path
-
-import psutil
 
 from worker.training import environment
 
@@ -37,8 +36,9 @@ def use_cache(folder: Path) -> None:
         if shutil.disk_usage(shared).free < _FREE_BYTES:
             return
         _sweep(shared)
-        private = shared / f"{_PRIVATE}{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        private = shared / f"{_PRIVATE}{uuid.uuid4().hex}"
         private.mkdir()
+        _lock(private)
         for entry in _entries(shared):
             _adopt(entry, private)
         flags = [*environment.xla_flags(), f"{_FLAG}{private}", "--tf_xla_persistent_cache_device_types=CPU"]
@@ -52,11 +52,11 @@ def publish() -> None:
         return
     with contextlib.suppress(OSError):  # see use_cache
         known = {entry.name for entry in _entries(private.parent)}
-        for path in private.iterdir():
+        for path in list(private.iterdir()):
             content = path.read_bytes()
             name = f"{hashlib.sha256(content).hexdigest()}--{path.name}"
             if name not in known:
-                temp = private.parent / f".{uuid.uuid4().hex}.tmp"
+                temp = private / ".publishing"  # here, so that it goes with the directory if we are killed
                 temp.write_bytes(content)
                 temp.replace(private.parent / name)
 
@@ -99,5 +99,17 @@ def _sweep(shared: Path) -> None:
     for entry in _entries(shared)[_MOST_ENTRIES:]:
         entry.unlink(missing_ok=True)
     for path in shared.glob(f"{_PRIVATE}*"):
-        if not psutil.pid_exists(int(path.name.split("-")[1])):
-            shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):  # locked: its process is alive, perhaps in another container
+            os.close(_lock(path))
+            shutil.rmtree(path)
+
+
+def _lock(private: Path) -> int:
+    """Hold ``private`` while this process lives, or the returned file is open. Raises OSError if it is held."""
+    fd = os.open(private, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
