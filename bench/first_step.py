@@ -11,6 +11,8 @@ import json
 import os
 import statistics
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,19 @@ from tests.processes import Household, Valkey
 from tests.waiting import wait_until
 
 RESULTS = Path(__file__).parent / "results"
+
+
+@contextmanager
+def one_worker() -> Iterator[tuple[Store, Settings]]:
+    """A queue server and one worker, in a folder of their own."""
+    with tempfile.TemporaryDirectory() as folder, Valkey(Path(folder, "server")) as server:
+        settings = Settings(data_dir=Path(folder, "data"), redis_url=server.url)
+        settings.data_dir.mkdir()
+        with Household(Path(folder, "household")) as household:
+            household.start_worker(settings)
+            store = open_store(server.url)
+            yield store, settings
+            store.close()
 
 
 def measure(store: Store, settings: Settings, model: str) -> dict[str, float]:
@@ -45,24 +60,18 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=20)
     repetitions = parser.parse_args().repetitions
     found: dict[str, Any] = {"cores": os.cpu_count(), "repetitions": repetitions}
-    with tempfile.TemporaryDirectory() as folder, Valkey(Path(folder, "server")) as server:
-        settings = Settings(data_dir=Path(folder, "data"), redis_url=server.url)
-        settings.data_dir.mkdir()
-        with Household(Path(folder, "household")) as household:
-            household.start_worker(settings)
-            store = open_store(server.url)
-            for model in ("mlp", "cnn"):
-                first = measure(store, settings, model)  # the first job of a model compiles it
-                rows = [measure(store, settings, model) for _ in range(repetitions)]
-                steps = sorted(row["first_step_s"] for row in rows)
-                found[model] = {
-                    "very_first_s": first["first_step_s"],
-                    "median_s": statistics.median(steps),
-                    "p95_s": steps[max(0, round(0.95 * len(steps)) - 1)],
-                    "claimed_median_s": statistics.median(row["claimed_s"] for row in rows),
-                }
-                print(f"{model}: " + ", ".join(f"{name} {value:.2f}" for name, value in found[model].items()))
-            store.close()
+    with one_worker() as (store, settings):
+        for model in ("mlp", "cnn"):
+            first = measure(store, settings, model)  # the first job of a model compiles it
+            rows = [measure(store, settings, model) for _ in range(repetitions)]
+            steps = sorted(row["first_step_s"] for row in rows)
+            found[model] = {
+                "very_first_s": first["first_step_s"],
+                "median_s": statistics.median(steps),
+                "p95_s": steps[max(0, round(0.95 * len(steps)) - 1)],
+                "claimed_median_s": statistics.median(row["claimed_s"] for row in rows),
+            }
+            print(f"{model}: " + ", ".join(f"{name} {value:.2f}" for name, value in found[model].items()))
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "first_step.json").write_text(json.dumps(found, indent=1) + "\n")
 

@@ -151,8 +151,7 @@ def once(house: House, fault: Fault) -> dict[str, float]:
 
     first = wait_until(stepped, "the next attempt trains", 120, poll_s=0.02)
     assert first
-    if undo:
-        undo()
+    woken_s = _until_it_stops(owner, undo) if undo else 0.0
     if fault.strike is stop_worker:
         wait_until(lambda: stepped() and gone, "the worker has ended", 60, poll_s=0.02)
     events = house.events(record.id)
@@ -167,7 +166,16 @@ def once(house: House, fault: Fault) -> dict[str, float]:
         "restored_s": (started.at_ms - struck_ms) / 1000,
         "steps_lost": max(0, max(done) - started.event.step),
         "ended_s": (gone[0] - struck_ms) / 1000 if gone else 0.0,
+        "woken_s": woken_s,
     }
+
+
+def _until_it_stops(owner: Owner, thaw: Callable[[], None]) -> float:
+    """Wake a frozen attempt that was replaced: seconds until its process has ended by itself."""
+    began = time.monotonic()
+    thaw()
+    wait_until(lambda: not owner.child.alive(), "the old attempt stops by itself", 60, poll_s=0.01)
+    return time.monotonic() - began
 
 
 def restart_server(house: House, repetitions: int) -> dict[str, Any]:
@@ -223,6 +231,8 @@ def measure(repetitions: int, only: list[str]) -> dict[str, Any]:
                 }
                 if fault.strike is stop_worker:
                     found[fault.name]["worker_ended_worst_s"] = max(row["ended_s"] for row in rows)
+                if fault.strike is freeze_worker:
+                    found[fault.name]["woken_ended_worst_s"] = max(row["woken_s"] for row in rows)
                 print(f"{fault.name:32}", found[fault.name], flush=True)
             if server_too:
                 found["server restart"] = restart_server(house, repetitions)

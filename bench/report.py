@@ -108,10 +108,10 @@ def checkpoints(cost: dict[str, Any] | None, snapshots: dict[str, Any] | None) -
     if cost:
         yield (
             "Training time with the default checkpoints against none, in one run of the MLP that turns them on and off "
-            f"every {cost['epochs_a_block']} epochs: **{cost['cost']:+.2%}** in the median of "
-            f"{len(cost['pairs_s'])} pairs of blocks, neighbours that differ by more than that without any checkpoint "
-            f"(quartiles {cost['quartiles'][0]:+.2%} and {cost['quartiles'][1]:+.2%}; {cost['checkpoints']} "
-            "checkpoints; target: under 1 %). By rule the writing thread takes at most half a percent of a core.\n"
+            f"every {cost['block_s']:.1f} s ({cost['pairs']} pairs of neighbours, {cost['checkpoints']} checkpoints; "
+            f"medians, 95 % intervals): {_cost(cost['wall'])} by the clock, {_cost(cost['cpu'])} of CPU time, "
+            "which the machine's other tenants disturb less. Target: under 1 %. By rule the writing thread takes at "
+            "most half a percent of a core.\n"
         )
     if snapshots:
         rows = [
@@ -124,6 +124,10 @@ def checkpoints(cost: dict[str, Any] | None, snapshots: dict[str, Any] | None) -
         yield "The time that training stands still for a snapshot (targets: 5 ms at 30 MB, 30 ms at 300 MB):\n"
         heads = ["state", "stall, median", "stall, worst", "more memory than `fit`", "target for it"]
         yield table(heads, rows)
+
+
+def _cost(row: dict[str, float]) -> str:
+    return f"**{row['median']:+.2%}** ({row['low']:+.2%} to {row['high']:+.2%})"
 
 
 def recovery(report: dict[str, Any]) -> Iterator[str]:
@@ -145,6 +149,17 @@ def recovery(report: dict[str, Any]) -> Iterator[str]:
              f"{row['steps_lost_p50']:.0f}", str(row["repetitions"]), *others]
         )  # fmt: skip
     yield table(["fault", "p50", "p95", "target p95", "steps lost, median", "tries", *PEERS.values()], rows)
+    frozen, stopped = report["keepfit"].get("worker frozen", {}), report["keepfit"].get("worker stopped (SIGTERM)", {})
+    if "woken_ended_worst_s" in frozen:
+        yield (
+            f"A frozen attempt that was replaced ends {frozen['woken_ended_worst_s']:.2f} s after it wakes (worst of "
+            f"{frozen['repetitions']}; target 1 s).\n"
+        )
+    if "worker_ended_worst_s" in stopped:
+        yield (
+            f"A worker has ended {stopped['worker_ended_worst_s']:.2f} s after SIGTERM, with "
+            f"{stopped['steps_lost_worst']} steps lost (worst of {stopped['repetitions']}; targets 5 s and none).\n"
+        )
     server = report["keepfit"].get("server restart")
     if server:
         yield (

@@ -10,20 +10,17 @@ import argparse
 import json
 import os
 import statistics
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
+from bench.first_step import RESULTS, one_worker
 from shared.jobdir import create_jobdir
 from shared.settings import Settings
 from shared.spec import parse_spec
 from shared.states import JobState, Wish
-from shared.store import JobRecord, Store, open_store
-from tests.processes import Household, Valkey
+from shared.store import JobRecord, Store
 from tests.waiting import wait_until
 
-RESULTS = Path(__file__).parent / "results"
 WARM_STEPS = 500
 """So long a job has trained when it is told to stop: its chunks have found their length."""
 
@@ -55,19 +52,13 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=20)
     repetitions = parser.parse_args().repetitions
     found: dict[str, Any] = {"cores": os.cpu_count(), "repetitions": repetitions}
-    with tempfile.TemporaryDirectory() as folder, Valkey(Path(folder, "server")) as server:
-        settings = Settings(data_dir=Path(folder, "data"), redis_url=server.url)
-        settings.data_dir.mkdir()
-        with Household(Path(folder, "household")) as household:
-            household.start_worker(settings)
-            store = open_store(server.url)
-            for model in ("mlp", "cnn"):
-                for wish in (Wish.PAUSE, Wish.CANCEL):
-                    seconds = sorted(measure(store, settings, model, wish) for _ in range(repetitions))
-                    row = {"median_s": statistics.median(seconds), "worst_s": seconds[-1]}
-                    found[f"{wish.value}, {model}"] = row
-                    print(f"{wish.value} {model}: median {row['median_s']:.2f} s, worst {row['worst_s']:.2f} s")
-            store.close()
+    with one_worker() as (store, settings):
+        for model in ("mlp", "cnn"):
+            for wish in (Wish.PAUSE, Wish.CANCEL):
+                seconds = sorted(measure(store, settings, model, wish) for _ in range(repetitions))
+                row = {"median_s": statistics.median(seconds), "worst_s": seconds[-1]}
+                found[f"{wish.value}, {model}"] = row
+                print(f"{wish.value} {model}: median {row['median_s']:.2f} s, worst {row['worst_s']:.2f} s")
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "wishes.json").write_text(json.dumps(found, indent=1) + "\n")
 

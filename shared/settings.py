@@ -65,6 +65,11 @@ class Settings(BaseSettings):
         return self.data_dir / "jobs"
 
     @property
+    def cache_dir(self) -> Path:
+        """The folder of what can be made anew: compiled programs."""
+        return self.data_dir / "cache"
+
+    @property
     def datasets_dir(self) -> Path:
         """The folder that fetched data sets are kept in."""
         return self.data_dir / "datasets"

@@ -130,7 +130,7 @@ class _Attempt:
         from worker.training import compiled, environment  # late: TensorFlow, which only an attempt needs
         from worker.training.run import run
 
-        compiled.use_cache(self._settings.data_dir / "cache")
+        compiled.use_cache(self._settings.cache_dir)
         environment.configure(self._settings.threads_per_slot)
         return run(spec, jobdir, attempt, reporter, self._stop)
 

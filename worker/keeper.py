@@ -46,7 +46,7 @@ class Keeper:
         self._budget = Budget(settings.restart_budget, settings.backoff_s)
         self._main = Process.of(os.getpid())
         self._rebuilder = Rebuilder(settings, self._store, name)
-        self._sweeper = Sweeper(settings.jobs_dir, settings.sweep_s)
+        self._sweeper = Sweeper(settings.jobs_dir, settings.cache_dir, settings.sweep_s)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._reap_from: float | None = None
@@ -86,6 +86,7 @@ class Keeper:
             self._ended.wait(self._settings.keeper_tick_s)
 
     def _tick(self) -> None:
+        DEATHS.look()
         running = self._store.leases.running()
         mine = [r for r in running if self._is_local(r.claim)]
         self._beat(len([r for r in mine if Owner.parse(r.claim.owner).main == self._main]))

@@ -1,8 +1,8 @@
 """Removes what killed writers have left half done and nobody else will: the leftovers of jobs that no attempt runs.
 
 An attempt clears away what the attempts before it have left (``worker.training.retention``); this is for jobs
-that have no next attempt, and for submits and wishes whose web process was killed. Part of a keeper; only looks at
-the disk. What two keepers sweep is gone once.
+that have no next attempt, and for submits and wishes whose web process was killed. Private directories in the
+cache go as well. Part of a keeper; only looks at the disk. What two keepers sweep is gone once.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from shared.jobdir import JobDir, list_jobdirs, staged_jobdirs
+from worker.training import private
 
 JOBS_A_TICK = 50
 """So that a data directory of many thousand jobs never keeps the keeper from its leases."""
@@ -24,8 +25,8 @@ log = logging.getLogger(__name__)
 class Sweeper:
     """Walks over all job directories every ``stale_s`` seconds and removes leftovers that are older than that."""
 
-    def __init__(self, jobs_dir: Path, stale_s: float) -> None:
-        self._jobs_dir, self._stale_s = jobs_dir, stale_s
+    def __init__(self, jobs_dir: Path, cache_dir: Path, stale_s: float) -> None:
+        self._jobs_dir, self._cache_dir, self._stale_s = jobs_dir, cache_dir, stale_s
         self._began = time.monotonic()
         self._walk: Iterator[JobDir] = iter(())
 
@@ -38,6 +39,8 @@ class Sweeper:
         if not jobs and time.monotonic() - self._began > self._stale_s:
             self._began = time.monotonic()
             self._sweep(staged_jobdirs(self._jobs_dir))
+            for shared in self._cache_dir.glob("*/"):
+                private.sweep(shared)
             self._walk = list_jobdirs(self._jobs_dir)
 
     def _sweep(self, leftovers: list[Path]) -> None:

@@ -8,7 +8,7 @@ Each rule is one function.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,19 @@ from shared.manifest import STATE, checkpoints_of
 from shared.states import ENDS, JobState
 from shared.store import JobRecord, Store, keys
 from tests.chaos.nemesis import Fault
-from tests.chaos.people import Promise, steps_of
+from tests.chaos.people import ENDLESS, Promise, steps_of
+from worker.owner import Owner
 from worker.training.tensorfile import parse
 
 NOTED_LATE_S = 3.0
 """A line of the audit file is written just after the fact; its writer may be frozen in between by then."""
 PROVOKED_S = 20.0
 """A lease that lapses must have had a fault not longer ago: the longest freeze, and the lease."""
+WITHSTOOD = {
+    "stop main", "kill server", "stop server", "FLUSHALL", "restart empty", "CLIENT KILL", "CLIENT PAUSE",
+    "web killed in submit", "kill web", "disk full",
+}  # fmt: skip
+"""Faults that must cost nobody the lease: training goes on, and no keeper robs who could not renew because of them."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,21 @@ class Evidence:
     """sha256 of the final weights of the undisturbed job of each spec."""
     lines: Sequence[Line]
     faults: Sequence[Fault] = field(default_factory=list)
+    mains: Mapping[str, Container[int]] = field(default_factory=dict)
+    """Of each worker the pids of its main processes."""
+
+    def faults_of(self, owner: str) -> list[Fault]:
+        """Those that may cost ``owner`` its lease: its processes were killed or frozen, or its line was cut."""
+        who = Owner.parse(owner)
+        pids = {who.child.pid, who.main.pid}
+        severe = [fault for fault in self.faults if fault.kind not in WITHSTOOD]
+        return [f for f in severe if pids & {*f.pids} or who.main.pid in self.mains.get(f.target, ())]
+
+    def frozen_s(self, owner: str, since: float, until: float) -> float:
+        """For how long at most the processes of ``owner`` stood still in that time."""
+        stops = [fault for fault in self.faults if fault.kind in ("stop child", "stop main", "stop worker")]
+        pids = {Owner.parse(owner).child.pid, Owner.parse(owner).main.pid}
+        return sum(f.lasts_s for f in stops if pids & {*f.pids} and since - f.lasts_s <= f.at <= until)
 
     def record(self, job_id: str) -> JobRecord:
         """As the server has it."""
@@ -100,13 +121,20 @@ def every_submit_has_ended_as_wished(e: Evidence) -> Iterator[str]:
             yield f"a submit (key {promise.key}) has become no job"
             continue
         record = e.record(promise.job_id)
-        wished = {JobState.SUCCEEDED} | ({JobState.CANCELLED} if promise.plan == "cancel" else set())
-        if record.state not in wished:
+        if record.state not in wished_ends(promise):
             yield f"job {record.id} ({promise.plan}) is {record.state}: {record.reason}"
+        if promise.wishes and promise.spec == ENDLESS:
+            yield f"job {record.id} ({promise.plan}) is over although nobody has wished to {promise.wishes}"
         if promise.ended is not record.state:
             yield f"job {record.id} was seen {promise.ended}, and is {record.state}"
     for stranger in known - {promise.job_id for promise in e.promises}:
         yield f"nobody has submitted the job {stranger}"
+
+
+def wished_ends(promise: Promise) -> set[JobState]:
+    """An endless job can only be cancelled; another one may be done before it hears of that."""
+    cancelled = {JobState.CANCELLED} if "cancel" in promise.plan else set()
+    return cancelled if promise.spec == ENDLESS else {JobState.SUCCEEDED, *cancelled}
 
 
 def both_sides_say_the_same(e: Evidence) -> Iterator[str]:
@@ -162,35 +190,49 @@ def ends_are_final(e: Evidence) -> Iterator[str]:
 def one_attempt_at_a_time(e: Evidence) -> Iterator[str]:
     """An attempt has no effect any more once a later one has begun."""
     for job, lines in _by_job(e.lines).items():
-        latest = 0
+        latest: Line | None = None
         for line in lines:
             if line.event == "begin":
-                latest = max(latest, line.attempt)
-            elif line.final and line.attempt < latest:
-                yield f"job {job}: attempt {line.attempt} ended it while attempt {latest} was at work"
+                latest = line if latest is None or line.attempt > latest.attempt else latest
+            elif line.end and latest is not None and line.attempt < latest.attempt and _counted(e, line, latest):
+                yield f"job {job}: attempt {line.attempt} {line.event} while attempt {latest.attempt} was at work"
+
+
+def _counted(e: Evidence, end: Line, later: Line) -> bool:
+    """Whether ``end`` was accepted after the ``later`` attempt had begun, and not only noted after that.
+
+    A final end leaves no room for a later attempt. Another one may be noted late, by a writer that stood still.
+    """
+    return end.final or end.at - later.at > NOTED_LATE_S + e.frozen_s(end.owner, later.at, end.at)
 
 
 def leases_lapse_for_a_reason(e: Evidence) -> Iterator[str]:
-    """Nobody is robbed of a job who was not disturbed."""
+    """Nobody is robbed of a job whose own processes, or their line to the server, were not disturbed."""
     for line in e.lines:
         robbed = line.event == "lost" or line.event.startswith("lapsed")
-        if robbed and not any(0 <= line.at - fault.at <= PROVOKED_S + fault.lasts_s for fault in e.faults):
+        if robbed and not any(0 <= line.at - f.at <= PROVOKED_S + f.lasts_s for f in e.faults_of(line.owner)):
             yield f"job {line.job}: attempt {line.attempt} {line.event} although nothing had happened"
 
 
 def nothing_is_left(e: Evidence) -> Iterator[str]:
-    """No lease, no queue entry, no kick that was lost half way; no temporary file of any job."""
+    """No lease, no queue entry, no kick that was lost half way, no key of a job that is not; no temporary file."""
     counts = e.store.link.read(lambda r: {key: r.zcard(key) for key in (keys.LEASES, keys.READY, keys.DELAYED)})
     yield from (f"{key} has {count} members although every job is over" for key, count in counts.items() if count)
     unacked = e.store.link.read(lambda r: r.hlen("unacked"))
     if unacked:
         yield f"Celery holds {unacked} kicks that nobody has acknowledged"
-    yield from (f"temporary files are left: {path}" for path in leftovers(e.jobs_dir))
+    known = {name for record in e.store.jobs.list(100_000) for name in (keys.job(record.id), keys.events(record.id))}
+    kept = known | {keys.JOBS, keys.CHANGES, keys.WORKERS, keys.BOOT}
+    for key in e.store.link.read(lambda r: list(r.scan_iter(count=1000))):
+        passing = e.store.link.read(lambda r, key=key: r.ttl(key)) != -1  # type: ignore[misc]
+        if key not in kept and not passing and not key.startswith("_kombu.binding"):
+            yield f"a key is left: {key}"
+    yield from (f"temporary files are left: {path}" for path in leftovers(e.jobs_dir.parent))
 
 
-def leftovers(jobs_dir: Path) -> list[Path]:
-    """Everything that is only meant to exist while somebody writes: all of it is hidden."""
-    return list(jobs_dir.rglob(".*"))
+def leftovers(data_dir: Path) -> list[Path]:
+    """Everything that is only meant to exist while somebody writes: hidden files, directories of one process."""
+    return [*data_dir.rglob(".*"), *data_dir.rglob("process-*")]
 
 
 def _by_job(lines: Sequence[Line]) -> dict[str, list[Line]]:

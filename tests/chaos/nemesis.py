@@ -15,7 +15,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import redis
@@ -41,6 +41,8 @@ class Fault:
     kind: str
     target: str
     lasts_s: float = 0.0
+    pids: tuple[int, ...] = ()
+    """Of the processes that were killed or frozen."""
 
     def __str__(self) -> str:
         clock = time.strftime("%H:%M:%S", time.localtime(self.at)) + f".{int(self.at % 1 * 1000):03d}"
@@ -216,13 +218,13 @@ class Nemesis:
             self._later(seconds, self.world.empty_disk)
 
     def _kill(self, kind: str, pids: list[int], target: str) -> None:
-        self._note(kind, target)
+        self._note(kind, target, pids=pids)
         for pid in pids:
             self._signal(pid, signal.SIGKILL)
 
     def _freeze(self, kind: str, pids: list[int], target: str) -> None:
         seconds = self.random.uniform(*FREEZE_S)
-        self._note(kind, target, seconds)
+        self._note(kind, target, seconds, pids)
         for pid in pids:
             self._signal(pid, signal.SIGSTOP)
 
@@ -254,8 +256,8 @@ class Nemesis:
         with contextlib.suppress(redis.RedisError):  # it is down or frozen: this fault then does nothing more
             self.world.redis.execute_command(*words)
 
-    def _note(self, kind: str, target: str, lasts_s: float = 0.0) -> None:
-        self.log.append(Fault(time.time(), kind, target, lasts_s))
+    def _note(self, kind: str, target: str, lasts_s: float = 0.0, pids: Sequence[int] = ()) -> None:
+        self.log.append(Fault(time.time(), kind, target, lasts_s, tuple(pids)))
 
     def _later(self, seconds: float, undo: Callable[[], None]) -> None:
         self._undo.append((time.monotonic() + seconds, undo))

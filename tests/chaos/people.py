@@ -38,6 +38,17 @@ SUBMITTED = tuple(SPECS)
 LONG = "mlp, long"
 """Takes longer than a lease on any machine."""
 SPECS[LONG] = {"training": MLP | {"seed": 10, "plan": "graph"}}
+ENDLESS = "mlp, endless"
+"""Is over only when a person's wish is obeyed, so that no wish can be forgotten unseen."""
+SPECS[ENDLESS] = {"training": MLP | {"seed": 11, "epochs": 10_000}}
+PLANS: dict[tuple[str, ...], int] = {
+    (): 5,
+    ("pause",): 2,
+    ("cancel",): 1,
+    ("endless", "cancel"): 1,
+    ("endless", "pause", "cancel"): 2,
+}
+"""What people wish of their jobs one after the other, and how often."""
 SAMPLES = 3_600
 
 
@@ -52,16 +63,19 @@ class Promise:
     """One job, from a person's side."""
 
     spec: str
-    plan: str
-    """run, pause (and resume), cancel."""
+    plan: str = ""
+    """For people who read it: the wishes, one after the other."""
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
     wish_after_s: float = 0.0
     job_id: str = ""
     """Known once it was accepted."""
-    began: float = field(default_factory=time.monotonic)
     submits: int = 0
-    wish_taken: bool = False
-    """The wish was answered with yes."""
+    wishes: list[str] = field(default_factory=list)
+    """Those that are still to be made; each is made again until it was answered with yes."""
+    since: float = field(default_factory=time.monotonic)
+    """The submit, or the last wish that was obeyed."""
+    pausing: bool = False
+    """It is to be seen paused before anything else is wished."""
     resumes: list[float] = field(default_factory=list)
     """When a person had it go on; wall clock."""
     ended: JobState | None = None
@@ -95,13 +109,15 @@ class People:
             self._ended.set()
             self._thread.join(30)
 
-    def new_promise(self, spec: str = "", plan: str = "") -> Promise:
+    def new_promise(self) -> Promise:
         """A job that somebody is going to submit."""
         with self._lock:
             chosen = self._random.choice(SUBMITTED)
-            wished = self._random.choices(["run", "pause", "cancel"], [5, 3, 2])[0]
+            plan = self._random.choices(list(PLANS), list(PLANS.values()))[0]
+            wishes = [word for word in plan if word != "endless"]
+            spec = ENDLESS if "endless" in plan else chosen
             after = self._random.uniform(0.5, 10)
-            promise = Promise(spec or chosen, plan or wished, wish_after_s=after)
+            promise = Promise(spec, ", ".join(plan), wish_after_s=after, wishes=wishes)
             self.promises.append(promise)
             return promise
 
@@ -146,13 +162,13 @@ class People:
             self._understand(exc)
 
     def _wish(self, promise: Promise, job: Job) -> None:
-        due = time.monotonic() - promise.began > promise.wish_after_s
-        if promise.plan != "run" and not promise.wish_taken and due:
-            (self.client.cancel if promise.plan == "cancel" else self.client.pause)(job.id)
-            promise.wish_taken = True
-        elif job.state is JobState.PAUSED:
+        if job.state is JobState.PAUSED:
             promise.resumes.append(time.time())
             self.client.resume(job.id)
+            promise.pausing, promise.since = False, time.monotonic()
+        elif promise.wishes and not promise.pausing and time.monotonic() - promise.since > promise.wish_after_s:
+            (self.client.cancel if promise.wishes[0] == "cancel" else self.client.pause)(job.id)
+            promise.pausing = promise.wishes.pop(0) == "pause"
 
     def _understand(self, exc: Exception) -> None:
         """An answer that a person can expect: not reachable, not now, no space. Anything else is trouble."""

@@ -42,8 +42,9 @@ def test_every_promise_is_kept_whatever_happens(tmp_path: Path) -> None:
         lines = read_audit(tmp_path / "audit.jsonl")
         promises = [*twin_promises(twins), *people.promises]
         shas = {spec: sha for spec, (_, sha) in twins.items()}
-        evidence = Evidence(world.data_dir / "jobs", world.store, promises, shas, lines, nemesis.log)
-        violations = [*unkept, *people.trouble, *world.trouble, *check(evidence)]
+        mains = {member.name: member.mains for member in world.members}
+        evidence = Evidence(world.data_dir / "jobs", world.store, promises, shas, lines, nemesis.log, mains)
+        violations = [*unkept, *people.trouble, *world.trouble, *strays(world), *check(evidence)]
         print(tally(nemesis, people, evidence))
         assert not violations, report(nemesis, violations)
 
@@ -59,7 +60,7 @@ def undisturbed_twins(world: World) -> dict[str, tuple[str, str]]:
 def twin_promises(twins: dict[str, tuple[str, str]]) -> list[Promise]:
     """The undisturbed jobs, which the checker looks at like at all others."""
     return [
-        Promise(spec, "run", key=f"twin {spec}", job_id=job_id, ended=JobState.SUCCEEDED)
+        Promise(spec, key=f"twin {spec}", job_id=job_id, ended=JobState.SUCCEEDED)
         for spec, (job_id, _) in twins.items()
     ]
 
@@ -76,9 +77,15 @@ def settle(people: People) -> list[str]:
 
 def wait_until_swept(world: World) -> None:
     """Give the keepers the time to remove what killed writers have left; the checker names what stays."""
-    jobs_dir = world.data_dir / "jobs"
     with contextlib.suppress(StillWaiting):
-        wait_until(lambda: not leftovers(jobs_dir), "nothing is left half done", timeout_s=4 * SWEEP_S)
+        wait_until(lambda: not leftovers(world.data_dir), "nothing is left half done", timeout_s=4 * SWEEP_S)
+
+
+def strays(world: World) -> list[str]:
+    """Processes that belong to nobody any more."""
+    with contextlib.suppress(StillWaiting):
+        wait_until(lambda: not world.strays(), "nobody is astray", timeout_s=10)
+    return [f"a process is left that belongs to nobody: {process}" for process in world.strays()]
 
 
 def tally(nemesis: Nemesis, people: People, evidence: Evidence) -> str:

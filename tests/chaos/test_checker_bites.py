@@ -42,7 +42,7 @@ def lines_of(world: World, wanted: Callable[[list[Line]], Any], description: str
 
 def evidence(world: World, job_id: str, lines: list[Line], *faults: Fault) -> Evidence:
     """What the checker is shown."""
-    promise = Promise(SPEC, "run", job_id=job_id, ended=JobState.SUCCEEDED)
+    promise = Promise(SPEC, job_id=job_id, ended=JobState.SUCCEEDED)
     return Evidence(world.data_dir / "jobs", world.store, [promise], {}, lines, faults)
 
 

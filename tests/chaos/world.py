@@ -27,7 +27,7 @@ import redis
 from shared.settings import Settings
 from shared.store import Store, open_store
 from tests.chaos.proxy import Proxy
-from tests.processes import Household, Part, Valkey, environment_of, free_port
+from tests.processes import Household, Part, Valkey, environment_of, free_port, marked
 from tests.waiting import wait_until
 from web.client import KeepfitClient
 
@@ -47,7 +47,8 @@ class Member:
     env: dict[str, str]
     proxy: Proxy
     part: Part | None = None
-    starts: int = 0
+    mains: set[int] = field(default_factory=set)
+    """The pids of all its main processes, of those that have died too."""
     not_before: float = 0.0
     terminated_at: float = 0.0
 
@@ -174,6 +175,11 @@ class World:
         for member in (self.web, *self.members):
             yield from member.pids()
 
+    def strays(self) -> list[psutil.Process]:
+        """Living processes of this world that no member counts among its own."""
+        mine = marked(self.household.mark)  # first: what is started in between is no stray
+        return [process for process in mine if process.pid not in set(self.all_pids())]
+
     def _web(self) -> Member:
         self.web_port = free_port()
         proxy = Proxy(self.server.port).start()
@@ -193,7 +199,7 @@ class World:
 
     def _start(self, member: Member) -> None:
         member.part = self.household.start(member.command, member.env)
-        member.starts += 1
+        member.mains.add(member.part.pid)
         member.terminated_at = 0.0
 
     def _healthy(self) -> bool:

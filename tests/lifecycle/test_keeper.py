@@ -115,10 +115,12 @@ def leave_behind(jobdir: JobDir) -> list[Path]:
 
 
 @pytest.mark.usefixtures("sweeping_keeper")
-def test_what_killed_writers_have_left_is_swept_away(store: Store, jobdir: JobDir) -> None:
+def test_what_killed_writers_have_left_is_swept_away(settings: Settings, store: Store, jobdir: JobDir) -> None:
     """A cancelled job has no next attempt that would do it."""
     store.jobs.request(jobdir.id, Wish.CANCEL, 1)
-    left = leave_behind(jobdir)
+    of_a_killed_process = settings.cache_dir / "xla-1" / "process-1"
+    of_a_killed_process.mkdir(parents=True)
+    left = [*leave_behind(jobdir), of_a_killed_process]
 
     wait_until(lambda: not any(path.exists() for path in left), "all of it is gone")
 

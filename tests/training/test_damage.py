@@ -65,13 +65,14 @@ def test_no_damage_in_a_thousand_is_loaded(job: JobDir, tmp_path: Path) -> None:
     shutil.copytree(newest.path, path)
     copy = Checkpoint(path, newest.step, newest.attempt)
     load(copy)
-    loaded = 0
+    loaded = damages = 0
     for _ in range(DAMAGES):
         file = path / chance.choice((NAME, STATE, TRAINER))
         content = file.read_bytes()
         damaged = chance.choice(KINDS)(content, chance)
         if damaged == content:  # a sector of zeros was zeroed
             continue
+        damages += 1
         file.write_bytes(damaged)
         try:
             load(copy)
@@ -81,6 +82,7 @@ def test_no_damage_in_a_thousand_is_loaded(job: JobDir, tmp_path: Path) -> None:
         file.write_bytes(content)
 
     assert loaded == 0
+    assert damages >= 1000
     load(copy)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from shared.errors import DataUnavailable
 from shared.events import LogLine
@@ -84,13 +85,22 @@ def test_other_data_under_the_same_spec_is_refused(tmp_path: Path) -> None:
     assert result.reason.startswith("The checkpoint was made with another data")
 
 
+@pytest.mark.parametrize(
+    ("then", "said"),
+    [
+        ({"threads": 7}, "threads: 2, was 7"),
+        ({"cpu_flags": "of another CPU"}, "CPU instruction set differs"),
+        ({"tensorflow": "2.0.0"}, f"TensorFlow: {tf.__version__}, was 2.0.0"),
+        ({"keras": "2.0.0"}, f"Keras: {keras.__version__}, was 2.0.0"),
+    ],
+)
 def test_another_environment_resumes_and_says_that_it_is_not_exact(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    then: dict[str, Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first attempt had another number of threads; those after it say so, to the end."""
+    """The first attempt ran elsewhere; those after it say what differs, to the end."""
     program, jobdir = programs.compose("mlp"), jobdir_at(tmp_path / "job")
     real = environment.fingerprint()
-    monkeypatch.setattr(environment, "fingerprint", lambda: {**real, "threads": 7})
+    monkeypatch.setattr(environment, "fingerprint", lambda: real | then)
     attempt(program, jobdir, StopAfter(3))
     monkeypatch.undo()
 
@@ -99,9 +109,19 @@ def test_another_environment_resumes_and_says_that_it_is_not_exact(
 
     second, third = (a.read_record() for a in jobdir.attempt_dirs()[1:])
     assert second["exact"] is False
-    assert second["differs"] == third["differs"] == ["threads: 2, was 7"]
+    assert second["differs"] == third["differs"] == [said]
     assert result.outcome is Outcome.FINISHED
     assert final_of(jobdir).step == programs.EPOCHS * program.batches
+
+
+def test_without_onednn_it_is_another_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The libraries' own switches decide bits."""
+    with_it = environment.fingerprint()
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+
+    (said,) = environment.differences(with_it, environment.fingerprint())
+
+    assert said.startswith("TF/XLA variables: {'TF_ENABLE_ONEDNN_OPTS': '0'")
 
 
 def write_idx(path: Path, array: np.ndarray[Any, np.dtype[np.uint8]]) -> None:

@@ -94,6 +94,14 @@ def test_killed_at_a_moment_it_ends_the_same(where: str, nursery: Nursery, whole
     assert nursery.finish(tmp_path / "job", "dropout+adam+plateau", "--poison") == whole
 
 
+def test_killed_while_it_resumes_it_ends_the_same(nursery: Nursery, whole: Final, tmp_path: Path) -> None:
+    """The second process dies as it reads the checkpoint that the first one has left."""
+    nursery.die(tmp_path / "job", "dropout+adam+plateau", "chunk:6")
+    nursery.die(tmp_path / "job", "dropout+adam+plateau", "load:1")
+
+    assert nursery.finish(tmp_path / "job", "dropout+adam+plateau") == whole
+
+
 def test_killed_ten_times_twice_in_one_epoch(nursery: Nursery, whole: Final, tmp_path: Path) -> None:
     """Each attempt dies a step or two after it has resumed; no step is done twice in the end, none is left out."""
     for times in (3, 2, 3, 2, 3, 2, 2, 3, 2, 2):

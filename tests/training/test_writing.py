@@ -4,13 +4,15 @@ import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
 from shared import durable
 from shared.errors import StorageFull
-from shared.events import CheckpointFailed, CheckpointSaved
+from shared.events import CheckpointFailed, CheckpointSaved, LogLine
 from shared.jobdir import JobDir
 from shared.manifest import PIN, FileRecord, checkpoints_of, newest_valid, verify
 from shared.states import Outcome
@@ -192,6 +194,29 @@ def test_a_job_without_room_for_a_checkpoint_does_not_start(tmp_path: Path) -> N
     """It says what it needs."""
     with pytest.raises(StorageFull, match="Free some space"):
         attempt(programs.build(PROGRAM), jobdir_at(tmp_path / "job"), disk=TinyDisk())
+
+
+def test_a_job_with_little_room_starts_and_says_so(tmp_path: Path) -> None:
+    """Enough for a checkpoint or two, too little for all that it will keep."""
+    reporter = Recorder()
+    parameters = 2_000_000
+
+    def large() -> Any:
+        model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(parameters // 65)])
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        return model
+
+    class SmallDisk(Disk):
+        def free_bytes(self, path: Path) -> int:
+            return 3 * 4 * parameters
+
+    program = programs.compose("mlp", build_model=large, epochs=1)
+
+    result = attempt(program, jobdir_at(tmp_path / "job"), reporter=reporter, disk=SmallDisk())
+
+    assert result.outcome is Outcome.FINISHED
+    assert not reporter.of(CheckpointFailed)
+    assert [line.level for line in reporter.of(LogLine) if line.text.startswith("little space: ")] == ["warning"]
 
 
 def test_without_room_for_the_result_the_job_can_go_on_later(tmp_path: Path) -> None:

@@ -11,18 +11,15 @@ same bits; a test holds that.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-import uuid
 from pathlib import Path
 
-from worker.training import environment
+from worker.training import environment, private
 
 _FLAG = "--tf_xla_persistent_cache_directory="
-_PRIVATE = "process-"
 _MOST_ENTRIES = 64
 _FREE_BYTES = 256 << 20
 """With less than this left on the disk the cache is not used: TensorFlow fails a job whose entry it cannot write."""
@@ -36,42 +33,40 @@ def use_cache(folder: Path) -> None:
         if shutil.disk_usage(shared).free < _FREE_BYTES:
             return
         _sweep(shared)
-        private = shared / f"{_PRIVATE}{uuid.uuid4().hex}"
-        private.mkdir()
-        _lock(private)
+        own = private.make(shared)
         for entry in _entries(shared):
-            _adopt(entry, private)
-        flags = [*environment.xla_flags(), f"{_FLAG}{private}", "--tf_xla_persistent_cache_device_types=CPU"]
+            _adopt(entry, own)
+        flags = [*environment.xla_flags(), f"{_FLAG}{own}", "--tf_xla_persistent_cache_device_types=CPU"]
         os.environ["TF_XLA_FLAGS"] = " ".join(flags)
 
 
 def publish() -> None:
     """Let later processes have what this one has compiled."""
-    private = _private_dir()
-    if private is None:
+    own = _own_dir()
+    if own is None:
         return
     with contextlib.suppress(OSError):  # see use_cache
-        known = {entry.name for entry in _entries(private.parent)}
-        for path in list(private.iterdir()):
+        known = {entry.name for entry in _entries(own.parent)}
+        for path in list(own.iterdir()):
             content = path.read_bytes()
             name = f"{hashlib.sha256(content).hexdigest()}--{path.name}"
             if name not in known:
-                temp = private / ".publishing"  # here, so that it goes with the directory if we are killed
+                temp = own / ".publishing"  # here, so that it goes with the directory if we are killed
                 temp.write_bytes(content)
-                temp.replace(private.parent / name)
+                temp.replace(own.parent / name)
 
 
 def discard() -> None:
     """Remove this process's private directory; nothing is compiled any more."""
-    private = _private_dir()
-    if private is not None:
-        shutil.rmtree(private, ignore_errors=True)
+    own = _own_dir()
+    if own is not None:
+        shutil.rmtree(own, ignore_errors=True)
 
 
-def _private_dir() -> Path | None:
+def _own_dir() -> Path | None:
     for flag in environment.xla_flags():
         path = Path(flag.removeprefix(_FLAG))
-        if flag.startswith(_FLAG) and path.name.startswith(_PRIVATE) and path.is_dir():
+        if flag.startswith(_FLAG) and path.name.startswith(private.PREFIX) and path.is_dir():
             return path
     return None
 
@@ -85,11 +80,11 @@ def _entries(shared: Path) -> list[Path]:
     return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
-def _adopt(entry: Path, private: Path) -> None:
+def _adopt(entry: Path, own: Path) -> None:
     digest, _, name = entry.name.partition("--")
     content = entry.read_bytes()
     if hashlib.sha256(content).hexdigest() == digest:
-        (private / name).write_bytes(content)
+        (own / name).write_bytes(content)
     else:
         entry.unlink(missing_ok=True)
 
@@ -98,18 +93,4 @@ def _sweep(shared: Path) -> None:
     """Remove the oldest entries beyond the limit, and what killed processes have left."""
     for entry in _entries(shared)[_MOST_ENTRIES:]:
         entry.unlink(missing_ok=True)
-    for path in shared.glob(f"{_PRIVATE}*"):
-        with contextlib.suppress(OSError):  # locked: its process is alive, perhaps in another container
-            os.close(_lock(path))
-            shutil.rmtree(path)
-
-
-def _lock(private: Path) -> int:
-    """Hold ``private`` while this process lives, or the returned file is open. Raises OSError if it is held."""
-    fd = os.open(private, os.O_RDONLY)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
+    private.sweep(shared)
