@@ -28,7 +28,7 @@ def state_on_disk(jobdir: JobDir) -> DiskState:
     status = jobdir.status()
     result = status.result or {}
     outcome = result.get("outcome", "")
-    resumed = status.wish is Wish.RUN and status.wish_number > _wish_obeyed(jobdir)
+    resumed = status.wish is Wish.RUN and status.wish_number > wish_obeyed(jobdir)
     verdict = read_json(jobdir.verdict) or {}
     if verdict and status.attempt <= verdict["attempt"] and status.wish_number <= verdict["wish_number"]:
         # Before the result: an attempt that was cut off may have written one after its end was settled.
@@ -58,6 +58,7 @@ def write_claim(attempt: AttemptDir, owner: str, wish_number: int, after: str = 
     write_json(attempt.claim, {"owner": owner, "wish_number": wish_number, "after": after})
 
 
-def _wish_obeyed(jobdir: JobDir) -> int:
+def wish_obeyed(jobdir: JobDir) -> int:
+    """The number of the latest wish that the latest attempt has seen; only a later one resumes a failed job."""
     attempts = jobdir.attempt_dirs()
     return int(attempts[-1].read_claim().get("wish_number", 0)) if attempts else 0

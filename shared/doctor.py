@@ -5,7 +5,8 @@
         mend(finding, settings.jobs_dir, store)
 
 The disk is the truth: mending drops what the server says of a job that nobody runs and restores the
-job from its directory. A running job is left to its lease.
+job from its directory. Only a stop that could not be put on disk when it happened is put there. A
+running job is left to its lease.
 """
 
 from collections.abc import Iterator
@@ -13,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.diskstate import state_on_disk
-from shared.errors import KeepfitError, StoreUnavailable
+from shared.errors import JobNotFound
 from shared.jobdir import JobDir, list_jobdirs, open_jobdir
-from shared.restoring import restore_from_disk
+from shared.restoring import note_stop, only_server_knows_stop, restore_from_disk
 from shared.states import JobState, wish_allowed
 from shared.store import JobRecord, Store
 
 PAGE = 500
+UNNOTED = "the disk does not know that the job has stopped"
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,27 @@ def examine(jobs_dir: Path, store: Store) -> Iterator[Finding]:
 
 
 def mend(finding: Finding, jobs_dir: Path, store: Store) -> bool:
-    """Make the server say what the disk says. False where that is not possible now."""
+    """Make both sides say the same. False where that is not possible now. Raises StoreUnavailable."""
     if not finding.mendable:
         return False
+    if finding.problem == UNNOTED:
+        return _note_stop(finding.job_id, jobs_dir, store)
     if finding.server != "-" and not store.upkeep.forget(finding.job_id):
         return False
     if finding.disk == "-":
         return True
     return restore_from_disk(open_jobdir(jobs_dir, finding.job_id), store)
+
+
+def _note_stop(job_id: str, jobs_dir: Path, store: Store) -> bool:
+    try:
+        jobdir, record = open_jobdir(jobs_dir, job_id), store.jobs.get(job_id)
+        if not only_server_knows_stop(jobdir, record):  # a person has had it go on just now
+            return False
+        note_stop(jobdir, record)
+    except (JobNotFound, OSError):  # taken away meanwhile, or the disk is still full
+        return False
+    return True
 
 
 def _all_records(store: Store) -> Iterator[JobRecord]:
@@ -66,9 +81,7 @@ def _all_records(store: Store) -> Iterator[JobRecord]:
 def _compare(jobdir: JobDir, record: JobRecord | None, now_ms: int) -> Finding:
     try:
         found, status, name = state_on_disk(jobdir), jobdir.status(), jobdir.spec.name
-    except StoreUnavailable:
-        raise
-    except (KeepfitError, ValueError) as exc:
+    except Exception as exc:  # noqa: BLE001 - whatever a damaged or foreign file leads to
         server = record.state.value if record else "-"
         return Finding(jobdir.id, "?", "unreadable", server, f"the directory cannot be read: {exc}", mendable=False)
     disk = f"{found.state.value}, attempt {status.attempt}"
@@ -81,6 +94,8 @@ def _compare(jobdir: JobDir, record: JobRecord | None, now_ms: int) -> Finding:
         return Finding(jobdir.id, name, disk, server, problem, mendable=False)
     if status.wish_number > record.wish_number and wish_allowed(record.state, status.wish):
         return Finding(jobdir.id, name, disk, server, f"the server has not heard of the wish to {status.wish.value}")
+    if only_server_knows_stop(jobdir, record):
+        return Finding(jobdir.id, name, disk, server, UNNOTED)
     if found.state is not record.state:
         return Finding(jobdir.id, name, disk, server, "the states differ")
     if status.attempt > record.attempt:

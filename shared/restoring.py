@@ -1,15 +1,18 @@
-"""Puts a job back into the queue server as its directory says it is; does nothing where the server knows it."""
+"""Makes one side know what only the other knows: the queue server of a job, or the directory of a stop."""
 
 import json
 
-from shared.diskstate import state_on_disk
+from shared.diskstate import state_on_disk, write_verdict
 from shared.jobdir import JobDir
 from shared.states import JobState
-from shared.store import Store
+from shared.store import JobRecord, Store
 
 
 def restore_from_disk(jobdir: JobDir, store: Store) -> bool:
-    """Whether the job was put back. Raises StoreUnavailable, or KeepfitError where the directory cannot be read."""
+    """Put a job back into the server as its directory says it is; False where the server knows it.
+
+    Raises StoreUnavailable, or KeepfitError where the directory cannot be read.
+    """
     found = state_on_disk(jobdir)
     result = json.dumps(dict(found.result)) if found.result else ""
     return store.upkeep.restore(jobdir, found.state, found.reason, result)
@@ -22,3 +25,16 @@ def may_be_running(jobdir: JobDir, store: Store) -> bool:
     """
     over = state_on_disk(jobdir).state in (JobState.SUCCEEDED, JobState.FAILED)
     return not over and bool(jobdir.attempt_dirs()) and not store.upkeep.booted()
+
+
+def only_server_knows_stop(jobdir: JobDir, record: JobRecord) -> bool:
+    """Whether the directory would have a stopped job go on: its disk was full, or its keeper died, when it stopped."""
+    status = jobdir.status()
+    behind = status.wish_number > record.wish_number or status.attempt > record.attempt
+    stopped = record.state in (JobState.PAUSED, JobState.FAILED)
+    return stopped and not behind and state_on_disk(jobdir).state is JobState.QUEUED
+
+
+def note_stop(jobdir: JobDir, record: JobRecord) -> None:
+    """Put on disk the stop that the server has for a job. Raises OSError."""
+    write_verdict(jobdir, record.state, record.reason, record.attempt, record.wish_number)

@@ -15,6 +15,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from shared.diskstate import wish_obeyed
 from shared.durable import fsync_dir
 from shared.errors import BadTransition, JobNotFound, StorageFull, StoreUnavailable
 from shared.jobdir import JobDir, create_jobdir, job_id_of
@@ -99,19 +100,27 @@ class Actions:
         """Move a job in the queue; higher runs first. Raises JobNotFound, BadTransition, StorageFull."""
         priority = max(-LARGEST_PRIORITY, min(LARGEST_PRIORITY, priority))
         with self._wishing:
-            seen = self._reader.get(job_id)
-            if seen.record.state not in {JobState.QUEUED, JobState.RUNNING, JobState.PAUSED}:
-                raise BadTransition(f"A job that has {_ended(seen.record.state)} does not wait for anything.")
-            kept = seen.jobdir.status()
-            known = kept.wish if kept.wish_number > seen.record.wish_number else seen.record.wish
-            if seen.record.state is JobState.PAUSED and known is Wish.RUN:
-                known = Wish.PAUSE  # it stopped by itself (a full disk): another priority does not resume it
-            return self._express(seen, known, priority)
+            try:
+                return self._prioritise(job_id, priority)
+            except BadTransition:  # perhaps it has stopped just now: what it has come to decides
+                return self._prioritise(job_id, priority)
 
-    def _express(self, seen: Seen, wish: Wish, priority: int | None) -> Accepted:
+    def _prioritise(self, job_id: str, priority: int) -> Accepted:
+        seen = self._reader.get(job_id)
+        if seen.record.state not in {JobState.QUEUED, JobState.RUNNING, JobState.PAUSED}:
+            raise BadTransition(f"A job that has {_ended(seen.record.state)} does not wait for anything.")
+        kept = seen.jobdir.status()
+        if kept.wish_number > seen.record.wish_number:  # the server has not heard of it: it is told now
+            return self._express(seen, kept.wish, priority)
+        stopped_by_itself = seen.record.state is JobState.PAUSED and seen.record.wish is Wish.RUN  # a full disk
+        known = Wish.PAUSE if stopped_by_itself else seen.record.wish
+        return self._express(seen, known, priority, only_priority=True)
+
+    def _express(self, seen: Seen, wish: Wish, priority: int | None, only_priority: bool = False) -> Accepted:
         """Keep a wish on disk, then tell the server."""
         before = seen.jobdir.status()
-        number = max(before.wish_number, seen.record.wish_number) + 1
+        # Above the numbers of refused wishes too, which an attempt may have seen in the moment when it failed.
+        number = max(before.wish_number, seen.record.wish_number, wish_obeyed(seen.jobdir)) + 1
         try:
             seen.jobdir.write_wish(wish, number, priority)
         except OSError as exc:
@@ -120,7 +129,7 @@ class Actions:
                 f"Free some space or fix its permissions, then try again."
             ) from exc
         try:
-            self._store.jobs.request(seen.record.id, wish, number, priority)
+            self._store.jobs.request(seen.record.id, wish, number, priority, only_priority)
         except (StoreUnavailable, JobNotFound):  # away, or wiped: it is rebuilt from the directory, wish included
             log.warning("wish kept on disk only", extra={"job_id": seen.record.id, "action": wish.value})
             self._reminder.note(seen.jobdir)

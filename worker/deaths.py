@@ -1,10 +1,12 @@
 """How training processes died, in words. Fed by Celery in the main process, asked by the keeper.
 
-Knows the kernel's count of out-of-memory kills, since a SIGKILL alone does not say who sent it.
+Knows the kernel's count of out-of-memory kills, since a SIGKILL alone does not say who sent it. The count is
+of all processes: only a kill of the last seconds explains a death, and each explains one.
 """
 
 import re
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from celery.worker.request import Request
 _VMSTAT = Path("/proc/vmstat")
 _SIGNAL = re.compile(r"signal \d+ \((SIG\w+)\)")
 _STATUS = re.compile(r"exitcode (\d+)")
+RECENT_S = 5.0
+"""A process with much memory takes seconds to end."""
 
 
 class Deaths:
@@ -23,12 +27,18 @@ class Deaths:
         self._lock = threading.Lock()
         self._said: dict[int, str] = {}
         self._oom_kills = _oom_kills()
+        self._unexplained: list[float] = []
+
+    def look(self) -> None:
+        """Note when the kernel killed something; asked several times a second, so that old kills are known as old."""
+        with self._lock:
+            self._count()
 
     def record(self, pid: int, message: str) -> None:
         """Keep what billiard said about the end of ``pid``."""
         signal, status = _SIGNAL.search(message), _STATUS.search(message)
         if signal and signal[1] == "SIGKILL" and self._kernel_killed():
-            words = "the kernel killed the training process because the machine was out of memory"
+            words = "the kernel killed the training process because memory had run out"
         elif signal:
             words = f"the training process was killed ({signal[1]})"
         elif status:
@@ -44,8 +54,14 @@ class Deaths:
             return self._said.pop(pid, None)
 
     def _kernel_killed(self) -> bool:
-        before, self._oom_kills = self._oom_kills, _oom_kills()
-        return self._oom_kills > before
+        with self._lock:
+            self._count()
+            return bool(self._unexplained) and self._unexplained.pop(0) > 0
+
+    def _count(self) -> None:
+        before, self._oom_kills, now = self._oom_kills, _oom_kills(), time.monotonic()
+        recent = [at for at in self._unexplained if now - at < RECENT_S]
+        self._unexplained = recent + [now] * (self._oom_kills - before)
 
 
 class AttemptRequest(Request):

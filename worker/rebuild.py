@@ -7,10 +7,9 @@ Attempt numbers never go back, since the directories hold them.
 import logging
 import time
 
-from shared.diskstate import state_on_disk, write_verdict
 from shared.errors import BadTransition, StoreUnavailable
 from shared.jobdir import JobDir, list_jobdirs
-from shared.restoring import restore_from_disk
+from shared.restoring import note_stop, only_server_knows_stop, restore_from_disk
 from shared.settings import Settings
 from shared.states import JobState
 from shared.store import Store
@@ -88,7 +87,6 @@ class Rebuilder:
 
     def _keep_stop(self, jobdir: JobDir) -> None:
         """Put on disk a stop that only the server knows: the disk was full, or its keeper died, when it happened."""
-        record = self._store.jobs.get(jobdir.id)
-        still = record.state in (JobState.PAUSED, JobState.FAILED)  # else a person has had it go on just now
-        if still and state_on_disk(jobdir).state is JobState.QUEUED:
-            write_verdict(jobdir, record.state, record.reason, record.attempt, record.wish_number)
+        record = self._store.jobs.get(jobdir.id)  # anew: a person may have had it go on just now
+        if only_server_knows_stop(jobdir, record):
+            note_stop(jobdir, record)

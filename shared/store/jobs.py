@@ -79,12 +79,17 @@ class Jobs:
         """How many jobs there are."""
         return int(self._link.read(lambda r: r.zcard(keys.JOBS)))
 
-    def request(self, job_id: str, wish: Wish, number: int, priority: int | None = None) -> JobRecord:
+    def request(
+        self, job_id: str, wish: Wish, number: int, priority: int | None = None, only_priority: bool = False
+    ) -> JobRecord:
         """Express a person's wish, and perhaps a new priority (-9 to 9, higher runs first).
+
+        ``only_priority``: the wish repeats what holds already; refused where it would change the state.
 
         Raises JobNotFound, or BadTransition where the state has no such change.
         """
-        answer = self._link.run("request", job_id, wish.value, number, "" if priority is None else priority)
+        rank = "" if priority is None else priority
+        answer = self._link.run("request", job_id, wish.value, number, rank, int(only_priority))
         if answer == "missing":
             raise JobNotFound(f"There is no job {job_id}.")
         if isinstance(answer, list):

@@ -1,14 +1,16 @@
 """The queue server or every worker is away for a while: nothing is forgotten, and no training stops for it."""
 
 import os
+import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import psutil
 import pytest
 
+from shared.errors import StoreUnavailable
 from shared.jobdir import open_jobdir
 from shared.states import JobState
 from tests.lifecycle.conftest import Service
@@ -106,3 +108,71 @@ def test_a_stopped_worker_gives_its_job_back_without_losing_a_step(service: Serv
     given_back = first.read_result() or {}
     assert given_back["outcome"] == "stopped"
     assert second.read_record()["resumed"] == {"attempt": 1, "step": given_back["step"]}
+
+
+def wipe(service: Service) -> None:
+    """FLUSHALL."""
+    service.store.link.read(lambda r: r.flushall())
+
+
+def replace_by_an_empty_one(service: Service) -> None:
+    """The server is killed and its file lost; the one that is started in its place knows nothing."""
+    server = service.part("valkey-server")
+    server.suspend()  # it writes nothing more
+    shutil.rmtree(service.data_dir / "redis" / "appendonlydir")
+    server.kill()
+    server.wait()
+
+
+def states(service: Service) -> dict[str, JobState]:
+    """Every job that the server knows; empty while it is away."""
+    try:
+        return {record.id: record.state for record in service.store.jobs.list(500)}
+    except StoreUnavailable:
+        return {}
+
+
+def stopped_jobs(service: Service) -> dict[str, JobState]:
+    """A finished, a paused and a cancelled job, with their states."""
+    finished = service.wait_for_end(service.submit(epochs=1)).id
+    paused, cancelled = service.submit(epochs=1_000), service.submit(epochs=1_000)
+    for job_id, ask in ((paused, service.client.pause), (cancelled, service.client.cancel)):
+        service.wait_for_step(job_id, 0)
+        ask(job_id)
+    wait_until(lambda: service.record(paused).state is JobState.PAUSED, "one is paused")
+    service.wait_for_end(cancelled)
+    return {finished: JobState.SUCCEEDED, paused: JobState.PAUSED, cancelled: JobState.CANCELLED}
+
+
+@pytest.fixture
+def crowd(service: Service) -> Iterator[dict[str, JobState]]:
+    """Jobs in every state, of which two run and so leave no free worker for the last three, which are queued."""
+    found = stopped_jobs(service)
+    running, queued = ([service.submit(epochs=4_000) for _ in range(count)] for count in (2, 3))
+    for job_id in running:
+        service.wait_for_step(job_id, 0)
+    service.client.prioritise(queued[-1], 5)
+    found |= dict.fromkeys(running, JobState.RUNNING) | dict.fromkeys(queued, JobState.QUEUED)
+    yield found
+    for job_id in queued + running:
+        service.client.cancel(job_id)
+        service.wait_for_end(job_id)
+
+
+@pytest.mark.parametrize("lose", [wipe, replace_by_an_empty_one])
+def test_a_server_that_has_lost_all_knows_every_job_again_within_seconds(
+    service: Service, crowd: dict[str, JobState], lose: Callable[[Service], None]
+) -> None:
+    """Each in its state, the queued ones in their order, the running ones in the same processes."""
+    first, second, urgent = [job_id for job_id, state in crowd.items() if state is JobState.QUEUED]
+    running = [job_id for job_id, state in crowd.items() if state is JobState.RUNNING]
+    before = {job_id: service.record(job_id) for job_id in running}
+
+    lose(service)
+    wait_until(lambda: states(service).keys() >= set(running), "the server is back, and who trains has told it")
+    wait_until(lambda: crowd.items() <= states(service).items(), "every job is back", timeout_s=10)
+
+    assert [service.store.jobs.waiting(job_id).place for job_id in (urgent, first, second)] == [0, 1, 2]
+    for job_id, record in before.items():
+        after = service.wait_for_step(job_id, record.progress["step"])
+        assert (after.attempt, after.owner) == (1, record.owner)

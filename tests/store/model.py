@@ -1,14 +1,24 @@
 """A plain Python model of the job store: what the Lua scripts should do, written down a second time.
 
-Leases either lapse at once or never, and back-offs are zero, so that the model needs no clock.
+    model = Model([Disk(job_id, created_ms=1)])
+    model.now = 1000                       # the server's clock, in milliseconds, as the script saw it
+    model.create(job_id)                   # answers what the script should answer
+    model.view(), model.take_events()      # what must now be on the server
+
+Knows nothing of Redis and has no clock of its own, so that leases and back-offs are compared to the millisecond.
 """
 
+import dataclasses
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from shared.events import Event, encode
 from shared.states import JobState, Outcome, Wish
 
 S, W = JobState, Wish
-BUDGET = 3
+LONGEST_BACKOFF_MS = 30_000
 
 WISHES: dict[JobState, dict[Wish, JobState]] = {
     S.QUEUED: {W.RUN: S.QUEUED, W.PAUSE: S.PAUSED, W.CANCEL: S.CANCELLED},
@@ -18,123 +28,305 @@ WISHES: dict[JobState, dict[Wish, JobState]] = {
     S.CANCELLED: {W.RUN: S.QUEUED, W.CANCEL: S.CANCELLED},
     S.SUCCEEDED: {},
 }
+SAID = {S.QUEUED: "resumed by a person", S.PAUSED: "paused by a person", S.CANCELLED: "cancelled by a person"}
 
 
-@dataclass
-class ModelJob:
-    """What the model knows of one job."""
+@dataclass(frozen=True)
+class Disk:
+    """What the directory of a job says, which is all that a wiped server learns of it."""
 
     id: str
-    created: int
+    created_ms: int
     priority: int = 0
-    state: JobState = S.QUEUED
     wish: Wish = W.RUN
     wish_number: int = 0
     attempt: int = 0
-    barren: int = 0
-    owner: str = ""
-    lapsed: bool = False
-    checkpoint_step: int = 0
+
+
+@dataclass(frozen=True)
+class Happened:
+    """One entry of a job's stream."""
+
+    kind: str
+    attempt: int
+    data: dict[str, Any]
 
 
 @dataclass
+class View:
+    """All that counts on a server: each job's fields, and the members and scores of each index."""
+
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    index: dict[str, float] = field(default_factory=dict)
+    ready: dict[str, float] = field(default_factory=dict)
+    delayed: dict[str, float] = field(default_factory=dict)
+    leases: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Record:
+    """The fields of a job's hash, under their names there."""
+
+    created_ms: int
+    priority: int
+    wish: Wish
+    wish_number: int
+    attempt: int
+    state: JobState = S.QUEUED
+    reason: str = ""
+    owner: str = ""
+    barren: int = 0
+    lease_ms: int = 0
+    heartbeat_ms: int = 0
+    since_ms: int = 0
+    wish_ms: int = 0
+    checkpoint_step: int = 0
+    checkpoint_failure: str = ""
+    progress: str = ""
+    result: str = ""
+
+    @property
+    def rank(self) -> float:
+        """Lower is claimed first."""
+        return self.created_ms - self.priority * 1e14
+
+
 class Model:
     """All jobs, and the rules."""
 
-    jobs: dict[str, ModelJob] = field(default_factory=dict)
+    def __init__(self, disks: Sequence[Disk]) -> None:
+        self.now = 0
+        self.disks = {disk.id: disk for disk in disks}
+        self.jobs: dict[str, Record] = {}
+        self.delayed: dict[str, int] = {}
+        """Queued jobs that may not be claimed before a time."""
+        self.kicked = False
+        self._events: list[tuple[str, Happened]] = []
 
-    def create(self, job_id: str, created: int) -> bool:
+    def view(self) -> View:
+        """What must be on the server."""
+        return View(
+            jobs={i: vars(job) for i, job in self.jobs.items()},
+            index={i: job.created_ms for i, job in self.jobs.items()},
+            ready={i: self.jobs[i].rank for i in self.waiting() if i not in self.delayed},
+            delayed=dict(self.delayed),
+            leases={i: self.jobs[i].lease_ms for i in self.in_state(S.RUNNING)},
+        )
+
+    def take_events(self) -> list[tuple[str, Happened]]:
+        """What must have been appended since the last call, and to which job, in this order."""
+        taken, self._events = self._events, []
+        return taken
+
+    def held(self) -> list[tuple[str, int, str]]:
+        """Job, attempt number and owner of each running attempt."""
+        return [(i, job.attempt, job.owner) for i, job in self.jobs.items() if job.state is S.RUNNING]
+
+    def in_state(self, state: JobState) -> list[str]:
+        """The jobs in this state."""
+        return [i for i, job in self.jobs.items() if job.state is state]
+
+    def waiting(self) -> list[str]:
+        """Queued jobs, those that back off among them."""
+        return self.in_state(S.QUEUED)
+
+    def movable(self) -> list[str]:
+        """Jobs whose state a wish may change at once."""
+        return [i for i, job in self.jobs.items() if job.state not in (S.RUNNING, S.SUCCEEDED)]
+
+    def lapsed(self) -> list[str]:
+        """Running jobs whose lease has lapsed, the longest first."""
+        late = [i for i in self.in_state(S.RUNNING) if self.jobs[i].lease_ms <= self.now]
+        return sorted(late, key=lambda i: (self.jobs[i].lease_ms, i))
+
+    def holds(self, job_id: str, attempt: int, owner: str) -> bool:
+        """Whether this owner's attempt still counts."""
+        return (job_id, attempt, owner) in self.held()
+
+    def wipe(self) -> None:
+        """Everything is lost."""
+        self.jobs.clear()
+        self.delayed.clear()
+        self.kicked = False
+
+    def create(self, job_id: str) -> bool:
         """Queue a job; False if it is there."""
+        return self.restore(job_id, S.QUEUED, "")
+
+    def restore(self, job_id: str, state: JobState, reason: str, result: str = "") -> bool:
+        """A job comes back from its directory; False if it is there."""
         if job_id in self.jobs:
             return False
-        self.jobs[job_id] = ModelJob(job_id, created)
+        self._insert(job_id).result = result
+        self._become(job_id, state, reason)
         return True
 
-    def claim(self, owner: str, hint: str, lapsed: bool) -> ModelJob | None:
-        """The hinted job if it is queued, else the best."""
-        ready = sorted(
-            (j for j in self.jobs.values() if j.state is S.QUEUED),
-            key=lambda j: (j.created - j.priority * 10**14, j.id),
-        )
-        job = next((j for j in ready if j.id == hint), ready[0] if ready else None)
-        if job is not None:
-            job.state, job.owner, job.lapsed = S.RUNNING, owner, lapsed
-            job.attempt += 1
-            job.barren += 1
-        return job
+    def forget(self, job_id: str) -> bool:
+        """A record is dropped, unless its job is running."""
+        if job_id in self.in_state(S.RUNNING):
+            return False
+        self.jobs.pop(job_id, None)
+        self.delayed.pop(job_id, None)
+        return True
 
-    def holds(self, job_id: str, owner: str, attempt: int) -> bool:
-        """Whether this owner's attempt still counts."""
-        job = self.jobs.get(job_id)
-        return job is not None and (job.state, job.owner, job.attempt) == (S.RUNNING, owner, attempt)
+    def claim(self, owner: str, hint: str, lease_ms: int) -> tuple[str, int, str] | None:
+        """The hinted job if it is ready, else the best: its id, its attempt, why the one before ended."""
+        ready = sorted(self._promoted(), key=lambda i: (self.jobs[i].rank, i))
+        if not ready:
+            return None
+        job_id = hint if hint in ready else ready[0]
+        job = self.jobs[job_id]
+        before = job.reason if job.attempt else ""
+        job.attempt, job.barren = job.attempt + 1, job.barren + 1
+        self._lease(job, owner, lease_ms)
+        self._become(job_id, S.RUNNING, "")
+        return job_id, job.attempt, before
 
-    def checkpoint(self, job_id: str, owner: str, attempt: int, step: int) -> bool:
-        """The owner reports a checkpoint."""
-        if not self.holds(job_id, owner, attempt):
+    def topup(self, waiting: int, most: int) -> int:
+        """How many kicks to publish, while ``waiting`` of them wait already."""
+        ready = len(self._promoted())
+        if not ready or waiting or self.kicked:
+            return 0
+        self.kicked = True
+        return min(ready, most)
+
+    def bump(self, job_id: str, attempt: int, owner: str, floor: int) -> int | None:
+        """The attempt's new number, above ``floor``."""
+        if not self.holds(job_id, attempt, owner):
+            return None
+        self.jobs[job_id].attempt = max(attempt, floor) + 1
+        return self.jobs[job_id].attempt
+
+    def renew(self, job_id: str, attempt: int, owner: str, lease_ms: int) -> tuple[str, Wish]:
+        """The owner's heartbeat."""
+        if not self.holds(job_id, attempt, owner):
+            return "lost" if job_id in self.jobs else "missing", W.RUN
+        self._lease(self.jobs[job_id], owner, lease_ms)
+        return "held", self.jobs[job_id].wish
+
+    def report(self, job_id: str, attempt: int, owner: str, events: Sequence[Event]) -> bool:
+        """The owner says what it did."""
+        if not self.holds(job_id, attempt, owner):
             return False
         job = self.jobs[job_id]
-        if step > job.checkpoint_step:
-            job.checkpoint_step, job.barren = step, 0
+        for event in events:
+            data = encode(event)["data"]
+            self._emit(job_id, event.type, json.loads(data))
+            if event.type == "progress":
+                job.progress = data
+            elif event.type == "checkpoint-failed":
+                job.checkpoint_failure = data
+            elif event.type == "checkpoint":
+                job.checkpoint_failure = ""
+                step = json.loads(data)["step"]
+                if step > job.checkpoint_step:
+                    job.checkpoint_step, job.barren = step, 0
         return True
 
-    def finish(self, job_id: str, owner: str, attempt: int, outcome: Outcome, hold: bool) -> JobState | None:
+    def finish(self, held: tuple[str, int, str], end: "End", result: str) -> JobState | None:
         """The attempt ends."""
-        if not self.holds(job_id, owner, attempt):
+        if not self.holds(*held):
             return None
-        return self._settle(self.jobs[job_id], outcome, hold)
+        self.jobs[held[0]].result = result or self.jobs[held[0]].result
+        return self._settle(held[0], end)
 
-    def reap(self) -> dict[str, JobState]:
+    def reap(self, end: "End") -> dict[str, JobState]:
         """Lapsed leases are settled."""
-        lapsed = [j for j in self.jobs.values() if j.state is S.RUNNING and j.lapsed]
-        return {j.id: self._settle(j, Outcome.INTERRUPTED, False) for j in lapsed}
+        return {job_id: self._settle(job_id, end) for job_id in self.lapsed()}
 
-    def request(self, job_id: str, wish: Wish, number: int) -> JobState | str:
-        """A person's wish."""
+    def request(self, job_id: str, wish: Wish, number: int, priority: int | None, only: bool) -> JobState | str:
+        """A person's wish; with ``only``, one that must not change the state."""
         job = self.jobs.get(job_id)
         if job is None:
             return "missing"
         if number < job.wish_number:
             return job.state
-        if wish not in WISHES[job.state]:
+        target = WISHES[job.state].get(wish)
+        if target is None or (only and target is not job.state):
             return "refused"
-        target = WISHES[job.state][wish]
-        job.wish, job.wish_number = wish, number
+        job.wish, job.wish_number, job.wish_ms = wish, number, self.now
+        job.priority = job.priority if priority is None else priority
+        self._emit(job_id, "wish", {"wish": wish, "number": number})
         if target is not job.state:
             job.barren = 0
-        job.state = target
+            job.result = "" if target is S.QUEUED else job.result
+            self._become(job_id, target, SAID[target])
         return target
 
-    def adopt(self, job_id: str, owner: str, attempt: int, lapsed: bool, created: int) -> bool:
+    def adopt(self, job_id: str, attempt: int, owner: str, lease_ms: int) -> bool:
         """A live owner takes its job back: its record is gone, or nobody has claimed it since."""
         job = self.jobs.get(job_id)
+        if self.disks[job_id].attempt > attempt:
+            return False
         if job is None:
-            job = self.jobs[job_id] = ModelJob(job_id, created)
+            job = self._insert(job_id)
+            job.wish_ms = self.now
         elif job.state is not S.QUEUED or job.attempt > attempt:
             return False
-        job.state, job.owner, job.attempt, job.lapsed = S.RUNNING, owner, attempt, lapsed
+        job.attempt = attempt
+        self._lease(job, owner, lease_ms)
+        self._become(job_id, S.RUNNING, "went on while the queue server was away")
         return True
 
-    def restore(self, job_id: str, created: int, state: JobState) -> bool:
-        """A job comes back from its directory; False if it is there."""
-        if job_id in self.jobs:
-            return False
-        self.jobs[job_id] = ModelJob(job_id, created, state=state)
-        return True
+    def _insert(self, job_id: str) -> Record:
+        fields = dataclasses.asdict(self.disks[job_id])
+        del fields["id"]
+        self.jobs[job_id] = Record(**fields)
+        return self.jobs[job_id]
 
-    def _settle(self, job: ModelJob, outcome: Outcome, hold: bool) -> JobState:
-        job.owner = ""
-        if outcome is Outcome.FINISHED:
-            job.state = S.SUCCEEDED
-        elif outcome is Outcome.FAILED:
-            job.state = S.FAILED
-        elif job.wish is W.CANCEL:
-            job.state = S.CANCELLED
-        elif job.wish is W.PAUSE or hold:
-            job.state = S.PAUSED
-        elif outcome is Outcome.INTERRUPTED and job.barren >= BUDGET:
-            job.state = S.FAILED
-        else:
-            job.state = S.QUEUED
-            if outcome is Outcome.STOPPED:
-                job.barren = max(0, job.barren - 1)
-        return job.state
+    def _promoted(self) -> list[str]:
+        self.delayed = {i: not_before for i, not_before in self.delayed.items() if not_before > self.now}
+        return [i for i in self.waiting() if i not in self.delayed]
+
+    def _lease(self, job: Record, owner: str, lease_ms: int) -> None:
+        job.owner, job.heartbeat_ms, job.lease_ms = owner, self.now, self.now + lease_ms
+
+    def _become(self, job_id: str, state: JobState, reason: str, outcome: str = "") -> None:
+        job = self.jobs[job_id]
+        job.state, job.reason, job.since_ms = state, reason, self.now
+        self.delayed.pop(job_id, None)
+        data = {"state": state, "attempt": job.attempt, "reason": reason, "outcome": outcome}
+        self._emit(job_id, "state", data)
+
+    def _emit(self, job_id: str, kind: str, data: dict[str, Any]) -> None:
+        self._events.append((job_id, Happened(kind, self.jobs[job_id].attempt, data)))
+
+    def _settle(self, job_id: str, end: "End") -> JobState:
+        job = self.jobs[job_id]
+        job.owner, job.lease_ms = "", 0
+        state, reason = end.of(job.wish, job.barren)
+        self._become(job_id, state, reason, end.outcome)
+        if state is S.QUEUED and end.outcome is Outcome.STOPPED:
+            job.barren = max(0, job.barren - 1)
+        elif state is S.QUEUED and job.barren >= 2:
+            wait = min(LONGEST_BACKOFF_MS, end.backoff_ms * 2 ** (job.barren - 2))
+            if wait:
+                self.delayed[job_id] = self.now + wait
+        return state
+
+
+@dataclass(frozen=True)
+class End:
+    """How an attempt ended, and how much patience there is with it."""
+
+    outcome: Outcome
+    reason: str
+    restarts: int
+    backoff_ms: int
+    hold: bool = False
+
+    def of(self, wish: Wish, barren: int) -> tuple[JobState, str]:
+        """The state that a job comes to with it, and the reason given."""
+        if self.outcome is Outcome.FINISHED:
+            return S.SUCCEEDED, self.reason
+        if self.outcome is Outcome.FAILED:
+            return S.FAILED, self.reason
+        if wish is not W.RUN:
+            state = S.CANCELLED if wish is W.CANCEL else S.PAUSED
+            return state, SAID[state]
+        if self.hold:
+            return S.PAUSED, self.reason
+        if self.outcome is Outcome.INTERRUPTED and barren >= self.restarts:
+            row = f"{barren} attempts in a row ended without a new checkpoint; the last one: {self.reason}"
+            return S.FAILED, row
+        return S.QUEUED, self.reason

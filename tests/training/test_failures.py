@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,31 @@ def test_wrong_shapes_fail_the_job_in_the_words_of_keras(tmp_path: Path) -> None
     assert result.outcome is Outcome.FAILED
     assert "expected axis -1 of input shape to have value 64" in result.reason
     assert result.reason.isprintable()
+
+
+def too_big_for_tensorflow() -> Any:
+    """A layer of 256 terabytes."""
+    return keras.Sequential([keras.layers.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10**12)])
+
+
+def too_big_for_numpy() -> Any:
+    """Weights of 256 terabytes."""
+    return np.ones(64 * 10**12, np.float32)
+
+
+@pytest.mark.parametrize("build_model", [too_big_for_tensorflow, too_big_for_numpy])
+def test_a_model_that_does_not_fit_into_memory_fails_the_job_and_says_so(
+    tmp_path: Path, build_model: Callable[[], Any]
+) -> None:
+    """Trying again would not help: the end is on disk, in words, and the log has no traceback."""
+    reporter, jobdir = Recorder(), jobdir_at(tmp_path / "job")
+
+    attempt(programs.compose("mlp", build_model=build_model), jobdir, reporter=reporter)
+
+    result = jobdir.attempt_dirs()[0].read_result() or {}
+    assert result["outcome"] == Outcome.FAILED.value
+    assert result["reason"].startswith("Out of memory: the model and its batches do not fit.")
+    assert not any("Traceback" in line.text for line in reporter.of(LogLine))
 
 
 def test_a_callback_whose_state_is_unknown_is_refused(tmp_path: Path) -> None:

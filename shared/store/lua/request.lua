@@ -1,6 +1,7 @@
--- A person's wish. ARGV: id, wish (run, pause, cancel), number, priority ('' for unchanged). A queued or stopped job changes its
--- state at once; a running one gets a flag, which its owner reads with the next heartbeat or at once
--- from the channel. Answers the state after it, 'missing', or {'refused', state}.
+-- A person's wish. ARGV: id, wish (run, pause, cancel), number, priority ('' for unchanged), only_priority (1 or 0).
+-- A queued or stopped job changes its state at once; a running one gets a flag, which its owner reads with the
+-- next heartbeat or at once from the channel. Where only the priority is to change, the wish is the one that holds
+-- already, and refused if it would change the state. Answers the state after it, 'missing', or {'refused', state}.
 local id, wish, wish_number = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local state = field(id, 'state')
 if not state then return 'missing' end
@@ -15,6 +16,7 @@ local targets = {
 }
 local target = targets[state] and targets[state][wish]
 if not target then return { 'refused', state } end
+if ARGV[5] == '1' and target ~= state then return { 'refused', state } end
 
 redis.call('HSET', job_key(id), 'wish', wish, 'wish_number', wish_number, 'wish_ms', now)
 emit(id, 'wish', cjson.encode({ wish = wish, number = wish_number }))
