@@ -5,8 +5,9 @@
 Two runs of one program differ by several percent on a shared machine, however often they are repeated. So one run
 turns its checkpoints on and off every few epochs (off, on, on, off, so that no drift favours one side), and
 neighbouring blocks are compared: by the clock, and by the CPU time of all threads of the process, writer included,
-which other tenants of the machine disturb less. Writes bench/results/checkpoint_cost.json. Target: under 1 % of
-training time.
+which other tenants of the machine disturb less. Beside it what is known of each checkpoint: how long training stood
+still for it, and the CPU time of the thread that wrote it. Writes bench/results/checkpoint_cost.json. Target: under
+1 % of training time.
 """
 
 import argparse
@@ -36,6 +37,9 @@ class Turned:
         self.ends: list[tuple[float, float]] = []
         """Of each epoch: wall clock, CPU time."""
         self.saved = 0
+        self.stalls_s: list[float] = []
+        self.writing_s: list[float] = []
+        """Of each checkpoint."""
 
     def report(self, event: Event) -> None:
         """Note an epoch's end or a checkpoint."""
@@ -59,6 +63,31 @@ class Turned:
         return 10.0 if self.on else 1e9
 
 
+def put_stopwatches(turned: Turned) -> None:
+    """Time each snapshot with its hand-over, and each write."""
+    from worker.training import loop, run, state
+    from worker.training.saver import Saver
+
+    began = 0.0
+
+    def take(model: Any) -> Any:
+        nonlocal began
+        began = time.perf_counter()
+        return state.take(model)
+
+    class TimedSaver(Saver):
+        def save(self, contents: Any) -> None:
+            super().save(contents)
+            turned.stalls_s.append(time.perf_counter() - began)
+
+        def _write(self, contents: Any) -> None:
+            started = time.thread_time()
+            super()._write(contents)
+            turned.writing_s.append(time.thread_time() - started)
+
+    loop.take, run.Saver = take, TimedSaver  # type: ignore[attr-defined]
+
+
 def run(pairs: int) -> Turned:
     """One run of so many pairs of blocks, after a block to warm up."""
     from worker.training import datasets, environment
@@ -68,6 +97,7 @@ def run(pairs: int) -> Turned:
 
     environment.configure(THREADS)
     turned: Any = Turned()
+    put_stopwatches(turned)
     data, epochs = datasets.load("fashion-mnist", DATA), (2 * pairs + 1) * EPOCHS_A_BLOCK
     program = Program(lambda: build("mlp", scaled=False), data.train, epochs, BATCH, seed=1, policy=turned)
     with tempfile.TemporaryDirectory() as folder:
@@ -103,11 +133,15 @@ def main() -> None:
         "pairs": pairs,
         "block_s": (borders[-1][0] - borders[0][0]) / (2 * pairs),
         "checkpoints": turned.saved,
+        "stall_ms": statistics.fmean(turned.stalls_s) * 1e3,
+        "writing_ms": statistics.fmean(turned.writing_s) * 1e3,
+        "accounted": (sum(turned.stalls_s) + sum(turned.writing_s)) / ((borders[-1][0] - borders[0][0]) / 2),
         "wall": costs([wall for wall, _ in borders]),
         "cpu": costs([cpu for _, cpu in borders]),
     }
     for clock in ("wall", "cpu"):
         print(f"cost of checkpoints, {clock} time: {found[clock]}")
+    print(f"stall {found['stall_ms']:.2f} ms, writing {found['writing_ms']:.1f} ms, together {found['accounted']:.2%}")
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "checkpoint_cost.json").write_text(json.dumps(found, indent=1) + "\n")
 
