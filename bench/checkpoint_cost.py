@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.engine import BATCH, DATA, RESULTS, THREADS, build
+from bench.snapshots import put_stopwatches
 from shared.events import CheckpointSaved, EpochEnded, Event
 from shared.jobdir import JobDir
 
@@ -63,31 +64,6 @@ class Turned:
         return 10.0 if self.on else 1e9
 
 
-def put_stopwatches(turned: Turned) -> None:
-    """Time each snapshot with its hand-over, and each write."""
-    from worker.training import loop, run, state
-    from worker.training.saver import Saver
-
-    began = 0.0
-
-    def take(model: Any) -> Any:
-        nonlocal began
-        began = time.perf_counter()
-        return state.take(model)
-
-    class TimedSaver(Saver):
-        def save(self, contents: Any) -> None:
-            super().save(contents)
-            turned.stalls_s.append(time.perf_counter() - began)
-
-        def _write(self, contents: Any) -> None:
-            started = time.thread_time()
-            super()._write(contents)
-            turned.writing_s.append(time.thread_time() - started)
-
-    loop.take, run.Saver = take, TimedSaver  # type: ignore[attr-defined]
-
-
 def run(pairs: int) -> Turned:
     """One run of so many pairs of blocks, after a block to warm up."""
     from worker.training import datasets, environment
@@ -97,7 +73,7 @@ def run(pairs: int) -> Turned:
 
     environment.configure(THREADS)
     turned: Any = Turned()
-    put_stopwatches(turned)
+    put_stopwatches(turned.stalls_s, turned.writing_s)
     data, epochs = datasets.load("fashion-mnist", DATA), (2 * pairs + 1) * EPOCHS_A_BLOCK
     program = Program(lambda: build("mlp", scaled=False), data.train, epochs, BATCH, seed=1, policy=turned)
     with tempfile.TemporaryDirectory() as folder:
@@ -117,7 +93,7 @@ def costs(borders: list[float]) -> dict[str, float]:
     found.sort()
     # The ranks between which the true median lies in 95 of 100 cases, whatever the distribution.
     half = 0.98 * math.sqrt(len(found))
-    low, high = math.floor(len(found) / 2 - half), math.ceil(len(found) / 2 + half)
+    low, high = max(0, math.floor(len(found) / 2 - half)), min(len(found) - 1, math.ceil(len(found) / 2 + half))
     return {"median": statistics.median(found), "low": found[low], "high": found[high]}
 
 

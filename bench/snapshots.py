@@ -49,16 +49,11 @@ def plain(width: int) -> dict[str, float]:
     return {"peak_mb": _peak_mb()}
 
 
-def keepfit(width: int) -> dict[str, float]:
-    """The stalls at each snapshot, and the peak memory, of the engine with a checkpoint every few steps."""
-    from shared.jobdir import JobDir
-    from worker.training import loop, state
-    from worker.training.interfaces import Silent, StopSignal
-    from worker.training.program import Arrays, CheckpointPolicy, Program
-    from worker.training.run import Session, train
+def put_stopwatches(stalls_s: list[float], writing_s: list[float]) -> None:
+    """From now on, note of each checkpoint how long training stood still, and the CPU time of its writing."""
+    from worker.training import loop, run, state
     from worker.training.saver import Saver
 
-    stalls: list[float] = []
     began = 0.0
 
     def take(model: Any) -> Any:
@@ -69,11 +64,26 @@ def keepfit(width: int) -> dict[str, float]:
     class TimedSaver(Saver):
         def save(self, contents: Any) -> None:
             super().save(contents)
-            stalls.append(time.perf_counter() - began)
+            stalls_s.append(time.perf_counter() - began)
 
-    import worker.training.run as run_module
+        def _write(self, contents: Any) -> None:
+            started = time.thread_time()
+            super()._write(contents)
+            writing_s.append(time.thread_time() - started)
 
-    loop.take, run_module.Saver = take, TimedSaver  # type: ignore[attr-defined]  # a stopwatch around both
+    loop.take, run.Saver = take, TimedSaver  # type: ignore[attr-defined]
+
+
+def keepfit(width: int) -> dict[str, float]:
+    """The stalls at each snapshot, and the peak memory, of the engine with a checkpoint every few steps."""
+    from shared.jobdir import JobDir
+    from worker.training import state
+    from worker.training.interfaces import Silent, StopSignal
+    from worker.training.program import Arrays, CheckpointPolicy, Program
+    from worker.training.run import Session, train
+
+    stalls: list[float] = []
+    put_stopwatches(stalls, [])
     x, y = data()
     policy = CheckpointPolicy(interval_s=0.1, each_epoch=False)
     program = Program(lambda: build(width), Arrays(x, y, None), EPOCHS, BATCH, seed=1, policy=policy)
