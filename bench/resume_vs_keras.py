@@ -96,6 +96,8 @@ def by_keras(kind: str, folder: Path, die_after: int, dropout: bool) -> dict[str
 def by_keepfit(folder: Path, die_after: int, dropout: bool) -> dict[str, Any]:
     """The same with Keepfit, a checkpoint every 5 steps."""
     from shared.jobdir import JobDir
+    from shared.manifest import newest_valid
+    from worker.training.checkpoints import load
     from worker.training.engine import Engine
     from worker.training.interfaces import Silent, StopSignal
     from worker.training.program import Arrays, CheckpointPolicy, Program
@@ -118,7 +120,10 @@ def by_keepfit(folder: Path, die_after: int, dropout: bool) -> dict[str, Any]:
     jobdir = JobDir(folder, folder)
     attempt = jobdir.new_attempt(len(jobdir.attempt_dirs()) + 1)
     result = train(program, Session(jobdir, attempt, Silent(), StopSignal(), chunk_steps=1))
-    return {"steps": result.step, "weights": result.weights_sha256}
+    last = newest_valid(jobdir)
+    assert last is not None
+    (steps,) = (int(value) for name, value in load(last).tensors.items() if name.endswith("/iteration"))
+    return {"steps": steps, "weights": result.weights_sha256}
 
 
 def one(kind: str, folder: Path, die_after: int, dropout: bool) -> dict[str, Any]:

@@ -29,7 +29,7 @@ PROVOKED_S = 20.0
 """A lease that lapses must have had a fault not longer ago: the longest freeze, and the lease."""
 WITHSTOOD = {
     "stop main", "kill server", "stop server", "FLUSHALL", "restart empty", "CLIENT KILL", "CLIENT PAUSE",
-    "web killed in submit", "kill web", "disk full",
+    "web killed in submit", "kill web", "stop web", "disk full",
 }  # fmt: skip
 """Faults that must cost nobody the lease: training goes on, and no keeper robs who could not renew because of them."""
 

@@ -72,6 +72,7 @@ class Nemesis:
             "stop main": (4, self.stop_main),
             "stop worker": (6, self.stop_worker),
             "stop server": (2, self.stop_server),
+            "stop web": (2, self.stop_web),
             "SIGTERM": (4, self.terminate),
             "FLUSHALL": (3, self.flush),
             "restart empty": (2, self.restart_empty),
@@ -158,6 +159,10 @@ class Nemesis:
     def stop_server(self) -> None:
         """SIGSTOP of the queue server."""
         self._freeze("stop server", self._server(), "server")
+
+    def stop_web(self) -> None:
+        """SIGSTOP of the web process and its children."""
+        self._freeze("stop web", self.world.web.pids(), "web")
 
     def terminate(self) -> None:
         """SIGTERM of a worker."""
