@@ -212,7 +212,7 @@ class Story:
         self._expect(bool(job.weights_sha256), "the job has a digest of its weights")
         self._expect(job.weights_sha256 == twin.weights_sha256, "both have the same weights, bit by bit")
         self._expect(dict(job.metrics) == dict(twin.metrics), "both have the same metrics, to the last digit")
-        self._say("The same bits: nothing was lost, nothing was done twice")
+        self._say("The same bits, as if nothing had happened")
 
     def _evaluate(self, job: Job) -> None:
         evaluation = self._finished(self.client.evaluate(job.id, "mnist-5k").id, "evaluation")

@@ -65,7 +65,7 @@ class NewJobForm(OnceForm):
     checkpoint_interval_s = _number(
         "checkpoint_interval_s",
         "Checkpoint interval",
-        "In seconds. Each epoch's end is a checkpoint as well.",
+        "The ends of epochs are checkpoints as well, as often as that costs next to nothing.",
         "decimal",
     )
 
