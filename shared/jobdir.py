@@ -152,7 +152,7 @@ class JobDir:
     @property
     def spec(self) -> TrainSpec | EvaluateSpec:
         """What the job is asked to do. Raises JobNotFound or InvalidSpec."""
-        return parse_spec(self.job["spec"])
+        return parse_spec(self.job["spec"], kept=True)
 
     def sibling(self, job_id: str) -> "JobDir":
         """The directory of another job of the same data directory."""

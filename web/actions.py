@@ -21,7 +21,7 @@ from shared.errors import BadTransition, JobNotFound, StorageFull, StoreUnavaila
 from shared.jobdir import JobDir, create_jobdir, job_id_of
 from shared.restoring import may_be_running, restore_from_disk
 from shared.settings import Settings
-from shared.spec import EvaluateSpec, TrainSpec, parse_spec
+from shared.spec import EvaluateSpec, TrainSpec, parse_spec, printable
 from shared.states import LARGEST_PRIORITY, JobState, Wish, wish_allowed
 from shared.store import Store
 from web.reading import JobReader, Seen
@@ -77,7 +77,7 @@ class Actions:
         spec = parse_spec(
             {
                 "kind": "evaluate",
-                "name": name or f"Evaluation of {seen.record.name[:60]}",
+                "name": name or f"Evaluation of {printable(seen.record.name)[:60]}",
                 "source": job_id,
                 "data": data,
             }

@@ -15,9 +15,9 @@ What a call does is in ``actions``; how it is answered is here.
 import dataclasses
 from typing import Any
 
-from flask import Blueprint, jsonify, request, url_for
+from flask import Blueprint, current_app, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, MethodNotAllowed, UnsupportedMediaType
 
 from shared.errors import InvalidSpec, StoreUnavailable
 from shared.spec import parse_spec
@@ -30,12 +30,14 @@ from web.downloads import exports, send_export
 from web.history import History, Point, read_history
 from web.reading import Seen
 from web.security import csrf
+from web.spec_errors import WrongFields, unknown_fields
 
 blueprint = Blueprint("api", __name__)
 csrf.exempt(blueprint)
 
 LARGEST_PAGE = 200
 WISHES = {"pause": Wish.PAUSE, "resume": Wish.RUN, "cancel": Wish.CANCEL}
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 LATER = "accepted, takes effect when the queue server is back"
 
 
@@ -64,23 +66,28 @@ def job(job_id: str) -> ResponseReturnValue:
 @blueprint.post("/api/v1/jobs/<job_id>/<any(pause, resume, cancel):action>")
 def wish(job_id: str, action: str) -> ResponseReturnValue:
     """Pause, resume or cancel a job."""
-    _json_body(optional=True)
+    _body_about(job_id)
     return _accepted(desk().actions.wish(job_id, WISHES[action]), 200)
 
 
 @blueprint.post("/api/v1/jobs/<job_id>/priority")
 def prioritise(job_id: str) -> ResponseReturnValue:
     """Move a job in the queue."""
-    priority = _json_body().get("priority")
+    desk().reader.open(job_id)
+    body = _json_body()
+    priority: Any = body.get("priority")
+    wrong = unknown_fields(body, ("priority",))
     if type(priority) is not int or not -LARGEST_PRIORITY <= priority <= LARGEST_PRIORITY:
-        raise InvalidSpec(f"priority: must be a whole number from -{LARGEST_PRIORITY} to {LARGEST_PRIORITY}.")
+        wrong["priority"] = f"Must be a whole number from -{LARGEST_PRIORITY} to {LARGEST_PRIORITY}."
+    if wrong:
+        raise WrongFields(wrong)
     return _accepted(desk().actions.prioritise(job_id, priority), 200)
 
 
 @blueprint.post("/api/v1/jobs/<job_id>/drill")
 def drill(job_id: str) -> ResponseReturnValue:
     """Have the worker that runs the job kill itself."""
-    _json_body(optional=True)
+    _body_about(job_id)
     desk().actions.drill(job_id)
     return jsonify(message="The worker that runs this job was told to kill itself."), 202
 
@@ -88,7 +95,7 @@ def drill(job_id: str) -> ResponseReturnValue:
 @blueprint.post("/api/v1/jobs/<job_id>/evaluations")
 def evaluate(job_id: str) -> ResponseReturnValue:
     """Evaluate the job's model on a data set."""
-    body = _json_body(optional=True)
+    body = _body_about(job_id, "data", "name")
     return _accepted(desk().actions.evaluate(job_id, body.get("data"), key=_key(), name=body.get("name")), 201)
 
 
@@ -114,23 +121,36 @@ def health() -> ResponseReturnValue:
     return jsonify(status="ok" if workers else "degraded", web="ok", redis="ok", workers=len(workers))
 
 
-@blueprint.route("/api/", defaults={"path": ""})
-@blueprint.route("/api/<path:path>")
+@blueprint.route("/api/", defaults={"path": ""}, methods=METHODS)
+@blueprint.route("/api/<path:path>", methods=METHODS)
 def nothing_here(path: str) -> ResponseReturnValue:
-    """A wrong address under /api/."""
+    """A wrong address under /api/, or a wrong method at a right one: this takes what no other view does."""
+    here = current_app.create_url_adapter(request)
+    if here and (taken := [m for m in METHODS if here.match(method=m)[0] != request.endpoint]):
+        raise MethodNotAllowed(valid_methods=taken)
     return jsonify(error={"message": f"There is no /api/{path}. The API is at /api/v1/jobs."}), 404
+
+
+def _body_about(job_id: str, *fields: str) -> dict[str, Any]:
+    """The request's JSON object about a job, {} if it is empty. Says first that there is no job, then what is wrong."""
+    desk().reader.open(job_id)
+    body = _json_body(optional=True)
+    if wrong := unknown_fields(body, fields):
+        raise WrongFields(wrong)
+    return body
 
 
 def _json_body(optional: bool = False) -> dict[str, Any]:
     """The request's JSON object. Raises what becomes 400, 413 or 415."""
-    if request.mimetype != "application/json":
-        raise UnsupportedMediaType("Send application/json: set the Content-Type header.")
+    if request.mimetype != "application/json":  # also without a body: a foreign page can send an empty post
+        what = "the body may be empty" if optional else "the body must be a JSON object"
+        raise UnsupportedMediaType(f"Send it as application/json: -H 'Content-Type: application/json'; {what}.")
     text = request.get_data()
     if optional and not text.strip():
         return {}
     try:
         body = request.get_json()
-    except BadRequest as exc:
+    except (BadRequest, RecursionError) as exc:
         raise BadRequest("The body is not valid JSON.") from exc
     if not isinstance(body, dict):
         raise InvalidSpec("The body must be a JSON object.")

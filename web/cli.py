@@ -18,15 +18,16 @@ import click
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from shared.doctor import examine, mend
-from shared.errors import CorruptCheckpoint, KeepfitError
+from shared.errors import CorruptCheckpoint, KeepfitError, StoreUnavailable
 from shared.jobdir import JobDir, list_jobdirs, open_jobdir
 from shared.manifest import checkpoints_of, verify
 from shared.settings import Settings
-from shared.spec import DATASETS, MODELS
+from shared.spec import DATASETS, MODELS, printable
 from shared.states import JobState
-from shared.store import open_store
+from shared.store import Store, open_store
 from web.client import Job, KeepfitClient
 from web.demo import main as demo
 from web.watching import watch_job
@@ -122,12 +123,20 @@ def submit(ctx: click.Context, /, spec: Any, key: str | None, watch: bool, **opt
 def _read_spec(spec: Any) -> dict[str, Any]:
     if spec is None:
         return {}
+    needed = 'it must hold one JSON object, such as {"name": "first"}.'
+    text = spec.read()
+    if not text.strip():
+        raise click.ClickException(f"{spec.name} is empty: {needed}")
     try:
-        content = json.load(spec)
-    except ValueError as exc:
-        raise click.ClickException(f"{spec.name} is not JSON: {exc}") from exc
+        content = json.loads(text)
+    except UnicodeDecodeError as exc:
+        raise click.ClickException(f"{spec.name} is not text, so it is no JSON: {needed}") from exc
+    except (ValueError, RecursionError) as exc:
+        if b"\0" in text:
+            raise click.ClickException(f"{spec.name} is not text, so it is no JSON: {needed}") from exc
+        raise click.ClickException(f"{spec.name} is not JSON ({exc}): {needed}") from exc
     if not isinstance(content, dict):
-        raise click.ClickException(f"{spec.name} must hold one JSON object.")
+        raise click.ClickException(f'{spec.name} must hold one JSON object, such as {{"name": "first"}}.')
     return content
 
 
@@ -160,7 +169,7 @@ def list_jobs(ctx: click.Context, limit: int) -> None:
     for title in ("ID", "NAME", "STATE", "DONE", "ACCURACY"):
         table.add_column(title, no_wrap=title != "NAME")
     for job in jobs:
-        table.add_row(job.id, job.name, _state(job), _done(job), _accuracy(job))
+        table.add_row(job.id, Text(printable(job.name)), _state(job), _done(job), _accuracy(job))
     Console(soft_wrap=True).print(table)
 
 
@@ -175,7 +184,7 @@ def show(ctx: click.Context, job_id: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(dict(job.raw), indent=1))
         return
-    rows = [("name", job.name), ("state", _state(job)), ("why", job.reason), ("done", _done(job))]
+    rows = [("name", printable(job.name)), ("state", _state(job)), ("why", job.reason), ("done", _done(job))]
     rows += [("attempt", str(job.attempt or "")), ("accuracy", _accuracy(job))]
     rows += [("loss", f"{job.metrics['loss']:.4f}" if "loss" in job.metrics else "")]
     rows += [("weights", job.weights_sha256), ("page", job.url)]
@@ -251,12 +260,21 @@ def download(ctx: click.Context, job_id: str, name: str, target: Path | None) ->
 @click.option("--data-dir", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def verify_checkpoints(job_id: str | None, data_dir: Path | None) -> None:
     """Check every byte of every checkpoint of a data directory, or of one job."""
-    jobs_dir = _settings(data_dir=data_dir).jobs_dir
+    jobs_dir = _jobs_dir(_settings(data_dir=data_dir))
     jobdirs = [open_jobdir(jobs_dir, job_id)] if job_id else sorted(list_jobdirs(jobs_dir), key=lambda j: j.id)
     counts = [_verify_job(jobdir) for jobdir in jobdirs]
     good, damaged = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0)
     click.echo(f"{len(jobdirs)} jobs, {good} checkpoints are whole, {damaged} damaged.")
     raise SystemExit(1 if damaged else 0)
+
+
+def _jobs_dir(settings: Settings) -> Path:
+    """The folder of the jobs, in a data directory that is there: nothing found in none would look like all is well."""
+    if not settings.data_dir.is_dir():
+        raise click.ClickException(
+            f"There is no data directory {settings.data_dir}. Name the one of your Keepfit with --data-dir."
+        )
+    return settings.jobs_dir
 
 
 def _verify_job(jobdir: JobDir) -> tuple[int, int]:
@@ -284,15 +302,32 @@ def _verify_job(jobdir: JobDir) -> tuple[int, int]:
 def doctor(repair: bool, **options: Any) -> None:
     """Compare what the disk and the queue server say of each job."""
     settings = _settings(**options)
-    left = 0
-    with closing(open_store(settings.broker_url)) as store:
-        for finding in examine(settings.jobs_dir, store):
-            mended = bool(finding.problem) and repair and mend(finding, settings.jobs_dir, store)
+    jobs_dir, left = _jobs_dir(settings), 0
+    with _store(settings) as store:
+        for finding in examine(jobs_dir, store):
+            mended = bool(finding.problem) and repair and mend(finding, jobs_dir, store)
             left += bool(finding.problem) and not mended
             verdict = f"MENDED: {finding.problem}" if mended else finding.problem or "agree"
             click.echo(f"{finding.job_id}  disk: {finding.disk}  server: {finding.server}  {verdict}")
     if left:
         raise click.ClickException(f"{left} jobs differ." + ("" if repair else " Mend them with --repair."))
+
+
+@contextmanager
+def _store(settings: Settings) -> Iterator[Store]:
+    """The store, with errors that say how to name another server."""
+    try:
+        store = open_store(settings.broker_url)
+    except ValueError as exc:  # not shown: the address may hold a password
+        raise click.ClickException("The --redis-url is wrong. One looks like redis://127.0.0.1:6379/0.") from exc
+    with closing(store):
+        try:
+            yield store
+        except StoreUnavailable as exc:
+            raise click.ClickException(
+                f"{exc} Is Keepfit up? If its server is elsewhere, name it: --redis-port for the embedded one, "
+                "--redis-url for another."
+            ) from exc
 
 
 main.add_command(demo)
@@ -309,6 +344,8 @@ def _state(job: Job) -> str:
 
 
 def _done(job: Job) -> str:
+    if job.state is JobState.SUCCEEDED:  # the last report may be from before the last step
+        return "100 %"
     steps = job.progress.get("steps") or 0
     return f"{100 * job.progress['step'] // steps} %" if steps else ""
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel
@@ -32,6 +33,10 @@ AGAIN_S = 0.25
 
 class ServiceUnreachable(KeepfitError):
     """No Keepfit answers at the address."""
+
+
+class WrongAddress(KeepfitError):
+    """What was given as an address is none."""
 
 
 class RequestRefused(KeepfitError):
@@ -89,7 +94,8 @@ class KeepfitClient:
     """Speaks to one Keepfit."""
 
     def __init__(self, base_url: str, patience_s: float = 10.0) -> None:
-        """``patience_s``: how long a call is tried again while nobody answers."""
+        """``patience_s``: how long a call is tried again while nobody answers. Raises WrongAddress."""
+        _check_address(base_url)
         self.base_url = base_url.rstrip("/")
         self.patience_s = patience_s
         self._http = httpx.Client(base_url=self.base_url, timeout=httpx.Timeout(15.0, connect=3.0))
@@ -97,12 +103,13 @@ class KeepfitClient:
     def submit(self, spec: Mapping[str, Any] | BaseModel, key: str | None = None) -> Job:
         """Submit a job. The same ``key`` with the same spec is the same job, however often it is sent."""
         content = spec.model_dump(mode="json") if isinstance(spec, BaseModel) else dict(spec)
-        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
-        return _job(self._call("POST", "/api/v1/jobs", json=content, headers=headers).json())
+        headers = {"Idempotency-Key": key or uuid.uuid4().hex, "Content-Type": "application/json"}
+        # Not `json=`: that fails over nan and text that is none, of which the service says which field has it.
+        return _job(self._call("POST", "/api/v1/jobs", content=json.dumps(content), headers=headers).json())
 
     def job(self, job_id: str) -> Job:
         """The job as it is now."""
-        return _job(self._call("GET", f"/api/v1/jobs/{job_id}").json())
+        return _job(self._call("GET", _path(job_id)).json())
 
     def jobs(self, limit: int = 50) -> list[Job]:
         """The newest jobs, the latest first."""
@@ -131,21 +138,21 @@ class KeepfitClient:
 
     def prioritise(self, job_id: str, priority: int) -> Job:
         """Have the job wait before others (up to 9) or behind them (down to -9)."""
-        return _job(self._call("POST", f"/api/v1/jobs/{job_id}/priority", json={"priority": priority}).json())
+        return _job(self._call("POST", _path(job_id, "priority"), json={"priority": priority}).json())
 
     def drill(self, job_id: str) -> None:
         """Have the job's worker kill itself, to see the job recover."""
-        self._call("POST", f"/api/v1/jobs/{job_id}/drill", json={})
+        self._call("POST", _path(job_id, "drill"), json={})
 
     def evaluate(self, job_id: str, data: str | None = None, key: str | None = None) -> Job:
         """Measure the job's model on the data set ``data`` (by default its own); a job of its own."""
         body = {"data": {"name": data}} if data else {}
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}
-        return _job(self._call("POST", f"/api/v1/jobs/{job_id}/evaluations", json=body, headers=headers).json())
+        return _job(self._call("POST", _path(job_id, "evaluations"), json=body, headers=headers).json())
 
     def history(self, job_id: str) -> Mapping[str, Any]:
         """The curves over all attempts."""
-        curves: dict[str, Any] = self._call("GET", f"/api/v1/jobs/{job_id}/history").json()
+        curves: dict[str, Any] = self._call("GET", _path(job_id, "history")).json()
         return curves
 
     def health(self) -> Mapping[str, Any]:
@@ -157,7 +164,7 @@ class KeepfitClient:
         """Write ``model.keras`` or ``weights.h5`` of the job to ``target``; whole or not at all."""
         part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
         try:
-            with self._http.stream("GET", f"/api/v1/jobs/{job_id}/files/{name}") as response:
+            with self._http.stream("GET", _path(job_id, "files", name)) as response:
                 _check(response)
                 with part.open("wb") as file:
                     for block in response.iter_bytes():
@@ -196,7 +203,7 @@ class KeepfitClient:
         self.close()
 
     def _wish(self, job_id: str, action: str) -> Job:
-        return _job(self._call("POST", f"/api/v1/jobs/{job_id}/{action}", json={}).json())
+        return _job(self._call("POST", _path(job_id, action), json={}).json())
 
     def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
         deadline = time.monotonic() + self.patience_s
@@ -215,7 +222,7 @@ class KeepfitClient:
         # A living stream says something at least every second or two.
         timeout = httpx.Timeout(10.0, connect=3.0)
         headers = {"Last-Event-ID": after, "Accept": "text/event-stream"}
-        with self._http.stream("GET", f"/api/v1/jobs/{job_id}/events", headers=headers, timeout=timeout) as response:
+        with self._http.stream("GET", _path(job_id, "events"), headers=headers, timeout=timeout) as response:
             _check(response)
             yield from _parse(response.iter_lines())
 
@@ -224,6 +231,23 @@ class KeepfitClient:
             f"No Keepfit answers at {self.base_url} ({exc}). "
             "Start it with `keepfit up`, or name its address with --url."
         )
+
+
+def _check_address(url: str) -> None:
+    try:
+        found = httpx.URL(url)
+        good = found.scheme in {"http", "https"} and bool(found.host) and (found.port or 1) <= 65_535
+    except httpx.InvalidURL:
+        good = False
+    if not good:
+        raise WrongAddress(f"{url} is not the address of a Keepfit; one looks like http://127.0.0.1:8080.")
+
+
+def _path(job_id: str, *more: str) -> str:
+    """The address of a job, or of a part of it."""
+    if job_id in {"", ".", ".."} or "/" in job_id:  # quoting does not help: a server reads %2F as a slash
+        raise RequestRefused(f"There is no job {job_id}.", 404, {})
+    return "/".join(["/api/v1/jobs", *(quote(part, safe="", errors="replace") for part in (job_id, *more))])
 
 
 def _check(response: httpx.Response) -> None:

@@ -5,10 +5,10 @@
 
 import logging
 
-from flask import Flask, jsonify, render_template, request
+from flask import Flask, jsonify, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from shared.errors import (
     BadTransition,
@@ -97,7 +97,10 @@ def _http_error(exc: HTTPException) -> ResponseReturnValue:
     status = exc.code or 500
     if status < 400:  # a redirect that werkzeug raises
         return exc.get_response()
-    return answer(status, _MESSAGES.get(status) or exc.description or exc.name)
+    response = make_response(answer(status, _MESSAGES.get(status) or exc.description or exc.name))
+    if isinstance(exc, MethodNotAllowed) and exc.valid_methods:
+        response.headers["Allow"] = ", ".join(sorted(exc.valid_methods))
+    return response
 
 
 def _unexpected(exc: Exception) -> ResponseReturnValue:

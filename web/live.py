@@ -42,7 +42,7 @@ class LiveView:
 def live_view(record: JobRecord, waiting: Waiting | None, now_ms: int | None) -> LiveView:
     """The moving parts of ``record``. ``now_ms`` is None while the clock of its times is not known."""
     progress, logs = record.progress, record.progress.get("logs", {})
-    running = record.state is JobState.RUNNING
+    told = record.state is JobState.RUNNING and record.progress_attempt == record.attempt
     steps, step = progress.get("steps") or 0, progress.get("step") or 0
     done = record.state is JobState.SUCCEEDED
     share = 1.0 if done else (step / steps if steps else 0.0)
@@ -56,8 +56,8 @@ def live_view(record: JobRecord, waiting: Waiting | None, now_ms: int | None) ->
         epoch=_of(int(progress.get("epoch") or 0) + 1, progress.get("epochs")),
         # The last event before the end need not be at the very last batch.
         batch=_of(progress.get("batches" if done else "batch"), progress.get("batches")),
-        speed=f"{speed:,.0f} steps/s" if running and speed else wording.NOTHING,
-        time_left=wording.duration(progress.get("eta_s") if running else None),
+        speed=f"{speed:,.0f} steps/s" if told and speed else wording.NOTHING,
+        time_left=wording.duration(progress.get("eta_s") if told else None),
         loss=wording.metric(logs.get("loss")),
         accuracy=wording.metric(logs.get("accuracy")),
         heartbeat=_heartbeat(record, now_ms),
@@ -87,11 +87,9 @@ def _queued(record: JobRecord, waiting: Waiting | None) -> str:
     why = waiting.reason if waiting else ""
     if not record.attempt:
         return wording.sentence(f"Waiting to start: {why}" if why else "Waiting to start")
-    goes_on = f"goes on from {_checkpoint(record)}"
-    if wording.was_asked_to_run(record):
-        return wording.sentence(f"Resumed; {goes_on} as soon as a worker is free" + (f" ({why})" if why else ""))
-    reason = record.reason or "its attempt ended"
-    return wording.sentence(f"Recovering: {reason}; {goes_on}" + (f" ({why})" if why else ""))
+    said = "Resumed" if wording.was_asked_to_run(record) else f"Recovering: {record.reason or 'its attempt ended'}"
+    goes_on = f"goes on from {_checkpoint(record)} as soon as a worker is free"
+    return wording.sentence(f"{said}; {goes_on}" + (f" ({why})" if why else ""))
 
 
 def _running(record: JobRecord, now_ms: int | None) -> str:
@@ -104,7 +102,8 @@ def _running(record: JobRecord, now_ms: int | None) -> str:
         return "Cancelling: it stops at the next step."
     if not record.progress:
         return "Starting."
-    doing = _PHASES.get(str(record.progress.get("phase")), "Training")
+    told = record.progress_attempt == record.attempt
+    doing = _PHASES.get(str(record.progress.get("phase")), "Training") if told else "Starting"
     return f"{doing}." if record.attempt < 2 else f"{doing}, attempt {record.attempt}."
 
 

@@ -9,7 +9,6 @@ within the last half minute counts as running.
 import contextlib
 import dataclasses
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from shared.diskstate import state_on_disk
@@ -49,8 +48,8 @@ def record_on_disk(jobdir: JobDir, now_ms: int | None = None) -> JobRecord:
         created_ms=created_ms,
         since_ms=sign_ms,
         checkpoint_step=max((_newest_checkpoint(a) for a in attempts), default=0),
-        progress=_latest_progress(attempts),
         result=found.result,
+        **_latest_progress(attempts),
     )
     return dataclasses.replace(record, **_what_it_is(jobdir))
 
@@ -61,7 +60,7 @@ def filled_in(record: JobRecord, jobdir: JobDir) -> JobRecord:
         return record
     attempts = jobdir.attempt_dirs()
     step = record.checkpoint_step or max((_newest_checkpoint(a) for a in attempts), default=0)
-    return dataclasses.replace(record, progress=_latest_progress(attempts), checkpoint_step=step)
+    return dataclasses.replace(record, checkpoint_step=step, **_latest_progress(attempts))
 
 
 def _what_it_is(jobdir: JobDir) -> dict[str, Any]:
@@ -88,9 +87,10 @@ def _newest_checkpoint(attempt: AttemptDir) -> int:
     return max((int(name.removeprefix("step-")) for name in names), default=0)
 
 
-def _latest_progress(attempts: list[AttemptDir]) -> Mapping[str, Any]:
+def _latest_progress(attempts: list[AttemptDir]) -> dict[str, Any]:
+    """The fields of a record that say how far the job is."""
     for attempt in reversed(attempts):
         rows = [event for event in read_rows(attempt.metrics, tail_bytes=TAIL_BYTES) if isinstance(event, Progress)]
         if rows:
-            return dataclasses.asdict(rows[-1])
+            return {"progress": dataclasses.asdict(rows[-1]), "progress_attempt": attempt.number}
     return {}

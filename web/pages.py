@@ -102,6 +102,8 @@ def drill(job_id: str) -> ResponseReturnValue:
         if status_of(exc) == 404:
             raise
         flash(str(exc))
+    else:
+        flash("The worker was told to die; its job goes on in seconds.")
     return redirect(url_for("pages.job", job_id=job_id), 303)
 
 

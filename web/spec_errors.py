@@ -4,6 +4,7 @@ except InvalidSpec as exc:
     field_errors(exc)   # {"training.epochs": "Must be at least 1."}
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -32,23 +33,39 @@ _WORDS = {
     "literal_error": "Must be one of {expected}.",
     "string_too_long": "May have at most {max_length} characters.",
     "string_too_short": "Is needed.",
+    "string_unicode": "Holds half a character, such as \\ud800: take it out.",
     "string_pattern_mismatch": "Is not the id of a job.",
     "model_type": "Must be an object.",
     "model_attributes_type": "Must be an object.",
     "dict_type": "Must be an object.",
-    "union_tag_invalid": "Its kind must be one of {expected_tags}.",
+    "union_tag_invalid": "Must be one of {expected_tags}.",
 }
+
+
+class WrongFields(InvalidSpec):
+    """Fields of a request that is no spec are wrong: each by its name, and what it may be."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        super().__init__(" ".join(f"{name}: {words}" for name, words in fields.items()))
+        self.fields = dict(fields)
+
+
+def unknown_fields(body: Mapping[str, Any], known: tuple[str, ...]) -> dict[str, str]:
+    """The fields of ``body`` that do not exist, in the words that are used for those of a spec."""
+    return {name: _WORDS["extra_forbidden"] for name in body if name not in known}
 
 
 def field_errors(exc: InvalidSpec) -> dict[str, str]:
     """Each wrong field, by its dotted path, and what it may be. Empty if the cause is not known by field."""
+    if isinstance(exc, WrongFields):
+        return exc.fields
     cause = exc.__cause__
     if not isinstance(cause, ValidationError):
         return {}
     found: dict[str, str] = {}
     for error in cause.errors(include_url=False, include_input=False):
-        # The first part of a location is the spec's kind.
-        path = ".".join(str(part) for part in error["loc"][1:])
+        # The first part of a location is the spec's kind; a wrong kind itself has no location.
+        path = "kind" if error["type"] == "union_tag_invalid" else ".".join(str(part) for part in error["loc"][1:])
         found.setdefault(path, _in_words(error))
     return found
 

@@ -4,11 +4,12 @@ row = job_row(record)
 page = JobPage(..., attempts=attempt_rows(history, record))     # put together by ``assemble``
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 
 from shared.errors import InvalidSpec
-from shared.spec import DATASETS, MODELS, EvaluateSpec
+from shared.spec import DATASETS, MODELS, EvaluateSpec, TrainingSpec
 from shared.states import JobState, Outcome, Wish
 from shared.store.records import JobRecord
 from web import wording
@@ -190,8 +191,27 @@ def facts(seen: Seen) -> tuple[tuple[str, str], ...]:
         ("Seed", str(training.seed)),
         ("Validation share", f"{training.validation_share:g}"),
         ("Checkpoint every", f"{training.checkpoint_interval_s:g} s"),
+        *_extras(training),
         *([("Priority", f"{priority:+d}")] if priority else []),
     )
+
+
+def _extras(training: TrainingSpec) -> Iterator[tuple[str, str]]:
+    """What only some jobs ask for."""
+    if training.checkpoint_every_steps:
+        steps = training.checkpoint_every_steps
+        yield "Checkpoint also every", f"{wording.count(steps)} {'step' if steps == 1 else 'steps'}"
+    if stopping := training.early_stopping:
+        least = f", least change {stopping.min_delta:g}" if stopping.min_delta else ""
+        best = ", restores the best weights" if stopping.restore_best_weights else ""
+        yield "Early stopping", f"on {stopping.monitor}, patience {stopping.patience}{least}{best}"
+    if plateau := training.reduce_lr:
+        floor = f", not below {plateau.min_lr:g}" if plateau.min_lr else ""
+        rest = f", cooldown {plateau.cooldown}" if plateau.cooldown else ""
+        said = f"on {plateau.monitor}, factor {plateau.factor:g}, patience {plateau.patience}"
+        yield "Reduced learning rate", said + floor + rest
+    if training.plan != "auto":
+        yield "Plan", training.plan
 
 
 def attempt_rows(history: History, record: JobRecord) -> tuple[AttemptRow, ...]:
@@ -204,7 +224,7 @@ def attempt_rows(history: History, record: JobRecord) -> tuple[AttemptRow, ...]:
                 number=attempt.number,
                 started_ms=attempt.started_ms,
                 worker=f"{attempt.host}, process {attempt.pid}" if attempt.host else wording.NOTHING,
-                start=_start(attempt),
+                start=_start(attempt, runs=_runs(attempt, following, record)),
                 end=_end(attempt, following, record),
                 exact="" if started is None or not started.resumed_attempt else "exact" if started.exact else "differs",
                 differs=", ".join(started.differs) if started else "",
@@ -213,10 +233,15 @@ def attempt_rows(history: History, record: JobRecord) -> tuple[AttemptRow, ...]:
     return tuple(reversed(rows))
 
 
-def _start(attempt: Attempt) -> str:
+def _runs(attempt: Attempt, following: Attempt | None, record: JobRecord) -> bool:
+    latest = following is None and record.attempt == attempt.number
+    return latest and record.state is JobState.RUNNING and not attempt.result
+
+
+def _start(attempt: Attempt, runs: bool) -> str:
     started = attempt.started
     if started is None:
-        return wording.NOTHING if attempt.result else "restoring"
+        return "restoring" if runs else wording.NOTHING
     if not started.resumed_attempt:
         return "the beginning"
     return f"step {wording.count(started.step)}, of attempt {started.resumed_attempt}"
@@ -225,7 +250,7 @@ def _start(attempt: Attempt) -> str:
 def _end(attempt: Attempt, following: Attempt | None, record: JobRecord) -> str:
     if attempt.result:
         return _outcome(attempt)
-    if following is None and record.state is JobState.RUNNING and record.attempt == attempt.number:
+    if _runs(attempt, following, record):
         return "running"
     ending = following.after if following else record.reason
     said = wording.sentence(ending or KILLED).removesuffix(".")
@@ -287,8 +312,12 @@ def result_view(seen: Seen, history: History) -> ResultView | None:
 
 def _exactness(history: History) -> tuple[bool, str]:
     resumed = [a.started for a in history.attempts if a.started is not None and a.started.resumed_attempt]
-    if not resumed:
+    if not resumed and len(history.attempts) < 2:
         return True, "Never interrupted"
+    if not resumed:
+        damaged = any(attempt.rejected for attempt in history.attempts)
+        why = "Interrupted, and its checkpoints were damaged" if damaged else "Interrupted before its first checkpoint"
+        return True, f"{why}; started again from the beginning"
     differs = sorted({what for started in resumed for what in started.differs})
     if all(started.exact for started in resumed):
         return True, "Exact: the same bits as uninterrupted"

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from shared.spec import printable
 from shared.states import JobState
 from web.client import RESTING, Job, KeepfitClient, ServerEvent
 
@@ -16,14 +17,14 @@ from web.client import RESTING, Job, KeepfitClient, ServerEvent
 def watch_job(client: KeepfitClient, job_id: str, console: Console) -> Job:
     """Show what happens to the job until it has ended or is paused, and return it."""
     job = client.job(job_id)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(job.name, total=None)
+        task = bar.add_task(printable(job.name), total=None)
         for event in client.events(job_id):
             if event.type == "progress":
                 bar.update(task, completed=event.data["step"], total=event.data["steps"])
             elif line := line_for(event):
-                console.print(line, highlight=False)
+                console.print(line, highlight=False, markup=False)
             # Only a look at the job itself says that it rests *now*; an old event may be of an earlier rest.
             if event.type in ("state", "now") and (job := client.job(job_id)).state in RESTING:
                 break

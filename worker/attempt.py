@@ -138,7 +138,7 @@ class _Attempt:
         """Report the end until the server has it, the lease is lost, or the worker must go."""
         reason = result.reason
         if result.outcome is Outcome.STOPPED and self._stop.reason is StopReason.DRAIN and not hold:
-            reason = "its worker was stopped; the job goes on elsewhere from here"
+            reason = "its worker was stopped"
         details: dict[str, Any] | None = None
         if result.outcome in (Outcome.FINISHED, Outcome.FAILED):
             details = asdict(result)

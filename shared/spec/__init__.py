@@ -8,6 +8,7 @@ from shared.spec.data import DATASETS, DatasetInfo, DataSpec
 from shared.spec.job import EvaluateSpec, JobSpec, TrainSpec, parse_spec, spec_digest
 from shared.spec.model import MODELS, ModelInfo, ModelSpec
 from shared.spec.training import EarlyStoppingSpec, ReduceLRSpec, TrainingSpec
+from shared.spec.values import printable
 
 __all__ = [
     "DATASETS",
@@ -23,5 +24,6 @@ __all__ = [
     "TrainSpec",
     "TrainingSpec",
     "parse_spec",
+    "printable",
     "spec_digest",
 ]

@@ -4,14 +4,14 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from shared.errors import InvalidSpec
 from shared.spec.data import DATASETS, DataSpec
 from shared.spec.model import ModelSpec
 from shared.spec.training import TrainingSpec
+from shared.spec.values import JobName, Version
 
-JobName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
 JOB_ID_PATTERN = r"^[a-z0-9]{12}$"
 
 
@@ -20,7 +20,7 @@ class TrainSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[1] = 1
+    version: Version = 1
     kind: Literal["train"] = "train"
     name: JobName = Field(title="Name")
     data: DataSpec = DataSpec()
@@ -44,7 +44,7 @@ class EvaluateSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[1] = 1
+    version: Version = 1
     kind: Literal["evaluate"] = "evaluate"
     name: JobName = Field(title="Name")
     source: str = Field(pattern=JOB_ID_PATTERN, title="Job")
@@ -55,8 +55,12 @@ JobSpec = Annotated[TrainSpec | EvaluateSpec, Field(discriminator="kind")]
 _ADAPTER: TypeAdapter[TrainSpec | EvaluateSpec] = TypeAdapter(JobSpec)
 
 
-def parse_spec(raw: Any) -> TrainSpec | EvaluateSpec:
+def parse_spec(raw: Any, kept: bool = False) -> TrainSpec | EvaluateSpec:
     """Check ``raw`` (decoded JSON) and return the spec.
+
+    Args:
+        raw: What was sent, or read from a job's directory.
+        kept: It was accepted before. An older version took names that are not taken now; such a job stays whole.
 
     Raises:
         InvalidSpec: a field is wrong; the message names each and says what it may be.
@@ -65,7 +69,7 @@ def parse_spec(raw: Any) -> TrainSpec | EvaluateSpec:
     if isinstance(raw, dict) and "kind" not in raw:
         raw = {**raw, "kind": "train"}
     try:
-        return _ADAPTER.validate_python(raw)
+        return _ADAPTER.validate_python(raw, context={"kept": kept})
     except ValidationError as exc:
         lines = [f"{'.'.join(str(p) for p in e['loc'][1:]) or 'spec'}: {e['msg']}" for e in exc.errors()]
         raise InvalidSpec("; ".join(lines)) from exc

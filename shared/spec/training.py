@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.spec.values import Number, Whole
+
 
 class EarlyStoppingSpec(BaseModel):
     """Stop when ``monitor`` has not improved for ``patience`` epochs."""
@@ -11,8 +13,8 @@ class EarlyStoppingSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     monitor: Literal["val_loss", "val_accuracy", "loss", "accuracy"] = "val_loss"
-    patience: int = Field(3, ge=0, le=1000)
-    min_delta: float = Field(0.0, ge=0, allow_inf_nan=False)
+    patience: Whole = Field(3, ge=0, le=1000)
+    min_delta: Number = Field(0.0, ge=0, allow_inf_nan=False)
     restore_best_weights: bool = True
 
 
@@ -22,10 +24,10 @@ class ReduceLRSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     monitor: Literal["val_loss", "loss"] = "val_loss"
-    factor: float = Field(0.5, gt=0, lt=1)
-    patience: int = Field(2, ge=0, le=1000)
-    min_lr: float = Field(0.0, ge=0, allow_inf_nan=False)
-    cooldown: int = Field(0, ge=0, le=1000)
+    factor: Number = Field(0.5, gt=0, lt=1)
+    patience: Whole = Field(2, ge=0, le=1000)
+    min_lr: Number = Field(0.0, ge=0, allow_inf_nan=False)
+    cooldown: Whole = Field(0, ge=0, le=1000)
 
 
 class TrainingSpec(BaseModel):
@@ -33,22 +35,24 @@ class TrainingSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: int = Field(10, ge=1, le=100_000, title="Epochs")
-    batch_size: int = Field(32, ge=1, le=65_536, title="Batch size")
-    learning_rate: float = Field(0.001, gt=0, le=100, allow_inf_nan=False, title="Learning rate")
-    seed: int = Field(1, ge=0, le=2**32 - 1, title="Seed")
-    validation_share: float = Field(
+    epochs: Whole = Field(10, ge=1, le=100_000, title="Epochs")
+    batch_size: Whole = Field(32, ge=1, le=65_536, title="Batch size")
+    learning_rate: Number = Field(0.001, gt=0, le=100, allow_inf_nan=False, title="Learning rate")
+    seed: Whole = Field(1, ge=0, le=2**32 - 1, title="Seed")
+    validation_share: Number = Field(
         0.1, ge=0, lt=1, allow_inf_nan=False, title="Validation share", description="0 for none"
     )
-    checkpoint_interval_s: float = Field(
+    checkpoint_interval_s: Number = Field(
         10.0,
         ge=0.1,
         le=86_400,
         allow_inf_nan=False,
         title="Checkpoint interval",
-        description="seconds; each epoch's end is a checkpoint as well",
+        description="seconds; the ends of epochs are checkpoints as well, as often as that costs next to nothing",
     )
-    checkpoint_every_steps: int | None = Field(None, ge=1, description="a checkpoint every N steps, besides")
+    checkpoint_every_steps: Whole | None = Field(
+        None, ge=1, le=1_000_000_000, description="a checkpoint every N steps, besides"
+    )
     early_stopping: EarlyStoppingSpec | None = None
     reduce_lr: ReduceLRSpec | None = None
     plan: Literal["auto", "graph", "xla"] = Field(

@@ -40,6 +40,8 @@ class JobRecord:
     """The fields of the latest ``CheckpointFailed`` event, if no checkpoint has been written since."""
     progress: Mapping[str, Any] = field(default_factory=dict)
     """The fields of the latest ``Progress`` event."""
+    progress_attempt: int = 0
+    """The attempt that reported it."""
     result: Mapping[str, Any] = field(default_factory=dict)
     """The content of the attempt's ``result.json``, once there is one."""
 
@@ -84,5 +86,6 @@ def job_record(job_id: str, raw: Mapping[str, str]) -> JobRecord:
         checkpoint_step=int(raw.get("checkpoint_step", 0)),
         checkpoint_failure=json.loads(raw.get("checkpoint_failure") or "{}"),
         progress=json.loads(raw.get("progress") or "{}"),
+        progress_attempt=int(raw.get("progress_attempt", 0)),
         result=json.loads(raw.get("result") or "{}"),
     )

@@ -1,7 +1,9 @@
 """The pages in a real browser: double clicks, the live list, small screens, dark mode, a queue server that is away."""
 
+import re
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +12,14 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from shared.settings import Settings
+from shared.states import Outcome
 from shared.store import Store, open_store
 from tests.browser.conftest import PHONE, Complaints
 from tests.processes import Household, Part, Valkey, environment_of, free_port
 from tests.waiting import wait_until
 from tests.web.acting import Actor, Run
-from web.wording import OUTAGE
+from web.desk import MOST_STREAMS
+from web.wording import NOTHING, OUTAGE
 
 pytestmark = pytest.mark.browser
 
@@ -179,6 +183,81 @@ def test_a_page_outlives_a_restart_of_the_web_server(page: Page, desk: Desk) -> 
 
     expect(page.locator("[data-bind=accuracy]")).to_have_text("0.8123")
     expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_without_the_web_server_nothing_looks_live(page: Page, desk: Desk) -> None:
+    """Heartbeat, speed and time left are blank, the rest is marked as last known, the buttons wait."""
+    run = desk.claim(desk.submit("forsaken"))
+    run.progress(339, accuracy=0.8123)
+    page.goto(f"{desk.url}/jobs/{run.claim.job_id}")
+    expect(page.locator("[data-bind=heartbeat]")).to_contain_text("s ago")
+    expect(page.locator("[data-bind=speed]")).to_have_text("900 steps/s")
+
+    desk.close()
+    expect(page.locator("#notice")).to_contain_text("This page shows what was last known.")
+    for figure in ("heartbeat", "speed", "time_left"):
+        expect(page.locator(f"[data-bind={figure}]")).to_have_text(NOTHING)
+    expect(page.locator("[data-bind=accuracy]")).to_have_text("0.8123")
+    expect(page.locator("body.lost")).to_be_visible()
+    expect(page.get_by_role("button", name="Pause")).to_be_disabled()
+    expect(page).to_have_title("forsaken · Keepfit")
+    run.end(Outcome.FAILED, "the loss is not a number", {"outcome": "failed"})
+    desk.open()
+
+    expect(page.locator("body.lost")).to_have_count(0)
+    expect(page.locator("[data-bind=label]")).to_have_text("Failed")
+    expect(page.get_by_role("button", name="Try again")).to_be_enabled()
+
+
+def test_a_page_that_gets_no_stream_is_still_of_use(page: Page, desk: Desk, complaints: Complaints) -> None:
+    """Where too many pages are open, one more is fetched again and again, and its buttons work."""
+    job_id = desk.submit("one too many")
+    with ExitStack() as others:
+        client = others.enter_context(httpx.Client(limits=httpx.Limits(max_connections=None), timeout=30))
+        for _ in range(MOST_STREAMS):
+            others.enter_context(client.stream("GET", f"{desk.url}/api/v1/events"))
+        page.goto(f"{desk.url}/jobs/{job_id}")
+        expect(page.locator("#notice")).to_have_text("Live updates are paused. Trying again.")
+        desk.claim(job_id).progress(339)
+
+        expect(page.locator("[data-bind=label]")).to_have_text(re.compile("Running|Stalled"))
+        expect(page.locator("body.lost")).to_have_count(0)
+        expect(page.get_by_role("button", name="Pause")).to_be_enabled()
+    complaints.said = [said for said in complaints.said if "503" not in said]
+
+
+WHAT_WAS_SHOWN = """() => {
+  window.shown = [];
+  new MutationObserver(() => {
+    const label = document.querySelector("[data-bind=label]").textContent;
+    const buttons = [...document.querySelectorAll("[data-part=actions] button")].map((button) => button.textContent);
+    const end = document.querySelector("[data-part=attempts] [data-label='How it ended']").textContent;
+    window.shown.push([label, buttons.join(), end]);
+  }).observe(document.body, { subtree: true, childList: true, characterData: true });
+}"""
+
+
+def test_state_buttons_and_table_change_together(page: Page, desk: Desk) -> None:
+    """Whatever the page shows after any change of it, the badge, the buttons and the attempts are of one moment."""
+    run = desk.claim(desk.submit("given up"))
+    run.progress(339)
+    job_url = f"{desk.url}/api/v1/jobs/{run.claim.job_id}"
+    page.goto(f"{desk.url}/jobs/{run.claim.job_id}")
+    expect(page.locator("[data-bind=heartbeat]")).to_contain_text("s ago")
+    page.evaluate(WHAT_WAS_SHOWN)
+
+    httpx.post(f"{job_url}/cancel", json={}).raise_for_status()
+    expect(page.locator("[data-bind=label]")).to_have_text("Cancelling")
+    run.end(Outcome.STOPPED, "cancelled by a person")
+    expect(page.locator("[data-bind=label]")).to_have_text("Cancelled")
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+
+    shown = {tuple(moment) for moment in page.evaluate("window.shown")}
+    before = {(label, "Pause,Cancel,Kill this worker", "running") for label in ("Running", "Stalled")}
+    assert shown - before == {
+        ("Cancelling", "Kill this worker", "running"),
+        ("Cancelled", "Resume", "Cancelled by a person at step 339"),
+    }
 
 
 def test_pages_fit_a_phone(desk: Desk, chromium: Browser) -> None:

@@ -124,6 +124,33 @@ def test_an_unknown_job_is_a_message(service: Service, arguments: list[str]) -> 
     assert "no job aaaaaaaaaaaa" in result.output
 
 
+@pytest.mark.parametrize("wrong", ["../x", "..", ".", "x/history", "a?b", "a#b", "%2e%2e", ""])
+def test_an_id_is_never_an_address(service: Service, wrong: str) -> None:
+    """What is no id is a job that is not there, not another page of the service."""
+    result = _keepfit(service, "show", wrong)
+
+    assert result.exit_code == 1
+    assert f"There is no job {wrong}." in result.output
+
+
+def test_a_name_with_brackets_is_listed_as_it_is(service: Service) -> None:
+    """Brackets are no markup."""
+    job_id = _keepfit(service, "submit", "--name", "try [red]2[/b]", "--epochs", "1").output.split()[0]
+
+    listed, watched = _keepfit(service, "list"), _keepfit(service, "watch", job_id)
+
+    assert "try [red]2[/b]" in listed.output
+    assert watched.exit_code == 0
+
+
+def test_a_name_that_is_no_text_is_a_message(service: Service) -> None:
+    """A byte that the terminal's encoding does not know is refused by the field's name."""
+    result = _keepfit(service, "submit", "--name", "a\udcff")
+
+    assert result.exit_code == 1
+    assert "name: Holds half a character" in result.output
+
+
 def test_a_wrong_field_is_a_message(service: Service) -> None:
     """The message names the field."""
     result = _keepfit(service, "submit", "--name", "wrong", "--epochs", "0")

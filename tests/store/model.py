@@ -83,6 +83,7 @@ class Record:
     checkpoint_step: int = 0
     checkpoint_failure: str = ""
     progress: str = ""
+    progress_attempt: int = 0
     result: str = ""
 
     @property
@@ -213,7 +214,7 @@ class Model:
             data = encode(event)["data"]
             self._emit(job_id, event.type, json.loads(data))
             if event.type == "progress":
-                job.progress = data
+                job.progress, job.progress_attempt = data, attempt
             elif event.type == "checkpoint-failed":
                 job.checkpoint_failure = data
             elif event.type == "checkpoint":

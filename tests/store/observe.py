@@ -21,7 +21,7 @@ FENCED = frozenset({"finish", "bump"})
 DESCRIBING = frozenset({"name", "kind", "source", "data", "model"})
 """Fields that no transition touches."""
 TEXTS = ("state", "wish", "owner", "reason", "result", "progress", "checkpoint_failure")
-NUMBERS = ("attempt", "barren", "priority", "wish_number", "checkpoint_step", "created_ms")
+NUMBERS = ("attempt", "barren", "priority", "wish_number", "checkpoint_step", "progress_attempt", "created_ms")
 TIMES = ("since_ms", "wish_ms", "heartbeat_ms")
 ABSENT = {**dict.fromkeys(TEXTS, ""), **dict.fromkeys((*NUMBERS, *TIMES, "lease_ms"), 0)}
 

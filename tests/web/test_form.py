@@ -63,6 +63,7 @@ def test_a_filled_form_makes_the_job_that_was_typed(
 WRONG = [
     ("name", "", "Is needed."),
     ("name", "n" * 81, "May have at most 80 characters."),
+    ("name", "a\x1b[31mb", "May not hold control or invisible characters: take out U+001B."),
     ("dataset", "cifar", "Must be one of"),
     ("model", "resnet", "Must be one of"),
     ("epochs", "", "Must be a whole number."),

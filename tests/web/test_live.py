@@ -19,7 +19,8 @@ PROGRESS = {"step": 250, "steps": 1000, "epoch": 2, "epochs": 10, "batch": 50, "
 def job(state: JobState = JobState.RUNNING, **fields: Any) -> JobRecord:
     """A record; a running one has a fresh lease."""
     fresh = {"heartbeat_ms": NOW - 400, "lease_ms": NOW + 2600, "attempt": 1}
-    return JobRecord("abcdefghijkl", "a job", "train", state, **(fresh | fields))
+    told = {"progress_attempt": fields.get("attempt", 1)} if "progress" in fields else {}
+    return JobRecord("abcdefghijkl", "a job", "train", state, **(fresh | told | fields))
 
 
 Q, R, P = JobState.QUEUED, JobState.RUNNING, JobState.PAUSED
@@ -29,12 +30,17 @@ SENTENCES = [
     (
         job(Q, reason="the worker was killed", checkpoint_step=1240),
         Waiting(0, "workers are busy"),
-        "Recovering: the worker was killed; goes on from step 1,240 (workers are busy).",
+        "Recovering: the worker was killed; goes on from step 1,240 as soon as a worker is free (workers are busy).",
     ),
     (
         job(Q, reason="no word from its worker"),
         None,
-        "Recovering: no word from its worker; goes on from the beginning.",
+        "Recovering: no word from its worker; goes on from the beginning as soon as a worker is free.",
+    ),
+    (
+        job(Q, reason="its worker was stopped", checkpoint_step=1296),
+        Waiting(0, "no worker is alive"),
+        "Recovering: its worker was stopped; goes on from step 1,296 as soon as a worker is free (no worker is alive).",
     ),
     (
         job(Q, reason="resumed by a person", checkpoint_step=9),
@@ -45,6 +51,7 @@ SENTENCES = [
     (job(R, progress=PROGRESS), None, "Training."),
     (job(R, progress=PROGRESS | {"phase": "validate"}), None, "Validating."),
     (job(R, progress=PROGRESS, attempt=3), None, "Training, attempt 3."),
+    (job(R, progress=PROGRESS, attempt=3, progress_attempt=2), None, "Starting, attempt 3."),
     (job(R, wish=Wish.PAUSE), None, "Pausing: it writes a checkpoint first, then stops."),
     (job(R, wish=Wish.CANCEL), None, "Cancelling: it stops at the next step."),
     (
@@ -90,6 +97,14 @@ def test_the_moving_parts_are_ready_to_read() -> None:
     assert (view.epoch, view.batch, view.time_left) == ("3 of 10", "50 of 100", "1 min 15 s")
     assert (view.loss, view.accuracy, view.speed) == ("0.1235", "0.9870", "1,234 steps/s")
     assert (view.heartbeat, view.checkpoint) == ("0.4 s ago", "step 1,200")
+
+
+def test_a_new_attempt_has_no_speed_before_it_reports() -> None:
+    """How fast the dead attempt was says nothing of the one that restores now; how far the job is still holds."""
+    view = live_view(job(progress=PROGRESS, attempt=2, progress_attempt=1), None, NOW)
+
+    assert (view.speed, view.time_left) == (wording.NOTHING, wording.NOTHING)
+    assert (view.done, view.epoch) == ("25 %", "3 of 10")
 
 
 def test_a_job_whose_lease_has_lapsed_is_not_called_running() -> None:

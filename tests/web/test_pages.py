@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from flask.testing import FlaskClient
 
+from shared.events import CheckpointRejected
 from shared.settings import Settings
 from shared.states import Outcome
 from shared.store import Store
@@ -84,6 +85,17 @@ def test_the_drill_is_offered_only_where_drills_are_on(
     assert "drill" not in actions(careful.get(f"/jobs/{submitted}").text)
 
 
+def test_a_drill_is_answered_at_once(
+    client: FlaskClient, submitted: str, actor: Actor, token: Callable[[], str]
+) -> None:
+    """The kill shows after seconds only, so the page says that it was asked for."""
+    actor.claim(submitted).start()
+
+    page = client.post(f"/jobs/{submitted}/drill", data={"csrf_token": token()}, follow_redirects=True).text
+
+    assert "The worker was told to die; its job goes on in seconds." in page
+
+
 def test_a_killed_job_is_recovering_in_plain_words(client: FlaskClient, submitted: str, actor: Actor) -> None:
     """After a kill the page says what happened and where the job goes on."""
     run = actor.claim(submitted)
@@ -140,6 +152,85 @@ def test_a_finished_job_shows_its_result_and_its_files(client: FlaskClient, fini
         assert text in page
     assert actions(page) == set()
     assert 'id="evaluate-button"' in page
+
+
+def test_a_job_killed_before_its_first_checkpoint_is_not_called_uninterrupted(
+    client: FlaskClient, submitted: str, actor: Actor
+) -> None:
+    """The result says that it began again; the attempt that never began to compute is not restoring for ever."""
+    first = actor.claim(submitted)
+    restoring = client.get(f"/jobs/{submitted}").text
+    first.end(Outcome.INTERRUPTED, "the worker was killed")
+    second = actor.claim(submitted)
+    second.start()
+    second.finish()
+
+    page = client.get(f"/jobs/{submitted}").text
+
+    assert '<td data-label="From">restoring</td>' in restoring
+    assert "restoring" not in page
+    assert "Never interrupted" not in page
+    assert "Interrupted before its first checkpoint; started again from the beginning" in page
+
+
+def test_a_job_whose_only_checkpoint_was_damaged_says_that_it_began_again(
+    client: FlaskClient, submitted: str, actor: Actor
+) -> None:
+    """There was a checkpoint, so the result must not say that there was none."""
+    first = actor.claim(submitted)
+    first.start()
+    first.end(Outcome.INTERRUPTED, "the worker was killed")
+    second = actor.claim(submitted)
+    second.report(CheckpointRejected("step-00000100", "state.safetensors is too short"))
+    second.start()
+    second.finish()
+
+    page = client.get(f"/jobs/{submitted}").text
+
+    assert "Interrupted, and its checkpoints were damaged; started again from the beginning" in page
+
+
+def test_a_new_attempt_shows_no_speed_of_the_old_one(client: FlaskClient, submitted: str, actor: Actor) -> None:
+    """Speed and time left come back with its first report."""
+    first = actor.claim(submitted)
+    first.start()
+    first.progress(300)
+    first.end(Outcome.INTERRUPTED, "the worker was killed")
+    second = actor.claim(submitted)
+
+    before = client.get(f"/jobs/{submitted}").text
+    second.start(step=226, resumed_attempt=1)
+    second.progress(240)
+    after = client.get(f"/jobs/{submitted}").text
+
+    assert "900 steps/s" not in before
+    assert "Starting, attempt 2." in before
+    assert "900 steps/s" in after
+    assert "Training, attempt 2." in after
+
+
+def test_all_that_was_asked_for_is_on_the_page(client: FlaskClient) -> None:
+    """Plan, checkpoints by steps and both callbacks are shown when they were given, and only then."""
+    training = {
+        "plan": "xla",
+        "checkpoint_every_steps": 1500,
+        "early_stopping": {"monitor": "val_accuracy", "patience": 4, "min_delta": 0.001},
+        "reduce_lr": {"factor": 0.2, "patience": 1, "min_lr": 0.00001, "cooldown": 2},
+    }
+    given = client.post("/api/v1/jobs", json={"name": "all of it", "training": training}).get_json()["id"]
+    plain = client.post("/api/v1/jobs", json=SPEC).get_json()["id"]
+
+    page, short = client.get(f"/jobs/{given}").text, client.get(f"/jobs/{plain}").text
+
+    for row in (
+        "<dt>Plan</dt><dd>xla</dd>",
+        "<dt>Checkpoint also every</dt><dd>1,500 steps</dd>",
+        "<dt>Early stopping</dt><dd>on val_accuracy, patience 4, least change 0.001, restores the best weights</dd>",
+        "<dt>Reduced learning rate</dt><dd>on val_loss, factor 0.2, patience 1, not below 1e-05, cooldown 2</dd>",
+    ):
+        assert row in page
+    for name in ("Plan", "Checkpoint also every", "Early stopping", "Reduced learning rate"):
+        assert f"<dt>{name}</dt>" not in short
 
 
 def test_a_failed_job_says_why_and_can_be_tried_again(client: FlaskClient, submitted: str, actor: Actor) -> None:

@@ -61,7 +61,7 @@ def test_a_wrong_priority_is_a_message(client: FlaskClient, queue: list[str], wr
     answer = client.post(f"/api/v1/jobs/{queue[0]}/priority", json={"priority": wrong})
 
     assert answer.status_code == 422
-    assert "from -9 to 9" in answer.get_data(as_text=True)
+    assert answer.get_json()["error"]["fields"] == {"priority": "Must be a whole number from -9 to 9."}
 
 
 def test_an_ended_job_has_no_place_in_the_queue(client: FlaskClient, queue: list[str]) -> None:

@@ -64,6 +64,22 @@ WRONG = [
     ({"training": {"checkpoint_interval_s": 0}}, "training.checkpoint_interval_s", "Must be at least 0.1."),
     ({"training": {"momentum": 0.9}}, "training.momentum", "There is no such field."),
     ({"training": 5}, "training", "Must be an object."),
+    ({"training": {"batch_size": True}}, "training.batch_size", "Must be a whole number."),
+    ({"training": {"validation_share": True}}, "training.validation_share", "Must be a number."),
+    (
+        {"training": {"early_stopping": {"patience": False}}},
+        "training.early_stopping.patience",
+        "Must be a whole number.",
+    ),
+    ({"training": {"reduce_lr": {"min_lr": True}}}, "training.reduce_lr.min_lr", "Must be a number."),
+    (
+        {"training": {"checkpoint_every_steps": 10**10}},
+        "training.checkpoint_every_steps",
+        "Must be at most 1,000,000,000.",
+    ),
+    ({"kind": "dream"}, "kind", "Must be one of 'train', 'evaluate'."),
+    ({"kind": None}, "kind", "Must be one of 'train', 'evaluate'."),
+    ({"version": True}, "version", "Must be a whole number."),
 ]
 
 
@@ -79,6 +95,45 @@ def test_a_wrong_field_is_named(
     assert error["fields"] == {path: message}
     assert message in error["message"]
     assert list(list_jobdirs(settings.jobs_dir)) == []
+
+
+UNPRINTABLE = {
+    "NUL": "\0",
+    "line": "\n",
+    "escape": "\x1b",
+    "C1": "\x9b",
+    "turned": "\u202e",
+    "mark": "\ufeff",
+    "LS": "\u2028",
+}
+
+
+@pytest.mark.parametrize("character", UNPRINTABLE.values(), ids=UNPRINTABLE.keys())
+def test_a_name_holds_nothing_that_a_terminal_obeys(client: FlaskClient, settings: Settings, character: str) -> None:
+    """Control characters and those that turn text around are refused, and named."""
+    answer = client.post("/api/v1/jobs", json=SPEC | {"name": f"a{character}[31mb"})
+
+    fields = answer.get_json()["error"]["fields"]
+    assert answer.status_code == 422
+    assert fields == {"name": f"May not hold control or invisible characters: take out U+{ord(character):04X}."}
+    assert list(list_jobdirs(settings.jobs_dir)) == []
+
+
+def test_half_a_character_is_refused_in_words(client: FlaskClient) -> None:
+    """A lone surrogate, which JSON can spell but which is no text."""
+    answer = client.post("/api/v1/jobs", data=b'{"name": "a\\ud800"}', content_type="application/json")
+
+    assert answer.status_code == 422
+    assert answer.get_json()["error"]["fields"] == {"name": "Holds half a character, such as \\ud800: take it out."}
+
+
+@pytest.mark.parametrize("name", ["손글씨", "👩‍🔬 tries", "می‌خواهم", "a\u00a0b", "e\u0301"])
+def test_a_name_may_be_of_any_script(client: FlaskClient, name: str) -> None:
+    """What joins letters and pictures is a part of them."""
+    answer = client.post("/api/v1/jobs", json=SPEC | {"name": name})
+
+    assert answer.status_code == 201
+    assert answer.get_json()["name"] == name
 
 
 def test_what_is_wrong_with_the_spec_as_a_whole_is_said(client: FlaskClient) -> None:
@@ -99,7 +154,7 @@ def test_a_spec_of_an_unknown_kind_is_refused(client: FlaskClient) -> None:
     assert "'train'" in answer.get_json()["error"]["message"]
 
 
-@pytest.mark.parametrize("body", [b"{", b"nonsense", b"\xff\xfe", b'{"name": }'])
+@pytest.mark.parametrize("body", [b"{", b"nonsense", b"\xff\xfe", b'{"name": }', b"[" * 50_000])
 def test_malformed_json_is_said_to_be(client: FlaskClient, body: bytes) -> None:
     """What is not JSON is answered with 400."""
     answer = client.post("/api/v1/jobs", data=body, content_type="application/json")

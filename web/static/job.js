@@ -1,6 +1,9 @@
 // A job's page: puts what the stream says into its place. Every word comes from the server.
+//
+// State, buttons and tables change together: a message with another state than the page's makes the page be
+// fetched again, and all of it is put into place at once.
 
-import { listen, notice, refresh } from "./live.js";
+import { isLost, listen, notice, refresh } from "./live.js";
 
 const job = document.getElementById("job");
 const name = document.title;
@@ -12,14 +15,26 @@ function put(name, text) {
   if (element && element.textContent !== text) element.textContent = text;
 }
 
-function now(view) {
+function show(view) {
   for (const [name, value] of Object.entries(view)) if (typeof value === "string") put(name, value);
   progress.value = view.percent;
   progress.className = `bar bar-${view.tone}`;
   const state = document.querySelector("[data-tone]");
   if (state) state.className = `state state-${view.tone}`;
   document.title = `${view.done} ${view.label} · ${name}`;
-  if (view.live) notice("");
+}
+
+function now(view) {
+  const shown = document.querySelector("[data-bind=label]").textContent;
+  if (isLost() || view.label !== shown) refresh();
+  else show(view);
+  if (view.live && !isLost()) notice("");
+}
+
+// What tells that somebody is at work right now must not stand still as if it were so.
+function blank() {
+  for (const figure of ["heartbeat", "speed", "time_left"]) put(figure, "–");
+  document.title = name;
 }
 
 function scrollLog(event) {
@@ -56,4 +71,6 @@ listen(
 );
 
 addEventListener("swapped", scrollLog);
+document.addEventListener("refreshed", (event) => show(JSON.parse(event.detail.getElementById("job").dataset.live)));
+document.addEventListener("lost", blank);
 scrollLog();

@@ -2,11 +2,30 @@
 //
 //   listen(url, { now: (data) => ..., state: refresh })   // goes on by itself after any break
 //   refresh()                                             // fetches this page again, at most once a second
+//
+// Tells the document: "refreshed" when the parts are in place (the fetched page is the detail), and "lost"
+// when the web server does not answer; until it does, the page is marked as what was last known.
 
 import { localise } from "./times.js";
 
 const GAP_MS = 1000; // between two refreshes
 const AGAIN_MS = 2000; // before a broken stream is opened again
+const PATIENCE_MS = 10_000; // with a server that takes a request and does not answer it
+
+// ---- lost: the page shows what was last known, and its buttons would reach nobody
+
+export function isLost() {
+  return document.body.classList.contains("lost");
+}
+
+function markLost(lost) {
+  if (isLost() && !lost) notice("");
+  document.body.classList.toggle("lost", lost);
+  for (const button of document.querySelectorAll("main button")) button.disabled = lost;
+  if (!lost) return;
+  notice("Live updates are paused: the web server does not answer. This page shows what was last known. Trying again.");
+  document.dispatchEvent(new CustomEvent("lost"));
+}
 
 // ---- parts: elements with data-part; the server renders them, the script only puts them in place
 
@@ -18,6 +37,7 @@ function comparable(part) {
     time.removeAttribute("title");
   }
   for (const scrolled of copy.querySelectorAll("[data-scrolled]")) scrolled.removeAttribute("data-scrolled");
+  for (const button of copy.querySelectorAll("button")) button.removeAttribute("disabled");
   return copy.innerHTML;
 }
 
@@ -31,6 +51,7 @@ function swap(fresh) {
     if (focused) document.getElementById(focused)?.focus();
     part.dispatchEvent(new CustomEvent("swapped", { bubbles: true }));
   }
+  document.dispatchEvent(new CustomEvent("refreshed", { detail: fresh }));
 }
 
 let refreshing = false;
@@ -43,12 +64,16 @@ export async function refresh() {
   while (wanted) {
     wanted = false;
     try {
-      const answer = await fetch(location.href, { cache: "no-store", headers: { Accept: "text/html" } });
-      if (answer.ok) swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      const signal = AbortSignal.timeout(PATIENCE_MS);
+      const answer = await fetch(location.href, { cache: "no-store", headers: { Accept: "text/html" }, signal });
+      const text = await answer.text();
+      markLost(!answer.ok);
+      if (answer.ok) swap(new DOMParser().parseFromString(text, "text/html"));
     } catch {
-      // The web server is away; the stream says so, and asks again.
+      markLost(true);
     }
     await new Promise((done) => setTimeout(done, GAP_MS));
+    if (isLost() && !document.hidden) wanted = true;
   }
   refreshing = false;
 }
@@ -81,14 +106,18 @@ export function listen(url, handlers, after = "") {
       });
     }
     source.addEventListener("error", () => {
-      notice("Live updates are paused: the web server does not answer. Trying again.");
+      if (!isLost()) notice("Live updates are paused. Trying again.");
       close();
+      refresh(); // finds out whether only the stream is gone
       timer = setTimeout(() => {
         open();
-        refresh();
+        refresh(); // a page that gets no stream is at least fresh
       }, AGAIN_MS);
     });
-    source.addEventListener("open", () => notice(""));
+    source.addEventListener("open", () => {
+      if (isLost()) refresh();
+      else notice("");
+    });
   };
 
   const close = () => {

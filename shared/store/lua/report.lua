@@ -6,7 +6,7 @@ for i = 4, #ARGV, 2 do
   local kind, data = ARGV[i], ARGV[i + 1]
   emit(id, kind, data)
   if kind == 'progress' then
-    redis.call('HSET', job_key(id), 'progress', data)
+    redis.call('HSET', job_key(id), 'progress', data, 'progress_attempt', attempt)
   elseif kind == 'checkpoint' then
     local step = cjson.decode(data).step
     if step > number(id, 'checkpoint_step') then
