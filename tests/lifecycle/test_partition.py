@@ -14,6 +14,7 @@ from tests.waiting import wait_until
 from worker.owner import Owner
 
 BEYOND_A_LEASE_S = 4.5
+pytestmark = pytest.mark.chaos
 
 
 @pytest.fixture(scope="module")

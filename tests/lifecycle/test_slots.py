@@ -25,7 +25,7 @@ def jobs(settings: Settings, store: Store, household: Household) -> list[JobDir]
     """More jobs than one worker has slots, all submitted before it starts."""
     found = []
     for number in range(JOBS):
-        training = {"epochs": 20, "batch_size": 8, "seed": number}
+        training = {"epochs": 8, "batch_size": 8, "seed": number}
         found.append(create_jobdir(settings.jobs_dir, parse_spec({"name": f"{number}", "training": training}))[0])
         store.jobs.create(found[-1])
     household.start_worker(settings.model_copy(update={"slots": SLOTS, "threads": THREADS}))

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,49 +30,61 @@ def in_a_process(cache: Path, job: Path) -> str:
     return done.stdout
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A cache that a first process has filled, and what its job has come to."""
+    folder = tmp_path_factory.mktemp("filled")
+    return folder / "cache", in_a_process(folder / "cache", folder / "first")
+
+
+@pytest.fixture
+def cache(filled: tuple[Path, str], tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(filled[0], tmp_path / "cache"))
+
+
 def kept(cache: Path) -> list[Path]:
     """The programs that later processes can have."""
     return sorted(path for path in cache.glob("xla-*/*--*") if path.is_file())
 
 
-def test_a_kept_program_gives_the_bits_of_a_compiled_one(tmp_path: Path) -> None:
+def test_a_kept_program_gives_the_bits_of_a_compiled_one(filled: tuple[Path, str], cache: Path, tmp_path: Path) -> None:
     """Compiled and published, then loaded; no private directory is left."""
-    compiled = in_a_process(tmp_path / "cache", tmp_path / "first")
-    published = kept(tmp_path / "cache")
+    published = kept(cache)
 
-    loaded = in_a_process(tmp_path / "cache", tmp_path / "second")
+    loaded = in_a_process(cache, tmp_path / "second")
 
-    assert published == kept(tmp_path / "cache") != []
-    assert loaded == compiled
-    assert not list((tmp_path / "cache").glob("xla-*/process-*"))
+    assert published == kept(cache) != []
+    assert loaded == filled[1]
+    assert not list(cache.glob("xla-*/process-*"))
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b[:1000] + bytes([b[1000] ^ 1]) + b[1001:]])
-def test_a_damaged_program_is_compiled_anew(damage: object, tmp_path: Path) -> None:
+def test_a_damaged_program_is_compiled_anew(
+    damage: object, filled: tuple[Path, str], cache: Path, tmp_path: Path
+) -> None:
     """Cut off, or one bit flipped: removed, and replaced by what this process compiles."""
-    compiled = in_a_process(tmp_path / "cache", tmp_path / "first")
-    (entry, *_) = kept(tmp_path / "cache")
+    (entry, *_) = kept(cache)
     content = entry.read_bytes()
     assert callable(damage)
     entry.write_bytes(damage(content))
 
-    again = in_a_process(tmp_path / "cache", tmp_path / "second")
+    again = in_a_process(cache, tmp_path / "second")
 
-    assert again == compiled
-    assert entry.read_bytes() == content if entry.exists() else kept(tmp_path / "cache") != []
+    assert again == filled[1]
+    assert entry.read_bytes() == content if entry.exists() else kept(cache) != []
 
 
-def test_only_the_dead_lose_their_private_directory(tmp_path: Path) -> None:
+def test_only_the_dead_lose_their_private_directory(cache: Path, tmp_path: Path) -> None:
     """Two containers on one data directory do not see each other's processes; a lock says who is alive."""
-    in_a_process(tmp_path / "cache", tmp_path / "first")
-    (shared,) = (tmp_path / "cache").glob("xla-*")
+    (shared,) = cache.glob("xla-*")
     of_a_killed_one, of_a_living_one = shared / "process-killed", shared / "process-living"
     of_a_killed_one.mkdir()
     of_a_living_one.mkdir()
     lock = os.open(of_a_living_one, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
 
-    in_a_process(tmp_path / "cache", tmp_path / "second")
+    in_a_process(cache, tmp_path / "second")
 
     os.close(lock)
     assert [path.name for path in shared.glob("process-*")] == [of_a_living_one.name]
