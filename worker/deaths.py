@@ -56,7 +56,10 @@ class Deaths:
     def _kernel_killed(self) -> bool:
         with self._lock:
             self._count()
-            return bool(self._unexplained) and self._unexplained.pop(0) > 0
+            if not self._unexplained:
+                return False
+            del self._unexplained[0]
+            return True
 
     def _count(self) -> None:
         before, self._oom_kills, now = self._oom_kills, _oom_kills(), time.monotonic()

@@ -1,7 +1,6 @@
 """A worker with more than one slot: how many attempts it runs at once, and with how many threads each computes."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from worker.owner import Owner
 
 SLOTS, THREADS, JOBS = 2, 3, 5
 """More threads than cores: a number that TensorFlow would not choose by itself."""
-THREADS_ARE_NAMED = sys.platform == "linux"
 
 
 @pytest.fixture
@@ -66,5 +64,4 @@ def test_each_slot_computes_with_its_own_threads(store: Store, jobs: list[JobDir
         attempt = next(job for job in jobs if job.id == running.claim.job_id).attempt_dirs()[0]
         wait_until(lambda: store.jobs.get(running.claim.job_id).progress, "it computes")  # noqa: B023
         assert attempt.read_record()["environment"]["threads"] == THREADS
-        if THREADS_ARE_NAMED:
-            assert threads_called("tf_Compute", Owner.parse(running.claim.owner).child.pid) == THREADS
+        assert threads_called("tf_Compute", Owner.parse(running.claim.owner).child.pid) == THREADS

@@ -96,12 +96,18 @@ def test_a_drill_is_answered_at_once(
     assert "The worker was told to die; its job goes on in seconds." in page
 
 
+def train_and_die(actor: Actor, job_id: str, at: int = 0) -> None:
+    """An attempt that is killed, at a step if it had reported one."""
+    run = actor.claim(job_id)
+    run.start()
+    if at:
+        run.progress(at)
+    run.end(Outcome.INTERRUPTED, "the worker was killed")
+
+
 def test_a_killed_job_is_recovering_in_plain_words(client: FlaskClient, submitted: str, actor: Actor) -> None:
     """After a kill the page says what happened and where the job goes on."""
-    run = actor.claim(submitted)
-    run.start()
-    run.progress(300)
-    run.end(Outcome.INTERRUPTED, "the worker was killed")
+    train_and_die(actor, submitted, at=300)
 
     page, listed = client.get(f"/jobs/{submitted}").text, client.get("/").text
 
@@ -112,10 +118,7 @@ def test_a_killed_job_is_recovering_in_plain_words(client: FlaskClient, submitte
 
 def test_a_recovered_job_says_what_the_kill_cost(client: FlaskClient, submitted: str, actor: Actor) -> None:
     """The attempts' table and one sentence say where it went on and what was done again."""
-    first = actor.claim(submitted)
-    first.start()
-    first.progress(300)
-    first.end(Outcome.INTERRUPTED, "the worker was killed")
+    train_and_die(actor, submitted, at=300)
     second = actor.claim(submitted)
     second.start(step=226, resumed_attempt=1)
 
@@ -177,9 +180,7 @@ def test_a_job_whose_only_checkpoint_was_damaged_says_that_it_began_again(
     client: FlaskClient, submitted: str, actor: Actor
 ) -> None:
     """There was a checkpoint, so the result must not say that there was none."""
-    first = actor.claim(submitted)
-    first.start()
-    first.end(Outcome.INTERRUPTED, "the worker was killed")
+    train_and_die(actor, submitted)
     second = actor.claim(submitted)
     second.report(CheckpointRejected("step-00000100", "state.safetensors is too short"))
     second.start()
@@ -192,10 +193,7 @@ def test_a_job_whose_only_checkpoint_was_damaged_says_that_it_began_again(
 
 def test_a_new_attempt_shows_no_speed_of_the_old_one(client: FlaskClient, submitted: str, actor: Actor) -> None:
     """Speed and time left come back with its first report."""
-    first = actor.claim(submitted)
-    first.start()
-    first.progress(300)
-    first.end(Outcome.INTERRUPTED, "the worker was killed")
+    train_and_die(actor, submitted, at=300)
     second = actor.claim(submitted)
 
     before = client.get(f"/jobs/{submitted}").text
