@@ -54,8 +54,7 @@ def live_view(record: JobRecord, waiting: Waiting | None, now_ms: int | None) ->
         percent=round(share * 100, 1),
         done=f"{share * 100:.0f} %",
         epoch=_of(int(progress.get("epoch") or 0) + 1, progress.get("epochs")),
-        # The last event before the end need not be at the very last batch.
-        batch=_of(progress.get("batches" if done else "batch"), progress.get("batches")),
+        batch=_of(progress.get("batch"), progress.get("batches")),
         speed=f"{speed:,.0f} steps/s" if told and speed else wording.NOTHING,
         time_left=wording.duration(progress.get("eta_s") if told else None),
         loss=wording.metric(logs.get("loss")),

@@ -226,6 +226,21 @@ def test_a_page_that_gets_no_stream_is_still_of_use(page: Page, desk: Desk, comp
     complaints.said = [said for said in complaints.said if "503" not in said]
 
 
+def test_what_was_said_goes_when_the_job_has_moved_on(page: Page, desk: Desk) -> None:
+    """The answer to a press is of that moment; afterwards the headline tells the story."""
+    run = desk.claim(desk.submit("drilled"))
+    run.progress(339)
+    page.goto(f"{desk.url}/jobs/{run.claim.job_id}")
+    said = page.get_by_text("The worker was told to die")
+
+    page.get_by_role("button", name="Kill this worker").click()
+    expect(said).to_be_visible()
+    run.end(Outcome.INTERRUPTED, "the worker was killed")
+
+    expect(page.locator("[data-bind=headline]")).to_contain_text("Recovering: the worker was killed")
+    expect(said).to_have_count(0)
+
+
 WHAT_WAS_SHOWN = """() => {
   window.shown = [];
   new MutationObserver(() => {

@@ -60,7 +60,10 @@ listen(
       curves?.reload();
       refresh();
     },
-    state: refresh,
+    state: () => {
+      document.querySelector(".flash")?.remove(); // it was of the state before
+      refresh();
+    },
     wish: refresh,
     log: refresh,
     checkpoint: refresh,

@@ -144,11 +144,12 @@ class Loop:
 
     def _end_epoch(self) -> None:
         epoch = self._at.cursor.epoch
-        logs = self._p.engine.logs()
-        logs |= self._validate()
-        logs = self._p.callbacks.epoch_end(epoch, logs)
+        trained = self._p.engine.logs()
+        logs = self._p.callbacks.epoch_end(epoch, trained | self._validate())
         self._at.history.append(logs)
         done = epoch + 1 == self._p.program.epochs or self._p.callbacks.stop_training
+        if done:
+            self._progress(trained, last=True)
         self._at.cursor = Cursor(epoch + 1, 0, Phase.FINALISE if done else Phase.TRAIN)
         self._p.reporter.report(EpochEnded(epoch, self.step, logs, time.monotonic() - self._epoch_began))
         if done or self._p.saver.due(self.step, epoch_end=True):
@@ -165,6 +166,7 @@ class Loop:
 
     def _obey_stop(self) -> None:
         if self._p.stop.is_set():
+            self._progress(self._p.engine.logs(), last=True)
             raise self._stopped(take(self._p.model))
 
     def _stopped(self, tensors: list[Tensor]) -> Stopped:
@@ -191,9 +193,10 @@ class Loop:
                 "A lower learning rate usually cures this."
             )
 
-    def _progress(self, logs: Mapping[str, float]) -> None:
+    def _progress(self, logs: Mapping[str, float], last: bool = False) -> None:
+        """Report how far it is, but not too often; ``last``: where it has come to, whenever that is."""
         now = time.monotonic()
-        if now - self._reported < PROGRESS_EVERY_S:
+        if not last and now - self._reported < PROGRESS_EVERY_S:
             return
         self._reported = now
         cursor, epochs, speed = self._at.cursor, self._p.program.epochs, self._p.pace.steps_per_s
