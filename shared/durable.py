@@ -1,4 +1,6 @@
-"""Writes that survive a crash: temp file, fsync, rename, fsync of the directory.
+"""Writes that survive a crash (temp file, fsync, rename, fsync of the directory), and the one form of JSON.
+
+    to_json({"loss": float("nan")})     # '{"loss":null}': no NaN ever leaves as bare JSON
 
 Knows nothing of jobs. After a failed fsync the temp file is thrown away, never fsynced again
 (Rebello et al., "Can Applications Recover from fsync Failures?", ATC 2020).
@@ -6,6 +8,7 @@ Knows nothing of jobs. After a failed fsync the temp file is thrown away, never 
 
 import contextlib
 import json
+import math
 import os
 import uuid
 from pathlib import Path
@@ -40,14 +43,45 @@ def write_bytes(path: Path, content: bytes, mode: int = 0o666) -> None:
     fsync_dir(path.parent)
 
 
+def to_json(value: Any, *, indent: int | None = None, sort_keys: bool = False) -> str:
+    """``value`` as JSON that every reader takes: what is no finite number is ``null``. Compact without ``indent``."""
+    separators = (",", ":") if indent is None else None
+    try:
+        return json.dumps(value, indent=indent, sort_keys=sort_keys, separators=separators, allow_nan=False)
+    except ValueError:  # NaN or infinity somewhere: rare, so only then is all of it walked through
+        plain = _finite(value)
+        return json.dumps(plain, indent=indent, sort_keys=sort_keys, separators=separators, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return value
+
+
+def from_json(raw: str | bytes) -> Any:
+    """The value of a JSON text. Raises ValueError for whatever is none, however it is broken (nesting without end too).
+
+    Older versions wrote NaN and Infinity as such; they are read.
+    """
+    try:
+        return json.loads(raw)
+    except RecursionError as exc:
+        raise ValueError("nested too deeply") from exc
+
+
 def write_json(path: Path, value: Any) -> None:
     """Replace ``path`` by ``value`` as JSON, atomically and durably."""
-    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
+    write_bytes(path, (to_json(value, indent=1, sort_keys=True) + "\n").encode())
 
 
 def read_json(path: Path) -> Any:
     """The JSON value in ``path``, or None if there is no such file or it does not parse."""
     try:
-        return json.loads(path.read_bytes())
+        return from_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None

@@ -29,7 +29,19 @@ class JobConflict(KeepfitError):
 
 
 class StoreUnavailable(KeepfitError):
-    """The Redis server does not answer. What is on disk is safe."""
+    """The Redis server does not answer, or cannot serve just now. What is on disk is safe; trying again helps."""
+
+
+class StoreRefused(KeepfitError):
+    """The Redis server answered that the request itself is wrong: a fault of ours or of a key. No outage."""
+
+
+class NewerVersion(KeepfitError):
+    """Something was written by a newer version of Keepfit; this one leaves it alone. Never a failure of the job."""
+
+
+class DamagedFile(KeepfitError):
+    """A document of a job's directory cannot be read. It costs that job, in words, and nothing else."""
 
 
 class StorageFull(KeepfitError):
