@@ -10,12 +10,16 @@ be, byte for byte, what this module would write for the values that it holds. Kn
 is in the files.
 """
 
+import errno
 import hashlib
 import json
+import os
+import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from shared.errors import CorruptCheckpoint
 from shared.jobdir import AttemptDir, JobDir
@@ -29,6 +33,7 @@ TRAINER = "trainer.json"
 FILES = frozenset({STATE, TRAINER})
 _MAX_BYTES = 64 * 1024
 _BLOCK = 1 << 20
+_DIRECTORY = re.compile(r"step-([0-9]{8,15})")
 
 
 @dataclass(frozen=True)
@@ -98,14 +103,14 @@ def decode(raw: bytes) -> Manifest:
 
 def read_manifest(checkpoint: Checkpoint) -> Manifest:
     """The manifest of ``checkpoint``, itself checked; its files are not. Raises CorruptCheckpoint."""
-    path = checkpoint.path / NAME
     try:
-        size = path.stat().st_size
-        if size > _MAX_BYTES:
-            raise CorruptCheckpoint(f"its manifest has {size:,} bytes, more than any real one")
-        manifest = decode(path.read_bytes())
+        with _open(checkpoint.path / NAME) as file:
+            raw = file.read(_MAX_BYTES + 1)
     except OSError as exc:
         raise CorruptCheckpoint(f"its manifest cannot be read ({exc.strerror})") from exc
+    if len(raw) > _MAX_BYTES:
+        raise CorruptCheckpoint(f"its manifest has more than {_MAX_BYTES:,} bytes, more than any real one")
+    manifest = decode(raw)
     if manifest.step != checkpoint.step:
         raise CorruptCheckpoint(f"its manifest is the one of step {manifest.step}")
     return manifest
@@ -115,10 +120,10 @@ def verify(checkpoint: Checkpoint) -> Manifest:
     """Check every byte of ``checkpoint``. Raises CorruptCheckpoint with the reason in words."""
     manifest = read_manifest(checkpoint)
     for name, record in manifest.files.items():
-        path = checkpoint.path / name
         try:
-            _check_size(name, path.stat().st_size, record)
-            digest = _sha256_of(path)
+            with _open(checkpoint.path / name) as file:
+                _check_size(name, os.fstat(file.fileno()).st_size, record)
+                digest = _sha256_of(file)
         except OSError as exc:
             raise CorruptCheckpoint(f"its {name} cannot be read ({exc.strerror})") from exc
         _check_digest(name, digest, record)
@@ -131,10 +136,11 @@ def read_verified(checkpoint: Checkpoint, manifest: Manifest, name: str) -> byte
     Raises:
         CorruptCheckpoint: the content is not what the manifest says.
     """
-    path, record = checkpoint.path / name, manifest.files[name]
+    record = manifest.files[name]
     try:
-        _check_size(name, path.stat().st_size, record)
-        content = path.read_bytes()
+        with _open(checkpoint.path / name) as file:
+            _check_size(name, os.fstat(file.fileno()).st_size, record)
+            content = file.read()
     except OSError as exc:
         raise CorruptCheckpoint(f"its {name} cannot be read ({exc.strerror})") from exc
     _check_size(name, len(content), record)
@@ -143,14 +149,25 @@ def read_verified(checkpoint: Checkpoint, manifest: Manifest, name: str) -> byte
 
 
 def checkpoints_in(attempt: AttemptDir) -> list[Checkpoint]:
-    """The checkpoints of one attempt, the newest first; nothing is verified."""
+    """The checkpoints of one attempt, the newest first; nothing is verified.
+
+    Only directories of the one form of name are any; what else lies there is passed over, and no link is followed.
+    """
+    if attempt.path.is_symlink() or attempt.checkpoints.is_symlink():
+        return []
     try:
-        names = {path.name for path in attempt.checkpoints.iterdir()}
+        with os.scandir(attempt.checkpoints) as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except (FileNotFoundError, NotADirectoryError):
         return []
-    steps = [int(name[5:]) for name in names if name.startswith("step-") and name[5:].isdigit()]
-    found = [Checkpoint(attempt.checkpoints / directory_name(step), step, attempt.number) for step in steps]
-    return sorted((c for c in found if c.path.name in names), key=lambda c: -c.step)
+    matches = [match for match in map(_DIRECTORY.fullmatch, names) if match]
+    steps = sorted({int(match[1]) for match in matches if match[0] == directory_name(int(match[1]))}, reverse=True)
+    return [Checkpoint(attempt.checkpoints / directory_name(step), step, attempt.number) for step in steps]
+
+
+def newest_step(attempt: AttemptDir) -> int | None:
+    """The step of the newest checkpoint of ``attempt`` that has a manifest, or None; nothing is verified."""
+    return next((c.step for c in checkpoints_in(attempt) if (c.path / NAME).is_file()), None)
 
 
 def checkpoints_of(jobdir: JobDir, up_to_attempt: int | None = None) -> list[Checkpoint]:
@@ -185,9 +202,17 @@ def _check_digest(name: str, digest: str, record: FileRecord) -> None:
         raise CorruptCheckpoint(f"its {name} was changed after it was written (sha256 differs)")
 
 
-def _sha256_of(path: Path) -> str:
+def _open(path: Path) -> BinaryIO:
+    """A plain file, without following a link and without waiting for what is no file. Raises OSError."""
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is no plain file")
+    return file
+
+
+def _sha256_of(file: BinaryIO) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
+    while block := file.read(_BLOCK):
+        digest.update(block)
     return digest.hexdigest()
