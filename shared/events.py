@@ -8,10 +8,11 @@ Floats travel as JSON numbers (repr, so exact).
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
+
+from shared.durable import from_json, to_json
 
 
 @dataclass(frozen=True)
@@ -150,12 +151,12 @@ _FIELDS = {cls: frozenset(f.name for f in dataclasses.fields(cls)) for cls in _T
 
 def encode(event: Event) -> dict[str, str]:
     """``event`` as the flat fields of a stream entry: ``type`` and ``data`` (JSON)."""
-    return {"type": event.type, "data": json.dumps(dataclasses.asdict(event), separators=(",", ":"))}
+    return {"type": event.type, "data": to_json(dataclasses.asdict(event))}
 
 
 def decode(fields: Mapping[str, str]) -> Event | None:
     """The event in ``fields``; None for a type that this version does not know."""
-    return event_of(fields.get("type", ""), json.loads(fields["data"])) if fields.get("type") in _TYPES else None
+    return event_of(fields.get("type", ""), from_json(fields["data"])) if fields.get("type") in _TYPES else None
 
 
 def event_of(kind: str, values: Mapping[str, Any]) -> Event | None:

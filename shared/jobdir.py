@@ -9,7 +9,6 @@ One writer a file, so nothing needs a lock: ``job.json`` and ``wish.json`` belon
 """
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -22,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from shared.durable import fsync_dir, read_json, write_json
+from shared.durable import fsync_dir, read_json, to_json, write_json
 from shared.errors import InvalidSpec, JobConflict, JobNotFound, StorageFull
 from shared.spec import EvaluateSpec, TrainSpec, parse_spec, spec_digest
 from shared.states import Wish
@@ -271,7 +270,7 @@ def _same_job(jobdir: JobDir, spec: TrainSpec | EvaluateSpec) -> JobDir:
 
 def canonical_line(value: Any) -> str:
     """``value`` as one line of JSON, for the ``.jsonl`` files."""
-    return json.dumps(value, separators=(",", ":")) + "\n"
+    return to_json(value) + "\n"
 
 
 __all__ = [

@@ -12,7 +12,6 @@ is in the files.
 
 import errno
 import hashlib
-import json
 import os
 import re
 import stat
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from shared.durable import from_json, to_json
 from shared.errors import CorruptCheckpoint
 from shared.jobdir import AttemptDir, JobDir
 
@@ -88,7 +88,7 @@ def encode(manifest: Manifest) -> bytes:
 def decode(raw: bytes) -> Manifest:
     """The manifest in ``raw``. Raises CorruptCheckpoint unless ``raw`` is its one form."""
     try:
-        value = json.loads(raw)
+        value = from_json(raw)
         if value["format"] != FORMAT:
             raise CorruptCheckpoint(f"its manifest has the format {value['format']!r}, this version reads {FORMAT}")
         files = {str(name): FileRecord(int(r["bytes"]), str(r["sha256"])) for name, r in value["files"].items()}
@@ -189,7 +189,7 @@ def newest_valid(jobdir: JobDir) -> Checkpoint | None:
 
 
 def _canonical(value: dict[str, Any]) -> bytes:
-    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
+    return (to_json(value, indent=1, sort_keys=True) + "\n").encode()
 
 
 def _check_size(name: str, size: int, record: FileRecord) -> None:

@@ -1,8 +1,7 @@
 """Makes one side know what only the other knows: the queue server of a job, or the directory of a stop."""
 
-import json
-
 from shared.diskstate import state_on_disk, write_verdict
+from shared.durable import to_json
 from shared.jobdir import JobDir
 from shared.states import JobState
 from shared.store import JobRecord, Store
@@ -14,7 +13,7 @@ def restore_from_disk(jobdir: JobDir, store: Store) -> bool:
     Raises StoreUnavailable, or KeepfitError where the directory cannot be read.
     """
     found = state_on_disk(jobdir)
-    result = json.dumps(dict(found.result)) if found.result else ""
+    result = to_json(dict(found.result)) if found.result else ""
     return store.upkeep.restore(jobdir, found.state, found.reason, result)
 
 

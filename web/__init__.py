@@ -13,6 +13,7 @@ from shared.settings import Settings, get_settings
 from web import errors, security, wording
 from web.api import blueprint as api
 from web.desk import open_desk
+from web.numbers import FiniteJson
 from web.pages import blueprint as pages
 from web.stream import blueprint as stream
 
@@ -21,6 +22,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     """The web application of one data directory. Opens no connection yet."""
     settings = settings or get_settings()
     app = Flask(__name__)
+    app.json = FiniteJson(app)
     app.config.update(
         SECRET_KEY=security.secret_key(settings),
         SESSION_COOKIE_NAME="keepfit",

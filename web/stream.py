@@ -9,7 +9,6 @@ stream ends when its reader goes away, noticed at the next write, or when the pr
 """
 
 import dataclasses
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import ServiceUnavailable
 
+from shared.durable import to_json
 from shared.errors import JobNotFound, StoreUnavailable
 from shared.store import StoredEvent
 from web.assemble import assemble_live
@@ -116,4 +116,4 @@ def _stored(stored: StoredEvent) -> dict[str, Any]:
 
 def _message(kind: str, content: dict[str, Any], event_id: str = "") -> str:
     head = f"id: {event_id}\n" if event_id else ""
-    return f"{head}event: {kind}\ndata: {json.dumps(content, separators=(',', ':'))}\n\n"
+    return f"{head}event: {kind}\ndata: {to_json(content)}\n\n"

@@ -5,11 +5,11 @@ chaos tests, which check it. Nothing reads it to decide anything; a line that ca
 """
 
 import contextlib
-import json
 import os
 import time
 from pathlib import Path
 
+from shared.durable import to_json
 from shared.store import Claim
 
 
@@ -26,6 +26,6 @@ def note(data_dir: Path, claim: Claim, event: str) -> None:
     with contextlib.suppress(OSError):
         fd = os.open(data_dir / "audit.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            os.write(fd, (json.dumps(line) + "\n").encode())  # one write: lines of several processes never mix
+            os.write(fd, (to_json(line) + "\n").encode())  # one write: lines of several processes never mix
         finally:
             os.close(fd)

@@ -9,12 +9,12 @@ is answered with ``lost`` and changes nothing.
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from shared.durable import to_json
 from shared.events import Event, encode
 from shared.jobdir import JobDir
 from shared.states import JobState, Outcome, Wish
@@ -118,7 +118,7 @@ class Leases:
         ``hold`` pauses the job whatever was wished, because it cannot go on without a person.
         """
         restarts, backoff_ms = budget.arguments
-        stored = json.dumps(dict(result)) if result else ""
+        stored = to_json(dict(result)) if result else ""
         answer = self._link.run("finish", *_who(claim), outcome.value, reason, stored, restarts, backoff_ms, int(hold))
         return JobState(answer) if answer else None
 

@@ -212,7 +212,7 @@ class Transitions(RuleBasedStateMachine):
         result = {"seconds": pick} if pick % 2 else None
         state = self.store.leases.finish(c, outcome, "because", budget, result, hold)
         end = End(outcome, "because", *budget.arguments, hold)
-        stored = f'{{"seconds": {pick}}}' if result else ""
+        stored = f'{{"seconds":{pick}}}' if result else ""
         self.step("finish", state, lambda: self.model.finish((c.job_id, c.attempt, c.owner), end, stored), c)
 
     @precondition(lambda self: self.model.lapsed())

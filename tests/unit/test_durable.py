@@ -6,6 +6,8 @@ import math
 import pytest
 
 from shared.durable import from_json, to_json
+from shared.events import EpochEnded, encode
+from shared.jobdir import canonical_line
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -31,3 +33,11 @@ def test_what_is_no_json_is_a_value_error(raw: str | bytes) -> None:
     """However a text is broken, the reader meets one kind of error."""
     with pytest.raises(ValueError, match=r"."):
         from_json(raw)
+
+
+def test_an_event_carries_no_bare_nan() -> None:
+    """Streams and rows go through the same form."""
+    fields = encode(EpochEnded(0, 113, {"loss": math.nan, "accuracy": 0.5}, 0.4))
+
+    assert json.loads(fields["data"])["logs"] == {"loss": None, "accuracy": 0.5}
+    assert "NaN" not in canonical_line({"loss": math.inf})

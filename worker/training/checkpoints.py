@@ -8,13 +8,13 @@ directory, rename, fsync of its parent. Until the rename nobody sees it; after i
 """
 
 import contextlib
-import json
 import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared.durable import from_json, to_json
 from shared.errors import CorruptCheckpoint
 from shared.events import CheckpointRejected
 from shared.jobdir import AttemptDir, JobDir
@@ -106,7 +106,7 @@ def write(attempt: AttemptDir, contents: Contents, disk: Disk, still_wanted: Any
 
 def _write_files(temp: Any, contents: Contents, disk: Disk) -> Manifest:
     disk.make_dir(temp)
-    trainer = json.dumps(contents.trainer, indent=1, sort_keys=True).encode()
+    trainer = to_json(contents.trainer, indent=1, sort_keys=True).encode()
     files = {
         STATE: disk.write(temp / STATE, blocks(contents.tensors)),
         TRAINER: disk.write(temp / TRAINER, [trainer]),
@@ -121,7 +121,7 @@ def load(checkpoint: Checkpoint) -> Loaded:
     """Read ``checkpoint``. Raises CorruptCheckpoint unless every byte of it is right."""
     manifest = read_manifest(checkpoint)
     tensors = parse(read_verified(checkpoint, manifest, STATE))
-    trainer = json.loads(read_verified(checkpoint, manifest, TRAINER))
+    trainer = from_json(read_verified(checkpoint, manifest, TRAINER))
     return Loaded(checkpoint, tensors, trainer)
 
 

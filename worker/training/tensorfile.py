@@ -4,7 +4,6 @@ The layout is written here because a checkpoint streams its tensors, one at a ti
 to the disk; any safetensors reader opens the result. Knows nothing of what the tensors mean.
 """
 
-import json
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
@@ -13,6 +12,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.durable import from_json, to_json
 from shared.errors import CorruptCheckpoint
 
 Array = NDArray[Any]
@@ -33,7 +33,7 @@ def header(tensors: Sequence[tuple[str, str, tuple[int, ...]]]) -> bytes:
         size = int(np.prod(shape, dtype=np.int64)) * _DTYPES[code].itemsize
         entries[name] = {"dtype": code, "shape": list(shape), "data_offsets": [offset, offset + size]}
         offset += size
-    raw = json.dumps(entries, separators=(",", ":")).encode()
+    raw = to_json(entries).encode()
     raw += b" " * (-len(raw) % 8)
     return struct.pack("<Q", len(raw)) + raw
 
@@ -76,7 +76,7 @@ def parse(content: bytes) -> dict[str, Array]:
     """
     try:
         (length,) = struct.unpack_from("<Q", content)
-        entries = json.loads(content[8 : 8 + length])
+        entries = from_json(content[8 : 8 + length])
         return dict(_views(entries, memoryview(content)[8 + length :]))
     except (struct.error, ValueError, KeyError, TypeError, AttributeError) as exc:
         raise CorruptCheckpoint("its tensors cannot be read") from exc
