@@ -9,7 +9,7 @@ import contextlib
 import socket
 import sys
 
-from shared.errors import StoreUnavailable
+from shared.errors import StoreRefused, StoreUnavailable
 from shared.settings import get_settings
 from shared.store import open_store
 
@@ -20,7 +20,7 @@ def main() -> int:
     try:
         with contextlib.closing(open_store(get_settings().broker_url)) as store:
             hosts = {worker.host for worker in store.workers.list()}
-    except StoreUnavailable as exc:
+    except (StoreUnavailable, StoreRefused) as exc:
         print(exc)
         return 1
     if host not in hosts:

@@ -17,7 +17,7 @@ from typing import Any
 
 from shared.diskstate import wish_obeyed
 from shared.durable import fsync_dir
-from shared.errors import BadTransition, JobNotFound, StorageFull, StoreUnavailable
+from shared.errors import BadTransition, JobNotFound, StorageFull, StoreRefused, StoreUnavailable
 from shared.jobdir import JobDir, create_jobdir, job_id_of
 from shared.restoring import may_be_running, restore_from_disk
 from shared.settings import Settings
@@ -130,7 +130,11 @@ class Actions:
             ) from exc
         try:
             self._store.jobs.request(seen.record.id, wish, number, priority, only_priority)
-        except (StoreUnavailable, JobNotFound):  # away, or wiped: it is rebuilt from the directory, wish included
+        except (
+            StoreUnavailable,
+            StoreRefused,
+            JobNotFound,
+        ):  # away, or wiped: it is rebuilt from the directory, wish included
             log.warning("wish kept on disk only", extra={"job_id": seen.record.id, "action": wish.value})
             self._reminder.note(seen.jobdir)
             return Accepted(seen.jobdir, waits_for_queue=True)
@@ -162,7 +166,7 @@ class Actions:
                 self._reminder.note(jobdir)
             else:  # the server may have been wiped since; the job may even be over
                 restore_from_disk(jobdir, self._store)
-        except StoreUnavailable:
+        except (StoreUnavailable, StoreRefused):
             log.warning("job accepted on disk only", extra={"job_id": jobdir.id, "action": "submit"})
             self._reminder.note(jobdir)
             return Accepted(jobdir, new, waits_for_queue=True)

@@ -20,6 +20,7 @@ from shared.errors import (
     KeepfitError,
     NoCheckpoint,
     StorageFull,
+    StoreRefused,
     StoreUnavailable,
 )
 from web.spec_errors import field_errors
@@ -33,6 +34,7 @@ STATUS: dict[type[KeepfitError], int] = {
     BadTransition: 409,
     JobConflict: 409,
     StoreUnavailable: 503,
+    StoreRefused: 500,
     StorageFull: 507,
     NoCheckpoint: 409,
     CorruptCheckpoint: 409,

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 
-from shared.errors import KeepfitError, StoreUnavailable
+from shared.errors import KeepfitError, StoreRefused, StoreUnavailable
 from shared.jobdir import JobDir
 from shared.restoring import may_be_running, restore_from_disk
 from shared.store import Store
@@ -62,7 +62,7 @@ class Reminder:
             restore_from_disk(jobdir, self._store)
             if status.wish_number:
                 self._store.jobs.request(jobdir.id, status.wish, status.wish_number, status.priority)
-        except StoreUnavailable:
+        except (StoreUnavailable, StoreRefused):  # a keeper mends a damaged key within seconds
             return False
         except KeepfitError as exc:  # deleted, or it has ended before the wish could reach it
             log.info("nothing to tell any more: %s", exc, extra={"job_id": jobdir.id})

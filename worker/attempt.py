@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.diskstate import state_on_disk, write_claim
-from shared.errors import KeepfitError, StorageFull, StoreUnavailable
+from shared.errors import KeepfitError, StorageFull, StoreRefused, StoreUnavailable
 from shared.jobdir import AttemptDir, JobDir, open_jobdir
 from shared.settings import Settings
 from shared.spec import EvaluateSpec, TrainSpec
@@ -32,6 +32,8 @@ OOM_SCORE = "500"
 """When memory runs out the kernel should choose the training process, not the worker."""
 STORE_TIMEOUT_S = 0.5
 RETRY_S = 0.3
+REFUSED_S = 30.0
+"""For how long an end may be refused; then a keeper settles it, as it does when the process dies."""
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,8 @@ def run_one(settings: Settings, hint: str) -> None:
             _Attempt(settings, store, claim).run()
     except StoreUnavailable as exc:
         log.warning("no job was claimed: %s", exc)  # a keeper sends the next kick when the server is back
+    except StoreRefused:  # our fault, not the job's: it is left to the keepers
+        log.exception("the attempt could not go on")
     finally:
         store.close()
 
@@ -67,7 +71,7 @@ class _Attempt:
             if self._ended_before(jobdir):
                 return
             attempt = self._make_directory(jobdir)
-        except StoreUnavailable:
+        except (StoreUnavailable, StoreRefused):
             raise  # no failure of the job: a keeper finds that nobody runs it
         except KeepfitError as exc:
             self._finish(AttemptResult(Outcome.FAILED, str(exc)))
@@ -135,21 +139,25 @@ class _Attempt:
         return run(spec, jobdir, attempt, reporter, self._stop)
 
     def _finish(self, result: AttemptResult, hold: bool = False, heartbeat: Heartbeat | None = None) -> None:
-        """Report the end until the server has it, the lease is lost, or the worker must go."""
+        """Report the end until the server has it, the lease is lost, or the worker must go. Raises StoreRefused."""
         reason = result.reason
         if result.outcome is Outcome.STOPPED and self._stop.reason is StopReason.DRAIN and not hold:
-            reason = "its worker was stopped"
+            reason = (heartbeat and heartbeat.fault) or "its worker was stopped"
         details: dict[str, Any] | None = None
         if result.outcome in (Outcome.FINISHED, Outcome.FAILED):
             details = asdict(result)
+        until = time.monotonic() + REFUSED_S
         while True:
             try:
                 state = self._store.leases.finish(self._claim, result.outcome, reason, self._budget, details, hold)
                 if state is not None:
                     self._audit(f"end:{state.value}")
                     return
-                if heartbeat is None or heartbeat.lost:
+                if heartbeat is None or heartbeat.lost or heartbeat.fault:
                     return
+            except StoreRefused:
+                if time.monotonic() > until:
+                    raise
             except StoreUnavailable:
                 if draining():
                     return  # the end is on disk; a keeper finds it there

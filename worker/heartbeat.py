@@ -2,6 +2,7 @@
 
 A thread of the training process. While the server is away it does nothing but try again: training
 goes on, since an attempt writes only in its own directory and its end counts only if the lease holds.
+Whatever else goes wrong in it stops the attempt, which writes a checkpoint and gives its job back.
 """
 
 import logging
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from shared.errors import StoreUnavailable
+from shared.errors import StoreRefused, StoreUnavailable
 from shared.jobdir import JobDir
 from shared.states import Wish
 from shared.store import Claim, Hold, Leases, WishChannel
@@ -19,6 +20,8 @@ from worker.training.interfaces import StopReason, StopSignal
 
 DRAIN_LOOK_S = 0.1
 """How often the drain flag is looked at."""
+REFUSED_S = 30.0
+"""For how long a server may refuse heartbeats: a keeper mends damaged keys within seconds, a fault of ours stays."""
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +44,9 @@ class Heartbeat:
         self._ended = threading.Event()
         self._lost = threading.Event()
         self._away = False
+        self._well_at = time.monotonic()
+        self.fault = ""
+        """What stopped the heartbeat, in words; empty while it is well. It goes on trying, so as to keep the lease."""
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
@@ -62,13 +68,23 @@ class Heartbeat:
             try:
                 self._renew()
                 self._watch(channel)
-                self._away = False
+                self._away, self._well_at = False, time.monotonic()
             except (StoreUnavailable, OSError) as exc:  # or the disk, which adopting reads
                 if not self._away:
                     log.warning("no heartbeat, training goes on: %s", exc, extra={"job_id": self._claim.job_id})
                 self._away = True
                 self._pause(self._renew_s)
+            except Exception as exc:  # noqa: BLE001 - a thread that ends unheard leaves a training without its lease
+                if not isinstance(exc, StoreRefused) or time.monotonic() - self._well_at > REFUSED_S:
+                    self._give_up(exc)
+                self._pause(self._renew_s)
         channel.close()
+
+    def _give_up(self, exc: Exception) -> None:
+        if not self.fault:
+            log.error("no heartbeat, stopping the attempt", exc_info=exc, extra={"job_id": self._claim.job_id})
+            self.fault = f"its heartbeat failed: {exc}"
+            self._stop.set(StopReason.DRAIN)
 
     def _renew(self) -> None:
         renewal = self._leases.renew(self._claim, self._lease_s)

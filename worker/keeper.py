@@ -4,6 +4,9 @@ It re-queues them, sends kicks while jobs are ready, kills attempts that do not 
 and rebuilds the store from the job directories after a wipe. It has a server connection of its own and
 shares no lock with the pool's children. Every worker has one; what two of them do is done once, because
 each step is one script.
+
+A tick is a row of chores. An outage ends the tick, since each of them needs the server; any other error ends
+only the chore that met it, and is logged: a damaged key or a fault of ours must not silence the beat.
 """
 
 import logging
@@ -12,6 +15,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from celery.exceptions import CeleryError
 from kombu.exceptions import KombuError, OperationalError
@@ -33,6 +37,8 @@ BEAT_S = 1.0
 LAST_WORDS_S = 0.5
 """How long to wait for Celery to say how a child of ours died."""
 LOG_GAP_S = 10.0
+OUTAGES = (StoreUnavailable, OperationalError, KombuError, CeleryError)
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +59,8 @@ class Keeper:
         self._was_away = False
         self._ticked_at = time.monotonic()
         self._beat_at = 0.0
+        self._busy = 0
+        self._logged: dict[str, float] = {}
         self._dead_since: dict[str, float] = {}
         self._strays: dict[Process, float] = {}
 
@@ -66,49 +74,72 @@ class Keeper:
         self._thread.join(timeout=2)
         try:
             self._store.workers.leave(self._name)
-        except StoreUnavailable:
-            log.info("the queue server is away, leaving without a word")
+        except KeepfitError as exc:
+            log.info("leaving without a word: %s", exc)
         self._store.close()
 
     def _keep(self) -> None:
-        logged_at = -LOG_GAP_S
         while not self._ended.is_set():
             try:
                 self._tick()
-            except (StoreUnavailable, OperationalError, KombuError, CeleryError) as exc:
+            except OUTAGES as exc:
                 self._reap_from, self._was_away = None, True
                 self._rebuilder.note_outage()
-                if time.monotonic() - logged_at > LOG_GAP_S:
+                if self._may_log("outage"):
                     log.warning("the queue server is away: %s", exc)
-                    logged_at = time.monotonic()
-            except Exception:
-                log.exception("the keeper stumbled, and goes on")
             self._ended.wait(self._settings.keeper_tick_s)
 
     def _tick(self) -> None:
+        """One round of chores. The beat comes first: whatever takes long or fails, this worker is seen to live."""
         DEATHS.look()
-        running = self._store.leases.running()
+        self._chore("beat", self._beat)
+        self._chore("rebuild", self._rebuilder.tick)
+        running = self._chore("ask what runs", self._store.leases.running)
+        if running is not None:
+            self._chore("look after what runs", lambda: self._look_around(running))
+            self._chore("reap", lambda: self._reap(running))
+            self._chore("sweep", lambda: self._sweeper.tick({r.claim.job_id for r in running}))
+        if not draining():
+            self._chore("kick", self._kick)
+
+    def _chore(self, name: str, do: Callable[[], T]) -> T | None:
+        """What ``do`` answers; None if it failed. Raises only what means an outage."""
+        try:
+            return do()
+        except OUTAGES:
+            raise
+        except Exception:
+            if self._may_log(name):
+                log.exception("the keeper could not %s, and goes on", name)
+        return None
+
+    def _may_log(self, what: str) -> bool:
+        now = time.monotonic()
+        if now - self._logged.get(what, -LOG_GAP_S) < LOG_GAP_S:
+            return False
+        self._logged[what] = now
+        return True
+
+    def _look_around(self, running: list[Running]) -> None:
         mine = [r for r in running if self._is_local(r.claim)]
-        self._beat(len([r for r in mine if Owner.parse(r.claim.owner).main == self._main]))
-        self._rebuilder.tick()
+        self._busy = len([r for r in mine if Owner.parse(r.claim.owner).main == self._main])
         self._answer_drills(mine)
         for attempt in mine:
             self._look_after(attempt)
         self._end_strays(mine)
-        self._reap(running)
-        self._sweeper.tick({r.claim.job_id for r in running})
-        if not draining():
-            for _ in range(self._store.upkeep.topup(self._settings.kick_gap_s, self._settings.slots)):
-                self._publish()
+
+    def _kick(self) -> None:
+        for _ in range(self._store.upkeep.topup(self._settings.kick_gap_s, self._settings.slots)):
+            self._publish()
 
     def _is_local(self, claim: Claim) -> bool:
         return claim.owner.startswith(machine() + ":")
 
-    def _beat(self, busy: int) -> None:
+    def _beat(self) -> None:
         if time.monotonic() - self._beat_at >= BEAT_S:
             self._beat_at = time.monotonic()
             host = machine().split("/")[0]
-            self._store.workers.beat(self._name, host, self._main.pid, self._settings.slots, busy)
+            self._store.workers.beat(self._name, host, self._main.pid, self._settings.slots, self._busy)
 
     def _answer_drills(self, mine: list[Running]) -> None:
         for attempt in mine:

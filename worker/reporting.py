@@ -4,6 +4,7 @@ While the server is away events are kept (progress only the newest), and sent wh
 dropped in the end is not lost: the same events lie in the attempt's files.
 """
 
+import logging
 import queue
 import threading
 import time
@@ -11,13 +12,15 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from shared.errors import StoreUnavailable
+from shared.errors import StoreRefused, StoreUnavailable
 from shared.events import Event, Progress
 from shared.store import Claim, Leases
 
 KEPT = 1_000
 """Events kept while the server is away."""
 RETRY_S = 0.3
+
+log = logging.getLogger(__name__)
 
 
 class StreamReporter:
@@ -75,3 +78,6 @@ class StreamReporter:
             return self._leases.report(self._claim, events)
         except StoreUnavailable:
             return False
+        except StoreRefused as exc:  # sent again it would be refused again, and keep back all that comes after
+            log.warning("events are only in the attempt's files: %s", exc, extra={"job_id": self._claim.job_id})
+            return True

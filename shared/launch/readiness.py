@@ -10,7 +10,7 @@ import http.client
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from shared.errors import StoreUnavailable
+from shared.errors import StoreRefused, StoreUnavailable
 from shared.settings import Settings
 from shared.store import Store, open_store
 
@@ -71,7 +71,7 @@ class Readiness:
     def _look_at_workers(self, pids: Mapping[str, int]) -> None:
         try:
             registered = {worker.pid: worker for worker in self._store.workers.list()}
-        except StoreUnavailable:
+        except (StoreUnavailable, StoreRefused):
             return
         for name, pid in pids.items():
             if name.startswith("worker") and pid in registered and name not in self.healthy:

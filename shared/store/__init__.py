@@ -6,7 +6,8 @@
     store.leases.claim(owner, hint)      # workers only
 
 All writes are Lua scripts that run on the server's clock and write the state and its event
-together. Every failure to reach the server is raised as ``StoreUnavailable``.
+together. A server that does not answer, or cannot serve now, is ``StoreUnavailable``; whatever else it
+answers with an error is ``StoreRefused`` (``scripts``).
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,7 @@
-"""The server connection: runs the scripts of ``lua/`` and translates every failure to reach the server.
+"""The server connection: runs the scripts of ``lua/`` and tells apart what a failure means.
+
+Away (no answer, or one that says "not now") is ``StoreUnavailable``: trying again helps. Every other error of
+the server is ``StoreRefused``: a fault of ours or a key of the wrong type, logged here with its cause.
 
     link = Link("redis://127.0.0.1:6390/0")
     link.run("claim", owner, hint, 3000)
@@ -7,6 +10,9 @@
 Knows how to talk to the server, not what is said. A ``Link`` must be made after a fork, never before.
 """
 
+import logging
+import re
+import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,11 +23,19 @@ from redis.backoff import NoBackoff
 from redis.commands.core import Script
 from redis.retry import Retry
 
-from shared.errors import StoreUnavailable
+from shared.errors import StoreRefused, StoreUnavailable
 from shared.store import keys
 
 _LUA = Path(__file__).parent / "lua"
 Argument = str | int | float
+AWAY = {"LOADING", "BUSY", "READONLY", "MISCONF", "OOM", "NOREPLICAS", "MASTERDOWN"}
+"""Codes with which a server says that it cannot serve just now, or not any more."""
+AWAY |= {"CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "WRONGPASS", "NOPERM", "UNKILLABLE"}
+"""The last ones while a password changes, or a script is stuck."""
+LOG_GAP_S = 10.0
+_CODE = re.compile(r"(?:.*caused error: )?([A-Z]+)\b", re.DOTALL)
+
+log = logging.getLogger(__name__)
 
 
 class Link:
@@ -38,6 +52,7 @@ class Link:
             retry=Retry(NoBackoff(), 0),
             health_check_interval=0,
         )
+        self._logged: dict[str, float] = {}
 
     @cached_property
     def _scripts(self) -> dict[str, Script]:
@@ -49,11 +64,16 @@ class Link:
         }
 
     def run(self, script: str, *args: Argument) -> Any:
-        """Run one named script. Raises StoreUnavailable."""
-        return self.read(lambda r: self._scripts[script](keys=list(keys.SCRIPT_KEYS), args=list(args), client=r))
+        """Run one named script. Raises StoreUnavailable, StoreRefused."""
+        return self.read(
+            lambda r: self._scripts[script](keys=list(keys.SCRIPT_KEYS), args=list(args), client=r), f"script {script}"
+        )
 
     def hashes(self, names: Sequence[str]) -> list[dict[str, str]]:
-        """The hashes of these keys, in one round trip; {} for a key that is not there. Raises StoreUnavailable."""
+        """The hashes of these keys, in one round trip; {} for a key that is not there.
+
+        Raises StoreUnavailable, StoreRefused.
+        """
 
         def ask(client: Any) -> list[dict[str, str]]:
             pipe = client.pipeline(transaction=False)
@@ -64,15 +84,33 @@ class Link:
         answer: list[dict[str, str]] = self.read(ask)
         return answer
 
-    def read(self, question: Callable[[Any], Any]) -> Any:
-        """Ask ``question`` of the client. Raises StoreUnavailable."""
+    def read(self, question: Callable[[Any], Any], what: str = "a command") -> Any:
+        """Ask ``question`` of the client; ``what`` it is, for the log. Raises StoreUnavailable, StoreRefused."""
         try:
             return question(self._redis)
-        except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.BusyLoadingError, OSError) as exc:
+        except (redis.ConnectionError, redis.TimeoutError, redis.InvalidResponse, OSError) as exc:
             raise StoreUnavailable(f"The queue server does not answer ({exc}).") from exc
-        except redis.ResponseError as exc:
-            raise StoreUnavailable(f"The queue server refused a command ({exc}).") from exc
+        except redis.RedisError as exc:
+            if _code_of(exc) in AWAY:
+                raise StoreUnavailable(f"The queue server cannot serve now ({exc}).") from exc
+            self._log_refusal(what, exc)
+            raise StoreRefused(f"The queue server refused {what} ({exc}).") from exc
 
     def close(self) -> None:
         """Give the connections back."""
         self._redis.close()
+
+    def _log_refusal(self, what: str, exc: redis.RedisError) -> None:
+        """Once in a while for each kind of request: some are made four times a second."""
+        now = time.monotonic()
+        if now - self._logged.get(what, -LOG_GAP_S) >= LOG_GAP_S:
+            self._logged[what] = now
+            log.error("the queue server refused %s: %s", what, exc)
+
+
+def _code_of(exc: redis.RedisError) -> str:
+    code = getattr(exc, "status_code", None) or ""
+    if code in ("", "ERR"):
+        found = _CODE.match(str(exc))
+        code = found[1] if found else ""
+    return str(code)
