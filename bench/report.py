@@ -189,6 +189,23 @@ def stock_keras(found: dict[str, dict[str, str]]) -> Iterator[str]:
     yield table(["by", "model", "killed once", "killed twice"], rows)
 
 
+def before_after(found: dict[str, Any]) -> Iterator[str]:
+    """What the latest large change cost."""
+    yield "## Before and after\n"
+    yield (
+        f"The benchmarks on commit {found['ref']} and on this version, in turn in one run on one machine "
+        f"({found['cores']} cores, {found['date']}, {found['rounds']} rounds"
+        f"{', the short forms' if found['quick'] else ''}; `bench/before_after.py`). Noise is how far apart the rounds "
+        "of one side lie.\n"
+    )
+    rows = [
+        [name, f"{row['before']:.3f}", f"{row['after']:.3f}", f"{row['change']:+.1%}{' worse' if row['worse'] else ''}",
+         f"{row['noise']:.1%}"]
+        for name, row in found["numbers"].items()
+    ]  # fmt: skip
+    yield table(["number", "before", "after", "change", "noise"], rows)
+
+
 def main() -> None:
     """Write the page."""
     parts = [HEAD]
@@ -199,7 +216,7 @@ def main() -> None:
     cost, snapshots = read("checkpoint_cost"), read("snapshots")
     if cost or snapshots:
         parts += checkpoints(cost, snapshots)
-    for name, write in {"recovery": recovery, "resume_vs_keras": stock_keras}.items():
+    for name, write in {"recovery": recovery, "resume_vs_keras": stock_keras, "before_after": before_after}.items():
         if found := read(name):
             parts += write(found)
     PAGE.write_text("\n".join(parts))

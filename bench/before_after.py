@@ -1,0 +1,171 @@
+"""What a change costs: the other benchmarks on an older commit and on this tree, in turn, on one machine.
+
+    python bench/before_after.py REF [--rounds 2] [--only first_step,wishes] [--quick]
+
+REF is unpacked into a temporary folder and run with this tree's environment. Each round runs every benchmark in both
+trees, one after the other, the order turned round from round to round, so that what the machine does meanwhile
+strikes both. Writes bench/results/before_after.json: for each number its median before and after, the change, and
+the noise: how far apart the rounds of one side lie. Lower is better in all of them.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.engine import MODELS
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "bench" / "results"
+WORSE = 0.05
+"""A number that is worse by more than this, and by more than the noise, is marked."""
+
+Numbers = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One benchmark: how it is called, and which of its numbers are compared."""
+
+    arguments: tuple[str, ...]
+    quick: tuple[str, ...]
+    numbers: Callable[[Any], Numbers]
+
+
+def of_first_step(found: Mapping[str, Any]) -> Numbers:
+    """Submit to first step."""
+    return {f"first step, {model}, median s": found[model]["median_s"] for model in ("mlp", "cnn")}
+
+
+def of_wishes(found: Mapping[str, Any]) -> Numbers:
+    """Wish to obedience."""
+    return {f"{name}, median s": row["median_s"] for name, row in found.items() if isinstance(row, dict)}
+
+
+def of_recovery(found: Mapping[str, Any]) -> Numbers:
+    """Fault to next step."""
+    return {f"{name}, median s": row["p50_s"] for name, row in found["keepfit"].items()}
+
+
+def of_whole_job(found: Mapping[str, Any]) -> Numbers:
+    """Submit to succeeded."""
+    return {"whole job, s": found["job_s"]}
+
+
+def of_checkpoint_cost(found: Mapping[str, Any]) -> Numbers:
+    """What a checkpoint takes."""
+    return {"stall, ms": found["stall_ms"], "writing, ms of a core": found["writing_ms"]}
+
+
+BENCHES = {
+    "first_step": Bench(("--repetitions", "20"), ("--repetitions", "8"), of_first_step),
+    "wishes": Bench(("--repetitions", "20"), ("--repetitions", "5"), of_wishes),
+    "recovery": Bench(
+        ("--of", "keepfit", "--repetitions", "20"), ("--of", "keepfit", "--repetitions", "5"), of_recovery
+    ),
+    "whole_job": Bench(("--repetitions", "5"), ("--repetitions", "1"), of_whole_job),
+    "checkpoint_cost": Bench(("--pairs", "120"), ("--pairs", "10"), of_checkpoint_cost),
+}
+
+
+def run(tree: Path, name: str, arguments: tuple[str, ...]) -> Any:
+    """One benchmark in one tree, and what it has written."""
+    result = tree / "bench" / "results" / f"{name}.json"
+    kept = result.read_bytes() if result.exists() else None
+    result.unlink(missing_ok=True)
+    try:
+        _python(tree, f"bench/{name}.py", *arguments)
+        return json.loads(result.read_bytes())
+    finally:
+        if kept is not None:  # a short run must not replace the results that are published
+            result.write_bytes(kept)
+
+
+def engine(tree: Path, quick: bool) -> Numbers:
+    """Seconds an epoch of each model; plain `fit` is left out, it is the same before and after."""
+    models = {name: epochs for name, epochs in MODELS.items() if not quick or name in ("mlp", "cnn", "lstm")}
+    found: Numbers = {}
+    for name, epochs in models.items():
+        said = _python(tree, "bench/engine.py", "--one", f"{name}/keepfit", "--epochs", str(epochs))
+        found[f"engine, {name}, s an epoch"] = statistics.median(json.loads(said.splitlines()[-1])["seconds"])
+    return found
+
+
+def _python(tree: Path, *words: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(tree), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, *words]
+    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(words)} failed in {tree}:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def one_round(tree: Path, names: list[str], quick: bool) -> Numbers:
+    """All numbers of one tree."""
+    found: Numbers = {}
+    for name in names:
+        bench = BENCHES.get(name)
+        if bench is None:
+            numbers = engine(tree, quick)
+        else:
+            numbers = bench.numbers(run(tree, name, bench.quick if quick else bench.arguments))
+        found |= numbers
+        print(f"  {tree.name}: " + ", ".join(f"{key} {value:.3f}" for key, value in numbers.items()), flush=True)
+    return found
+
+
+def compared(before: list[Numbers], after: list[Numbers]) -> dict[str, dict[str, Any]]:
+    """Medians, change and noise of each number."""
+    rows = {}
+    for name in after[0]:
+        old, new = [found[name] for found in before], [found[name] for found in after]
+        was, now = statistics.median(old), statistics.median(new)
+        noise = max((max(side) - min(side)) / statistics.median(side) for side in (old, new))
+        change = now / was - 1
+        rows[name] = {
+            "before": was, "after": now, "change": change, "noise": noise, "worse": change > max(WORSE, noise),
+        }  # fmt: skip
+    return rows
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("ref")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--only", default=",".join((*BENCHES, "engine")))
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions, three models")
+    args = parser.parse_args()
+    sides: dict[str, list[Numbers]] = {"before": [], "after": []}
+    with tempfile.TemporaryDirectory() as folder:
+        old = Path(folder, "before")
+        old.mkdir()
+        archive = subprocess.run(["git", "archive", args.ref], cwd=ROOT, stdout=subprocess.PIPE, check=True)
+        subprocess.run(["tar", "-x"], cwd=old, input=archive.stdout, check=True)
+        for number in range(args.rounds):
+            order = [("before", old), ("after", ROOT)]
+            for side, tree in order if number % 2 == 0 else reversed(order):
+                print(f"round {number + 1}, {side}", flush=True)
+                sides[side].append(one_round(tree, args.only.split(","), args.quick))
+    rows = compared(sides["before"], sides["after"])
+    for name, row in rows.items():
+        mark = "  WORSE" if row["worse"] else ""
+        print(f"{name:44}{row['before']:9.3f}{row['after']:9.3f}{row['change']:+8.1%}  noise {row['noise']:.1%}{mark}")
+    report = {
+        "ref": args.ref, "date": time.strftime("%Y-%m-%d"), "machine": platform.machine(), "cores": os.cpu_count(),
+        "rounds": args.rounds, "quick": args.quick, "load": os.getloadavg()[0], "numbers": rows,
+    }  # fmt: skip
+    (RESULTS / "before_after.json").write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
