@@ -8,61 +8,26 @@ Knows the HTTP client, and for `up` and `verify` the data directory. Each error 
 says what to do; exit code 0 is success, 1 a problem, 2 a wrong command line.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import ValidationError
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from shared.doctor import examine, mend
-from shared.errors import CorruptCheckpoint, KeepfitError, StoreUnavailable
+from shared.errors import CorruptCheckpoint, StoreUnavailable
 from shared.jobdir import JobDir, list_jobdirs, open_jobdir
 from shared.manifest import checkpoints_of, verify
 from shared.settings import Settings
-from shared.spec import DATASETS, MODELS, printable
-from shared.states import JobState
 from shared.store import Store, open_store
-from web.client import Job, KeepfitClient
 from web.demo import main as demo
-from web.watching import watch_job
-
-FILES = ("model.keras", "weights.h5")
-
-
-class _Commands(click.Group):
-    """Turns our own errors into a message and exit code 1; everything else is a bug and shows as one."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except (KeepfitError, TimeoutError) as exc:
-            raise click.ClickException(str(exc)) from exc
+from web.job_commands import COMMANDS as JOB_COMMANDS
+from web.terminal import HOW_TO_INSTALL, URL_HELP, Commands, plain_console, settings_of
 
 
-def _settings(**given: Any) -> Settings:
-    """Settings from the environment, overridden by the options that were given."""
-    try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as exc:
-        lines = [f"KEEPFIT_{str(e['loc'][0]).upper()}: {e['msg']}" for e in exc.errors()]
-        raise click.UsageError("A setting is wrong. " + "; ".join(lines)) from exc
-
-
-@contextmanager
-def _client(ctx: click.Context) -> Iterator[KeepfitClient]:
-    settings = _settings()
-    with KeepfitClient(ctx.obj or f"http://{settings.host}:{settings.port}", patience_s=3.0) as client:
-        yield client
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--url", help="Address of the Keepfit to speak to, such as http://127.0.0.1:8080.")
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--url", help=URL_HELP)
 @click.version_option(package_name="keepfit")
 @click.pass_context
 def main(ctx: click.Context, url: str | None) -> None:
@@ -86,173 +51,10 @@ def up(**options: Any) -> None:
         from shared.launch.service import up as start
     except ImportError as exc:
         raise click.ClickException(
-            f"{exc.name} is not installed. `keepfit up` needs everything: pip install 'keepfit[worker,embedded]'."
+            f"{exc.name} is not installed, and `keepfit up` needs everything. {HOW_TO_INSTALL}"
         ) from exc
-    settings = _settings(**options)
-    raise SystemExit(start(settings, Console()))
-
-
-@main.command()
-@click.argument("spec", required=False, type=click.File("rb"))
-@click.option("--name", help="Name of the job.")
-@click.option("--data", type=click.Choice(list(DATASETS)), help="Data set.")
-@click.option("--model", type=click.Choice(list(MODELS)), help="Model.")
-@click.option("--epochs", type=int)
-@click.option("--batch-size", type=int)
-@click.option("--learning-rate", type=float)
-@click.option("--seed", type=int)
-@click.option("--validation-share", type=float)
-@click.option("--checkpoint-interval", "checkpoint_interval_s", type=float, help="Seconds.")
-@click.option("--key", help="Idempotency key: the same key is the same job.")
-@click.option("--watch", is_flag=True, help="Stay and show how it goes.")
-@click.pass_context
-def submit(ctx: click.Context, /, spec: Any, key: str | None, watch: bool, **options: Any) -> None:
-    """Submit a job: from the file SPEC (JSON; - for standard input), from options, or both."""
-    content = _overridden(_read_spec(spec), _from_options(options))
-    if "name" not in content:
-        raise click.UsageError("The job needs a name: --name NAME.")
-    with _client(ctx) as client:
-        job = client.submit(content, key=key)
-        if "message" in job.raw:
-            click.echo(job.raw["message"], err=True)
-        click.echo(f"{job.id}  {job.url}")
-        if watch:
-            _finish(watch_job(client, job.id, Console()))
-
-
-def _read_spec(spec: Any) -> dict[str, Any]:
-    if spec is None:
-        return {}
-    needed = 'it must hold one JSON object, such as {"name": "first"}.'
-    text = spec.read()
-    if not text.strip():
-        raise click.ClickException(f"{spec.name} is empty: {needed}")
-    try:
-        content = json.loads(text)
-    except UnicodeDecodeError as exc:
-        raise click.ClickException(f"{spec.name} is not text, so it is no JSON: {needed}") from exc
-    except (ValueError, RecursionError) as exc:
-        if b"\0" in text:
-            raise click.ClickException(f"{spec.name} is not text, so it is no JSON: {needed}") from exc
-        raise click.ClickException(f"{spec.name} is not JSON ({exc}): {needed}") from exc
-    if not isinstance(content, dict):
-        raise click.ClickException(f'{spec.name} must hold one JSON object, such as {{"name": "first"}}.')
-    return content
-
-
-def _from_options(options: dict[str, Any]) -> dict[str, Any]:
-    given = {name: value for name, value in options.items() if value is not None}
-    spec: dict[str, Any] = {name: given.pop(name) for name in ("name",) if name in given}
-    spec |= {name: {"name": given.pop(name)} for name in ("data", "model") if name in given}
-    return spec | ({"training": given} if given else {})
-
-
-def _overridden(spec: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-    """``spec`` with single fields replaced by ``options``."""
-    training = spec.get("training")
-    if isinstance(training, dict) and "training" in options:
-        options = options | {"training": training | options["training"]}
-    return spec | options
-
-
-@main.command(name="list")
-@click.option("--limit", type=click.IntRange(1, 200), default=20, show_default=True)
-@click.pass_context
-def list_jobs(ctx: click.Context, limit: int) -> None:
-    """List the newest jobs."""
-    with _client(ctx) as client:
-        jobs = client.jobs(limit)
-    if not jobs:
-        click.echo("There are no jobs yet: keepfit submit --name first")
-        return
-    table = Table(box=None, pad_edge=False)
-    for title in ("ID", "NAME", "STATE", "DONE", "ACCURACY"):
-        table.add_column(title, no_wrap=title != "NAME")
-    for job in jobs:
-        table.add_row(job.id, Text(printable(job.name)), _state(job), _done(job), _accuracy(job))
-    Console(soft_wrap=True).print(table)
-
-
-@main.command()
-@click.argument("job_id", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
-@click.pass_context
-def show(ctx: click.Context, job_id: str, as_json: bool) -> None:
-    """Show one job."""
-    with _client(ctx) as client:
-        job = client.job(job_id)
-    if as_json:
-        click.echo(json.dumps(dict(job.raw), indent=1))
-        return
-    rows = [("name", printable(job.name)), ("state", _state(job)), ("why", job.reason), ("done", _done(job))]
-    rows += [("attempt", str(job.attempt or "")), ("accuracy", _accuracy(job))]
-    rows += [("loss", f"{job.metrics['loss']:.4f}" if "loss" in job.metrics else "")]
-    rows += [("weights", job.weights_sha256), ("page", job.url)]
-    for title, value in rows:
-        if value:
-            click.echo(f"{title:<9} {value}")
-
-
-@main.command()
-@click.argument("job_id", metavar="ID")
-@click.pass_context
-def watch(ctx: click.Context, job_id: str) -> None:
-    """Show how a job goes, until it ends or is paused."""
-    with _client(ctx) as client:
-        _finish(watch_job(client, job_id, Console()))
-
-
-def _wish_command(action: str, explained: str) -> None:
-    @main.command(name=action, help=explained)
-    @click.argument("job_id", metavar="ID")
-    @click.pass_context
-    def command(ctx: click.Context, job_id: str) -> None:
-        with _client(ctx) as client:
-            job: Job = getattr(client, action)(job_id)
-        click.echo(job.raw.get("message") or f"{job.id}: {_state(job)}; wish: {job.raw['wish']}")
-
-
-_wish_command("pause", "Have a job stop at a checkpoint.")
-_wish_command("resume", "Have a paused, cancelled or failed job go on.")
-_wish_command("cancel", "Give a job up.")
-
-
-@main.command(context_settings={"ignore_unknown_options": True})  # so that -3 is a number
-@click.argument("job_id", metavar="ID")
-@click.argument("number", metavar="-9..9", type=click.IntRange(-9, 9))
-@click.pass_context
-def priority(ctx: click.Context, job_id: str, number: int) -> None:
-    """Have a job wait before others, or behind them; 0 is the middle."""
-    with _client(ctx) as client:
-        job = client.prioritise(job_id, number)
-    click.echo(f"{job.id}: priority {job.raw['priority']}")
-
-
-@main.command()
-@click.argument("job_id", metavar="ID")
-@click.option("--data", type=click.Choice(list(DATASETS)), help="Data set; by default the job's own.")
-@click.pass_context
-def evaluate(ctx: click.Context, job_id: str, data: str | None) -> None:
-    """Measure a job's model on a data set, and print accuracy and loss."""
-    with _client(ctx) as client:
-        job = client.wait(client.evaluate(job_id, data).id)
-    _finish(job)
-    click.echo(f"accuracy {job.metrics['accuracy']:.4f}   loss {job.metrics['loss']:.4f}")
-
-
-@main.command()
-@click.argument("job_id", metavar="ID")
-@click.option("--file", "name", type=click.Choice(FILES), default=FILES[0], show_default=True)
-@click.option("--to", "target", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
-@click.pass_context
-def download(ctx: click.Context, job_id: str, name: str, target: Path | None) -> None:
-    """Write a job's model or weights to a file."""
-    # `load_weights` takes no file whose name does not end in .weights.h5
-    target = target or Path(f"{job_id}.keras" if name == FILES[0] else f"{job_id}.weights.h5")
-    if not target.parent.is_dir():
-        raise click.ClickException(f"There is no directory {target.parent}.")
-    with _client(ctx) as client:
-        click.echo(client.download(job_id, name, target))
+    settings = settings_of(**options)
+    raise SystemExit(start(settings, plain_console()))
 
 
 @main.command(name="verify")
@@ -260,7 +62,7 @@ def download(ctx: click.Context, job_id: str, name: str, target: Path | None) ->
 @click.option("--data-dir", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def verify_checkpoints(job_id: str | None, data_dir: Path | None) -> None:
     """Check every byte of every checkpoint of a data directory, or of one job."""
-    jobs_dir = _jobs_dir(_settings(data_dir=data_dir))
+    jobs_dir = _jobs_dir(settings_of(data_dir=data_dir))
     jobdirs = [open_jobdir(jobs_dir, job_id)] if job_id else sorted(list_jobdirs(jobs_dir), key=lambda j: j.id)
     counts = [_verify_job(jobdir) for jobdir in jobdirs]
     good, damaged = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0)
@@ -301,7 +103,7 @@ def _verify_job(jobdir: JobDir) -> tuple[int, int]:
 @click.option("--redis-url", help="The external server, if one is used.")
 def doctor(repair: bool, **options: Any) -> None:
     """Compare what the disk and the queue server say of each job."""
-    settings = _settings(**options)
+    settings = settings_of(**options)
     jobs_dir, left = _jobs_dir(settings), 0
     with _store(settings) as store:
         for finding in examine(jobs_dir, store):
@@ -330,28 +132,8 @@ def _store(settings: Settings) -> Iterator[Store]:
             ) from exc
 
 
-main.add_command(demo)
-
-
-def _finish(job: Job) -> None:
-    """Say how a job ended; anything but success is exit code 1."""
-    if job.state is not JobState.SUCCEEDED:
-        raise click.ClickException(f"Job {job.id} is {job.state}. {job.reason}".strip())
-
-
-def _state(job: Job) -> str:
-    return "recovering" if job.recovering else job.state.value
-
-
-def _done(job: Job) -> str:
-    if job.state is JobState.SUCCEEDED:  # the last report may be from before the last step
-        return "100 %"
-    steps = job.progress.get("steps") or 0
-    return f"{100 * job.progress['step'] // steps} %" if steps else ""
-
-
-def _accuracy(job: Job) -> str:
-    return f"{job.metrics['accuracy']:.4f}" if "accuracy" in job.metrics else ""
+for _command in (*JOB_COMMANDS, demo):
+    main.add_command(_command)
 
 
 if __name__ == "__main__":

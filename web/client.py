@@ -11,12 +11,14 @@ carries an idempotency key.
 """
 
 import json
+import os
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -25,10 +27,15 @@ from pydantic import BaseModel
 from shared.errors import KeepfitError
 from shared.states import ENDS, JobState
 
+PAGE_SIZE = 200
+"""Jobs that one answer brings; the most that the API gives."""
 RESTING = ENDS | {JobState.PAUSED}
 """States in which nothing happens by itself."""
 AGAIN_S = 0.25
 """Between two tries, and between two looks at a job."""
+
+
+T = TypeVar("T")
 
 
 class ServiceUnreachable(KeepfitError):
@@ -105,15 +112,33 @@ class KeepfitClient:
         content = spec.model_dump(mode="json") if isinstance(spec, BaseModel) else dict(spec)
         headers = {"Idempotency-Key": key or uuid.uuid4().hex, "Content-Type": "application/json"}
         # Not `json=`: that fails over nan and text that is none, of which the service says which field has it.
-        return _job(self._call("POST", "/api/v1/jobs", content=json.dumps(content), headers=headers).json())
+        return _read(self._call("POST", "/api/v1/jobs", content=json.dumps(content), headers=headers), _job)
 
     def job(self, job_id: str) -> Job:
         """The job as it is now."""
-        return _job(self._call("GET", _path(job_id)).json())
+        return _read(self._call("GET", _path(job_id)), _job)
 
-    def jobs(self, limit: int = 50) -> list[Job]:
-        """The newest jobs, the latest first."""
-        return [_job(raw) for raw in self._call("GET", "/api/v1/jobs", params={"limit": limit}).json()["jobs"]]
+    def jobs(
+        self, limit: int | None = 50, offset: int = 0, state: str | None = None, kind: str | None = None
+    ) -> list[Job]:
+        """The newest jobs, the latest first; with ``limit=None`` all of them.
+
+        ``offset``: how many of the newest to pass over. ``state``, ``kind``: only such jobs, as in
+        ``state="failed"``, ``kind="train"``.
+        """
+        return list(islice(self.each_job(offset, state, kind), limit))
+
+    def each_job(self, offset: int = 0, state: str | None = None, kind: str | None = None) -> Iterator[Job]:
+        """Every job, the newest first, fetched page by page as it is asked for."""
+        asked = {name: value for name, value in (("state", state), ("kind", kind)) if value}
+        while True:
+            params = asked | {"limit": PAGE_SIZE, "offset": offset}
+            answer = self._call("GET", "/api/v1/jobs", params=params)
+            page = _read(answer, lambda content: [_job(raw) for raw in content["jobs"]])
+            yield from page
+            if len(page) < PAGE_SIZE:
+                return
+            offset += PAGE_SIZE
 
     def wait(self, job_id: str, timeout_s: float | None = None) -> Job:
         """Wait until the job has ended or is paused. Raises TimeoutError."""
@@ -138,7 +163,7 @@ class KeepfitClient:
 
     def prioritise(self, job_id: str, priority: int) -> Job:
         """Have the job wait before others (up to 9) or behind them (down to -9)."""
-        return _job(self._call("POST", _path(job_id, "priority"), json={"priority": priority}).json())
+        return _read(self._call("POST", _path(job_id, "priority"), json={"priority": priority}), _job)
 
     def drill(self, job_id: str) -> None:
         """Have the job's worker kill itself, to see the job recover."""
@@ -148,20 +173,19 @@ class KeepfitClient:
         """Measure the job's model on the data set ``data`` (by default its own); a job of its own."""
         body = {"data": {"name": data}} if data else {}
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}
-        return _job(self._call("POST", _path(job_id, "evaluations"), json=body, headers=headers).json())
+        return _read(self._call("POST", _path(job_id, "evaluations"), json=body, headers=headers), _job)
 
     def history(self, job_id: str) -> Mapping[str, Any]:
         """The curves over all attempts."""
-        curves: dict[str, Any] = self._call("GET", _path(job_id, "history")).json()
-        return curves
+        return _read(self._call("GET", _path(job_id, "history")), dict)
 
     def health(self) -> Mapping[str, Any]:
         """How the service is."""
-        state: dict[str, Any] = self._call("GET", "/health").json()
-        return state
+        return _read(self._call("GET", "/health"), dict)
 
-    def download(self, job_id: str, name: str, target: Path) -> Path:
-        """Write ``model.keras`` or ``weights.h5`` of the job to ``target``; whole or not at all."""
+    def download(self, job_id: str, name: str, target: str | os.PathLike[str]) -> Path:
+        """Write ``model.keras`` or ``weights.h5`` of the job to ``target``; whole or not at all. Raises OSError."""
+        target = Path(target)
         part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
         try:
             with self._http.stream("GET", _path(job_id, "files", name)) as response:
@@ -170,7 +194,7 @@ class KeepfitClient:
                     for block in response.iter_bytes():
                         file.write(block)
             part.replace(target)
-        except httpx.TransportError as exc:
+        except httpx.RequestError as exc:
             raise self._unreachable(exc) from exc
         finally:
             part.unlink(missing_ok=True)
@@ -185,7 +209,7 @@ class KeepfitClient:
                     silent_since = time.monotonic()
                     seen = event.id or seen
                     yield event
-            except httpx.TransportError as exc:
+            except httpx.RequestError as exc:
                 if time.monotonic() - silent_since > self.patience_s:
                     raise self._unreachable(exc) from exc
             time.sleep(AGAIN_S)
@@ -203,14 +227,14 @@ class KeepfitClient:
         self.close()
 
     def _wish(self, job_id: str, action: str) -> Job:
-        return _job(self._call("POST", _path(job_id, action), json={}).json())
+        return _read(self._call("POST", _path(job_id, action), json={}), _job)
 
     def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
         deadline = time.monotonic() + self.patience_s
         while True:
             try:
                 response = self._http.request(method, path, **request)
-            except httpx.TransportError as exc:
+            except httpx.RequestError as exc:
                 if time.monotonic() > deadline:
                     raise self._unreachable(exc) from exc
                 time.sleep(AGAIN_S)
@@ -258,9 +282,20 @@ def _check(response: httpx.Response) -> None:
         error = response.json()["error"]
         message, fields = str(error["message"]), dict(error.get("fields") or {})
     except (ValueError, KeyError, TypeError):
-        message = f"{response.request.url} answers {response.status_code}; that is no Keepfit, or one being changed."
-        fields = {}
+        message, fields = _not_ours(response), {}
     raise RequestRefused(message, response.status_code, fields)
+
+
+def _not_ours(response: httpx.Response) -> str:
+    return f"{response.request.url} answers {response.status_code}; that is no Keepfit, or one being changed."
+
+
+def _read(response: httpx.Response, form: Callable[[Any], T]) -> T:
+    """What ``response`` says, in the form of ``form``. Raises RequestRefused for what no Keepfit of today says."""
+    try:
+        return form(response.json())
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise RequestRefused(f"{_not_ours(response)} Or it is of another version.", response.status_code, {}) from exc
 
 
 def _job(raw: Mapping[str, Any]) -> Job:
@@ -272,8 +307,8 @@ def _job(raw: Mapping[str, Any]) -> Job:
         attempt=raw["attempt"],
         reason=raw["reason"],
         url=raw["url"],
-        progress=raw["progress"],
-        result=raw["result"],
+        progress=raw["progress"] or {},
+        result=raw["result"] or {},
         raw=raw,
     )
 

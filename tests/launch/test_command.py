@@ -77,11 +77,12 @@ def test_list_and_show_have_the_result(service: Service, done: str) -> None:
 
 
 def test_evaluate_prints_the_numbers(service: Service, done: str) -> None:
-    """`evaluate` waits, and prints accuracy and loss."""
+    """`evaluate` says its id at once, waits, and prints accuracy and loss."""
     result = _keepfit(service, "evaluate", done, "--data", "mnist-5k")
 
     assert result.exit_code == 0
-    assert result.output.startswith("accuracy 0.")
+    assert result.stdout.splitlines()[0].endswith(f"{service.url}/jobs/{result.stdout.split()[0]}")
+    assert result.stdout.splitlines()[-1].startswith("accuracy 0.")
 
 
 @pytest.mark.parametrize("name", ["model.keras", "weights.h5"])

@@ -1,27 +1,35 @@
 """What the command prints of jobs, from the real application over HTTP, with someone acting as the worker."""
 
+import io
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import CliRunner
-from flask import Flask
+from click.testing import CliRunner, Result
+from flask import Flask, Response
+from rich.cells import cell_len
+from rich.console import Console
 from werkzeug.serving import make_server
 
 from shared.jobdir import JobDir, create_jobdir
 from shared.settings import Settings
 from shared.spec import TrainSpec
-from shared.states import JobState
+from shared.states import JobState, Outcome
 from shared.store import Store
-from tests.web.acting import Actor
+from tests.waiting import wait_until
+from tests.web.acting import Actor, no_writes
 from web.cli import main
 from web.client import KeepfitClient
+from web.watching import watch_job
 
 
-@pytest.fixture
-def url(app: Flask) -> Iterator[str]:
-    """Where the application answers."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+@contextmanager
+def served(application: Any) -> Iterator[str]:
+    """Where ``application`` answers."""
+    server = make_server("127.0.0.1", 0, application, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -30,9 +38,158 @@ def url(app: Flask) -> Iterator[str]:
     server.server_close()
 
 
+@pytest.fixture
+def url(app: Flask) -> Iterator[str]:
+    """Where Keepfit answers."""
+    with served(app) as url:
+        yield url
+
+
+def run(url: str, *arguments: str) -> Result:
+    """Run the command. A bug shows as an exception."""
+    return CliRunner().invoke(main, ["--url", url, *arguments], catch_exceptions=False)
+
+
 def keepfit(url: str, *arguments: str) -> str:
-    """What the command prints. A bug shows as an exception."""
-    return CliRunner().invoke(main, ["--url", url, *arguments], catch_exceptions=False).output
+    """What the command prints."""
+    return run(url, *arguments).output
+
+
+def test_the_address_may_stand_after_the_command(url: str, finished: str) -> None:
+    """`keepfit list --url ...` is the same as `keepfit --url ... list`."""
+    result = CliRunner().invoke(main, ["list", "--url", url], catch_exceptions=False)
+
+    assert result.exit_code == 0
+    assert finished in result.output
+
+
+def test_watching_a_job_that_is_over_says_what_became_of_it(url: str, finished: str) -> None:
+    """Its epochs, its end and its numbers, and the command ends."""
+    result = run(url, "watch", finished)
+
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert lines[0].startswith("epoch 1  ")
+    assert "val_loss 0.4500" in lines[0]
+    assert lines[1:] == ["succeeded", "accuracy 0.9500", "loss 0.2000"]
+
+
+def test_watching_a_job_that_has_failed_says_so(url: str, submitted: str, actor: Actor) -> None:
+    """The reason, once in the story and once as the error; never the state that it began in."""
+    attempt = actor.claim(submitted)
+    attempt.start()
+    attempt.end(Outcome.FAILED, "the loss is not a number [since step 12]", {"outcome": "failed"})
+
+    result = run(url, "watch", submitted)
+
+    assert result.exit_code == 1
+    assert result.output.splitlines()[0] == "failed: the loss is not a number [since step 12]"
+    assert f"Job {submitted} has failed: the loss is not a number [since step 12]" in result.output
+    assert "queued" not in result.output
+
+
+def test_following_a_job_tells_everything_from_its_beginning(url: str, submitted: str, actor: Actor) -> None:
+    """More than one answer of the stream holds is told to the end, in lines that no pipe breaks."""
+    attempt = actor.claim(submitted)
+    attempt.start()
+    for number in range(600):
+        attempt.log(f"line {number}")
+    attempt.log("a long [line] :smile: " + "x" * 200)
+    printed = io.StringIO()
+    console = Console(file=printed, markup=False, emoji=False, highlight=False, soft_wrap=True, width=80)
+    with KeepfitClient(url) as client:
+        watcher = threading.Thread(target=lambda: watch_job(client, submitted, console))
+        watcher.start()
+        wait_until(lambda: "line 0\n" in printed.getvalue(), "the story has begun")
+        attempt.end_epoch(0)
+        attempt.finish()
+        watcher.join(30)
+
+    lines = printed.getvalue().splitlines()
+    assert [line for line in lines if line.startswith("line ")] == [f"line {number}" for number in range(600)]
+    assert "a long [line] :smile: " + "x" * 200 in lines
+    assert lines[-3:] == ["succeeded", "accuracy 0.9500", "loss 0.2000"]
+
+
+def test_every_job_can_be_reached(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One answer holds a page of them; the client and the command ask for as many pages as are wanted."""
+    monkeypatch.setattr("web.client.PAGE_SIZE", 2)
+    with KeepfitClient(url) as client:
+        made = [client.submit({"name": f"job {number}"}).id for number in range(5)][::-1]
+
+        assert [job.id for job in client.jobs(None)] == made
+        assert [job.id for job in client.jobs(3, offset=1)] == made[1:4]
+        assert client.jobs(offset=5) == []
+    for options, shown in {
+        ("--all",): made,
+        ("--limit", "1000"): made,
+        ("--limit", "2", "--offset", "1"): made[1:3],
+    }.items():
+        assert [line.split()[0] for line in keepfit(url, "list", *options).splitlines()] == ["ID", *shown]
+
+
+def test_no_line_of_a_list_is_broken(url: str) -> None:
+    """A long name of wide letters takes the room that it needs, and the columns stay in line."""
+    name = "손글씨 " * 15
+    with KeepfitClient(url) as client:
+        long, short = client.submit({"name": name}), client.submit({"name": "short"})
+
+    heading, *rows = keepfit(url, "list").splitlines()
+
+    assert [row.split()[0] for row in rows] == [short.id, long.id]
+    assert name.strip() in rows[1]
+    assert {cell_len(row[: row.index("queued")]) for row in rows} == {heading.index("STATE")}
+
+
+def test_an_evaluation_says_its_id_and_why_it_waits(url: str, finished: str) -> None:
+    """Without waiting for it, where nobody would do it."""
+    result = run(url, "evaluate", finished, "--no-wait")
+
+    assert result.exit_code == 0
+    with KeepfitClient(url) as client:
+        [evaluation] = [job for job in client.jobs() if job.kind == "evaluate"]
+    assert result.stdout == f"{evaluation.id}  {evaluation.url}\n"
+    assert result.stderr == "waiting: no worker is alive\n"
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_download_goes_to_any_kind_of_path(url: str, finished: str, tmp_path: Path, kind: type) -> None:
+    """A string is a path too."""
+    with KeepfitClient(url) as client:
+        target = client.download(finished, "model.keras", kind(tmp_path / "x.keras"))
+
+    assert target == tmp_path / "x.keras"
+    assert target.read_bytes() == b"a model"
+
+
+def test_a_download_that_cannot_be_written_is_a_message(url: str, finished: str, tmp_path: Path) -> None:
+    """Not a traceback."""
+    (tmp_path / "x.keras").mkdir()
+
+    with no_writes():
+        result = run(url, "download", finished, "--to", str(tmp_path / "y.keras"))
+
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ")
+
+
+@pytest.mark.parametrize("command", [["list"], ["show", "a"], ["watch", "a"], ["submit", "--name", "a"]])
+def test_another_program_at_the_address_is_a_message(command: list[str]) -> None:
+    """Whatever it answers, and that with 200."""
+    for body in (b"hello", b"[]", b'{"jobs": [{"id": 1}], "id": 3}'):
+        with served(Response(body, mimetype="application/json")) as url:
+            result = run(url, *command)
+
+        assert result.exit_code == 1
+        assert "that is no Keepfit" in result.output
+
+
+def test_a_priority_out_of_range_is_named(url: str) -> None:
+    """In words that say what it is."""
+    result = run(url, "priority", "aaaaaaaaaaaa", "10")
+
+    assert result.exit_code == 2
+    assert "Invalid value for 'PRIORITY': 10 is not in the range -9<=x<=9." in result.output
 
 
 def test_a_finished_job_is_done_to_the_last_step(url: str, finished: str) -> None:

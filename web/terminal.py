@@ -1,0 +1,94 @@
+"""How the command speaks: every error is one message, every line reaches a pipe as it is.
+
+    @job_command("show")
+    @click.pass_context
+    def show(ctx, ...):
+        with client_of(ctx) as client: ...
+
+Knows click and rich; nothing of jobs.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from pydantic import ValidationError
+from rich.cells import cell_len
+from rich.console import Console
+
+from shared.errors import KeepfitError
+from shared.settings import Settings
+from web.client import KeepfitClient
+
+URL_HELP = "Address of the Keepfit to speak to, such as http://127.0.0.1:8080."
+HOW_TO_INSTALL = (
+    "In a clone of Keepfit, `make run` installs everything and starts it; "
+    "into an environment of your own: pip install '.[worker,embedded]', in the clone."
+)
+"""Keepfit is on no index: only what a person has as files can be installed."""
+
+
+class Commands(click.Group):
+    """Turns what can go wrong into a message and exit code 1; everything else is a bug and shows as one."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Raises ClickException with what a person can do about it."""
+        try:
+            return super().invoke(ctx)
+        except (KeepfitError, TimeoutError) as exc:
+            raise click.ClickException(str(exc)) from exc
+        except BrokenPipeError:  # `keepfit list | head`: click ends quietly
+            raise
+        except OSError as exc:
+            where = f"{exc.filename}: " if exc.filename else ""
+            raise click.ClickException(f"{where}{exc.strerror or exc}.") from exc
+
+
+def job_command(
+    name: str, help: str | None = None, context_settings: dict[str, Any] | None = None
+) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command that speaks to a service: it takes ``--url`` itself, as the group before it does."""
+
+    def make(function: Callable[..., Any]) -> click.Command:
+        command = click.command(name, help=help, context_settings=context_settings)(function)
+        command.params.append(click.Option(["--url"], expose_value=False, callback=_take_url, help=URL_HELP))
+        return command
+
+    return make
+
+
+def _take_url(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.obj = value
+
+
+@contextmanager
+def client_of(ctx: click.Context) -> Iterator[KeepfitClient]:
+    """A client of the service that the command line or the settings name."""
+    settings = settings_of()
+    with KeepfitClient(ctx.obj or f"http://{settings.host}:{settings.port}", patience_s=3.0) as client:
+        yield client
+
+
+def settings_of(**given: Any) -> Settings:
+    """Settings from the environment, overridden by the options that were given. Raises UsageError."""
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as exc:
+        lines = [f"KEEPFIT_{str(e['loc'][0]).upper()}: {e['msg']}" for e in exc.errors()]
+        raise click.UsageError("A setting is wrong. " + "; ".join(lines)) from exc
+
+
+def plain_console() -> Console:
+    """A console that prints text as it is: no markup, no emoji codes, no colours of its own, no line cut in two."""
+    return Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+def columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """``rows`` under ``titles``, as lines that no width of a terminal breaks; wide letters count as two."""
+    table = [titles, *rows]
+    widths = [max(cell_len(row[i]) for row in table) for i in range(len(titles))]
+    for row in table:
+        cells = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
