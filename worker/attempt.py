@@ -30,6 +30,7 @@ NICENESS = 5
 """The pages and the keeper come before training when cores are short."""
 OOM_SCORE = "500"
 """When memory runs out the kernel should choose the training process, not the worker."""
+DRAINED = "its worker was stopped"
 STORE_TIMEOUT_S = 0.5
 RETRY_S = 0.3
 REFUSED_S = 30.0
@@ -113,7 +114,11 @@ class _Attempt:
     def _train(self, spec: TrainSpec | EvaluateSpec, jobdir: JobDir, attempt: AttemptDir) -> None:
         _yield_to_others()
         leases, s = self._store.leases, self._settings
-        with Heartbeat(leases, self._claim, jobdir, self._stop, draining, s.lease_s, s.renew_s) as heartbeat:
+
+        def give_back() -> None:
+            self._give_back(attempt)
+
+        with Heartbeat(leases, self._claim, jobdir, self._stop, draining, give_back, s.lease_s, s.renew_s) as heartbeat:
             hold = False
             with StreamReporter(leases, self._claim, lambda: heartbeat.lost) as reporter:
                 try:
@@ -142,7 +147,7 @@ class _Attempt:
         """Report the end until the server has it, the lease is lost, or the worker must go. Raises StoreRefused."""
         reason = result.reason
         if result.outcome is Outcome.STOPPED and self._stop.reason is StopReason.DRAIN and not hold:
-            reason = (heartbeat and heartbeat.fault) or "its worker was stopped"
+            reason = (heartbeat and heartbeat.fault) or DRAINED
         details: dict[str, Any] | None = None
         if result.outcome in (Outcome.FINISHED, Outcome.FAILED):
             details = asdict(result)
@@ -162,6 +167,15 @@ class _Attempt:
                 if draining():
                     return  # the end is on disk; a keeper finds it there
             time.sleep(RETRY_S)  # away, or wiped: the heartbeat adopts the job, then its end counts
+
+    def _give_back(self, attempt: AttemptDir) -> None:
+        """The worker is about to be killed with this attempt in it: say why, while somebody can."""
+        begun = attempt.record.exists()  # before that it has computed nothing that a stop could lose
+        outcome = Outcome.INTERRUPTED if begun else Outcome.STOPPED
+        reason = DRAINED + (" before it could write a checkpoint" if begun else "")
+        state = self._store.leases.finish(self._claim, outcome, reason, self._budget)
+        if state is not None:
+            self._audit(f"end:{state.value}")
 
     def _audit(self, event: str) -> None:
         note(self._settings.data_dir, self._claim, event)

@@ -5,6 +5,7 @@ goes on, since an attempt writes only in its own directory and its end counts on
 Whatever else goes wrong in it stops the attempt, which writes a checkpoint and gives its job back.
 """
 
+import contextlib
 import logging
 import threading
 import time
@@ -22,6 +23,8 @@ DRAIN_LOOK_S = 0.1
 """How often the drain flag is looked at."""
 REFUSED_S = 30.0
 """For how long a server may refuse heartbeats: a keeper mends damaged keys within seconds, a fault of ours stays."""
+DRAIN_PATIENCE_S = 3.0
+"""How long an attempt may take to stop when its worker does; a second later the worker is killed with it."""
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +39,13 @@ class Heartbeat:
         jobdir: JobDir,
         stop: StopSignal,
         draining: Callable[[], bool],
+        give_back: Callable[[], None],
         lease_s: float,
         renew_s: float,
     ) -> None:
         self._leases, self._claim, self._jobdir, self._stop = leases, claim, jobdir, stop
         self._draining, self._lease_s, self._renew_s = draining, lease_s, renew_s
+        self._give_back, self._drained_at = give_back, 0.0
         self._ended = threading.Event()
         self._lost = threading.Event()
         self._away = False
@@ -114,5 +119,13 @@ class Heartbeat:
             self._look_for_drain()
 
     def _look_for_drain(self) -> None:
-        if self._draining():
-            self._stop.set(StopReason.DRAIN)
+        if not self._draining():
+            return
+        self._drained_at = self._drained_at or time.monotonic()
+        self._stop.set(StopReason.DRAIN)
+        if time.monotonic() - self._drained_at > DRAIN_PATIENCE_S and not self.lost:
+            # It starts, or computes a long step: killed with its worker it could not say why it ended.
+            with contextlib.suppress(StoreUnavailable, StoreRefused):
+                self._give_back()
+                self._lost.set()
+                self._stop.set(StopReason.LOST)

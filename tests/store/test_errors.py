@@ -105,7 +105,7 @@ def test_a_refused_heartbeat_stops_the_attempt_if_it_stays_refused(
     """A damaged key is mended by a keeper within seconds; a fault that stays is never retried unheard for ever."""
     monkeypatch.setattr(beating, "REFUSED_S", 0.5)
     stop = StopSignal()
-    with Heartbeat(store.leases, claim, jobdir, stop, lambda: False, 60, 0.05) as heartbeat:
+    with Heartbeat(store.leases, claim, jobdir, stop, lambda: False, lambda: None, 60, 0.05) as heartbeat:
         wait_until(lambda: store.jobs.get(jobdir.id).heartbeat_ms, "it beats")
         store.link.read(lambda r: r.set(keys.LEASES, "x"))
         wait_until(stop.is_set, "the attempt is asked to stop", timeout_s=5)
@@ -118,7 +118,7 @@ def test_a_refused_heartbeat_stops_the_attempt_if_it_stays_refused(
 def test_a_refused_heartbeat_that_is_mended_stops_nothing(store: Store, jobdir: JobDir, claim: Claim) -> None:
     """The training goes on, and so does the lease."""
     stop = StopSignal()
-    with Heartbeat(store.leases, claim, jobdir, stop, lambda: False, 60, 0.05) as heartbeat:
+    with Heartbeat(store.leases, claim, jobdir, stop, lambda: False, lambda: None, 60, 0.05) as heartbeat:
         store.link.read(lambda r: r.set(keys.LEASES, "x"))
         wait_until(heartbeat._thread.is_alive, "it beats")
         store.link.read(lambda r: r.delete(keys.LEASES))
