@@ -197,6 +197,11 @@ class JobDir:
         )
 
 
+def is_job_id(name: str) -> bool:
+    """Whether ``name`` could be the id of a job."""
+    return bool(_ID.fullmatch(name))
+
+
 def open_jobdir(jobs_dir: Path, job_id: str) -> JobDir:
     """The directory of ``job_id``. Raises JobNotFound for an unknown or malformed id."""
     jobdir = JobDir(jobs_dir / job_id, jobs_dir.parent / "datasets")
@@ -280,6 +285,7 @@ __all__ = [
     "JobDir",
     "canonical_line",
     "create_jobdir",
+    "is_job_id",
     "job_id_of",
     "list_jobdirs",
     "open_jobdir",

@@ -137,6 +137,7 @@ class Actions:
         ):  # away, or wiped: it is rebuilt from the directory, wish included
             log.warning("wish kept on disk only", extra={"job_id": seen.record.id, "action": wish.value})
             self._reminder.note(seen.jobdir)
+            self._reader.remember(seen.jobdir, changed=True)
             return Accepted(seen.jobdir, waits_for_queue=True)
         except BadTransition:  # it has ended just now: the disk must not keep what was refused
             seen.jobdir.write_wish(before.wish, before.wish_number, before.priority)
@@ -159,6 +160,7 @@ class Actions:
 
     def _submit(self, spec: TrainSpec | EvaluateSpec, key: str | None) -> Accepted:
         jobdir, new = create_jobdir(self._settings.jobs_dir, spec, key)
+        self._reader.remember(jobdir)
         try:
             if new:
                 self._store.jobs.create(jobdir)

@@ -1,7 +1,8 @@
 """The JSON API, version 1. No form token: it takes only ``application/json``, which no foreign page can send.
 
     POST /api/v1/jobs                       a JobSpec; 201 new, 200 the same key again, 202 Redis is away
-    GET  /api/v1/jobs, /api/v1/jobs/<id>    records; with spec, attempts and waiting for one job
+    GET  /api/v1/jobs                       records; ?state=failed&kind=train&limit=50&offset=100
+    GET  /api/v1/jobs/<id>                  one record, with spec, attempts and waiting
     POST /api/v1/jobs/<id>/pause            also resume, cancel, drill
     POST /api/v1/jobs/<id>/priority         {"priority": 5}, from -9 to 9, higher runs first
     POST /api/v1/jobs/<id>/evaluations      {"data": {"name": "mnist-5k"}}
@@ -24,6 +25,7 @@ from shared.spec import parse_spec
 from shared.states import LARGEST_PRIORITY, Wish
 from shared.store.records import JobRecord
 from web.actions import Accepted
+from web.asked import asked_kind, asked_state, whole_number
 from web.assemble import waiting
 from web.desk import desk
 from web.downloads import exports, send_export
@@ -50,11 +52,13 @@ def submit() -> ResponseReturnValue:
 
 @blueprint.get("/api/v1/jobs")
 def jobs() -> ResponseReturnValue:
-    """The jobs, newest first."""
-    limit = min(max(1, request.args.get("limit", 50, type=int)), LARGEST_PAGE)
-    offset = max(0, request.args.get("offset", 0, type=int))
-    seen = desk().reader.page(limit, offset)
-    return jsonify(jobs=[_record(r) for r in seen.records], total=seen.total, live=not seen.notice)
+    """The jobs, or those in one ``state`` and of one ``kind``; newest first."""
+    if wrong := unknown_fields(request.args, ("limit", "offset", "state", "kind")):
+        raise WrongFields(wrong)
+    limit = whole_number("limit", default=50, least=1, most=LARGEST_PAGE)
+    seen = desk().reader.page(limit, whole_number("offset", default=0), asked_state(), asked_kind())
+    rows = [_record(record) for record in seen.records]
+    return jsonify(jobs=rows, total=seen.total, live=not seen.notice, notice=seen.notice)
 
 
 @blueprint.get("/api/v1/jobs/<job_id>")

@@ -12,6 +12,7 @@ from flask import current_app
 from shared.settings import Settings
 from shared.store import Store, open_store
 from web.actions import Actions
+from web.index import Feeder, IndexFile, JobIndex
 from web.reading import JobReader
 from web.reminder import Reminder
 
@@ -26,6 +27,8 @@ class Desk:
     settings: Settings
     store: Store
     reader: JobReader
+    feeder: Feeder
+    """Keeps the list's index up to date."""
     actions: Actions
     streams: threading.BoundedSemaphore
     """Open streams: each holds a thread, and some must stay free for the pages."""
@@ -36,12 +39,14 @@ class Desk:
 def open_desk(settings: Settings) -> Desk:
     """The desk over the data directory and the queue server of ``settings``."""
     store = open_store(settings.broker_url)
-    reader = JobReader(settings.jobs_dir, store)
     closing = threading.Event()
+    feeder = Feeder(JobIndex(IndexFile(settings.data_dir / "index")), settings.jobs_dir, store, closing)
+    reader = JobReader(settings.jobs_dir, store, feeder)
     return Desk(
         settings=settings,
         store=store,
         reader=reader,
+        feeder=feeder,
         actions=Actions(settings, store, reader, Reminder(store, closing)),
         streams=threading.BoundedSemaphore(MOST_STREAMS),
         closing=closing,

@@ -34,8 +34,10 @@ def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001  gunicorn's sig
 
 
 def post_worker_init(worker: Any) -> None:
-    """End the streams on SIGTERM, so that the process need not wait for them."""
-    closing = worker.wsgi.extensions["keepfit"].closing
+    """Begin to fill the list's index; end the streams on SIGTERM, so that the process need not wait for them."""
+    desk = worker.wsgi.extensions["keepfit"]
+    desk.feeder.start()
+    closing = desk.closing
 
     def stop(number: int, frame: FrameType | None) -> None:
         closing.set()

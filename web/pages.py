@@ -1,18 +1,19 @@
 """The pages: read the request, make one call, render. Rules live in ``actions``, words in ``live`` and ``wording``."""
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from shared.errors import BadTransition, JobConflict, KeepfitError
 from shared.states import Wish
 from web.actions import Accepted
+from web.asked import asked_kind, asked_state, whole_number
 from web.assemble import assemble_job
 from web.desk import desk
 from web.downloads import send_export
 from web.errors import status_of
 from web.forms import EvaluateForm, NewJobForm
 from web.security import csrf
-from web.view_models import job_row
+from web.view_models import filter_links, job_row
 
 blueprint = Blueprint("pages", __name__)
 
@@ -23,15 +24,23 @@ WISHES = {"pause": Wish.PAUSE, "resume": Wish.RUN, "cancel": Wish.CANCEL}
 
 @blueprint.get("/")
 def jobs() -> ResponseReturnValue:
-    """The list of jobs, newest first."""
-    page = max(1, request.args.get("page", 1, type=int))
-    seen = desk().reader.page(limit=PAGE_SIZE, offset=(page - 1) * PAGE_SIZE)
+    """The list of jobs, or of those in one ``state`` and of one ``kind``; newest first."""
+    state, kind = asked_state(), asked_kind()
+    page = whole_number("page", default=1, least=1)
+    seen = desk().reader.page(PAGE_SIZE, (page - 1) * PAGE_SIZE, state, kind)
     pages = max(1, -(-seen.total // PAGE_SIZE))
     if page > pages:
-        return redirect(url_for("pages.jobs", page=pages))
-    now_ms = None if seen.notice else desk().reader.now_ms()
-    rows = [job_row(record, now_ms) for record in seen.records]
-    return render_template("jobs.html", rows=rows, total=seen.total, notice=seen.notice, page=page, pages=pages)
+        return redirect(url_for("pages.jobs", page=pages, state=state, kind=kind))
+    return render_template(
+        "jobs.html",
+        rows=[job_row(record, seen.now_ms) for record in seen.records],
+        total=seen.total,
+        notice=seen.notice,
+        page=page,
+        pages=pages,
+        filters=filter_links(desk().feeder.index.counts(kind), state, kind),
+        asked={"state": state, "kind": kind},
+    )
 
 
 @blueprint.get("/jobs/new")

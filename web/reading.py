@@ -1,12 +1,13 @@
-"""Jobs as pages see them: from Redis, and from the job directories while Redis is away or was wiped.
+"""Jobs as pages see them: one from Redis, or from its directory while Redis is away or was wiped; lists from the index.
 
     seen = reader.get(job_id)          # JobNotFound
     seen.record, seen.notice           # notice: "" or why live updates are paused
-    reader.page(limit=50, offset=0)
+    reader.page(limit=50, offset=0, state=JobState.FAILED)
 
-The disk is the truth, so a page is never empty because the queue server is.
+The disk is the truth, so a page is never empty because the queue server is. No request reads all directories.
 """
 
+import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,9 +15,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from shared.errors import InvalidSpec, JobNotFound, StoreUnavailable
-from shared.jobdir import JobDir, list_jobdirs, open_jobdir
+from shared.jobdir import JobDir, open_jobdir
+from shared.states import JobState
 from shared.store import Store
 from shared.store.records import JobRecord
+from web import wording
+from web.index import Feeder
 from web.ondisk import filled_in, record_on_disk
 from web.wording import OUTAGE, REBUILDING
 
@@ -42,14 +46,18 @@ class SeenList:
     records: list[JobRecord]
     total: int
     notice: str = ""
+    """Empty if all of it is live and whole."""
+    now_ms: int | None = None
+    """The clock that the records' times are of; None where they are not live."""
 
 
 class JobReader:
     """Reads jobs for people."""
 
-    def __init__(self, jobs_dir: Path, store: Store) -> None:
+    def __init__(self, jobs_dir: Path, store: Store, feeder: Feeder) -> None:
         self._jobs_dir = jobs_dir
         self._store = store
+        self._feeder = feeder
         self._away_until = 0.0
 
     def ask(self, question: Callable[[Store], T]) -> T:
@@ -79,21 +87,43 @@ class JobReader:
         except JobNotFound:
             return Seen(jobdir, record_on_disk(jobdir), REBUILDING)
 
-    def page(self, limit: int, offset: int) -> SeenList:
-        """A page of all jobs, newest first."""
-        try:
-            total = self.ask(lambda store: store.jobs.count())
-            if total:
-                return SeenList(self.ask(lambda store: store.jobs.list(limit, offset)), total)
-            notice = REBUILDING
-        except StoreUnavailable:
-            notice = OUTAGE
-        return self._page_on_disk(limit, offset, notice)
+    def page(self, limit: int, offset: int = 0, state: JobState | None = None, kind: str | None = None) -> SeenList:
+        """A page of all jobs, or of those in this ``state`` and of this ``kind``; newest first.
 
-    def _page_on_disk(self, limit: int, offset: int, notice: str) -> SeenList:
-        dirs = sorted(list_jobdirs(self._jobs_dir), key=lambda d: (d.job["created_ms"], d.id), reverse=True)
-        records = [record_on_disk(d) for d in dirs[offset : offset + limit]]
-        return SeenList(records, len(dirs), notice if dirs or notice == OUTAGE else "")
+        Which jobs, the index says; what they are doing just now, the server in one read.
+        """
+        self._feeder.settle()
+        index = self._feeder.index
+        found = index.page(limit, offset, state, kind)
+        notice = wording.filling(filling.done, filling.total) if (filling := index.filling) else ""
+        try:
+            live = self.ask(lambda store: store.jobs.get_many([record.id for record in found.records]))
+            now_ms: int | None = self.ask(lambda store: store.now_ms())
+        except StoreUnavailable:
+            return SeenList(found.records, found.total, OUTAGE)
+        unknown = [record.id for record in found.records if record.id not in live]
+        gone = {job_id for job_id in unknown if not self._is_there(job_id)}
+        if gone:
+            index.remove(gone)
+        if len(unknown) > len(gone):
+            notice, now_ms = REBUILDING, None
+        shown = [_with_progress(live.get(known.id, known), known) for known in found.records if known.id not in gone]
+        # What has just changed its state does not belong here any more; the index hears of it in a moment.
+        shown = [record for record in shown if state is None or record.state is state]
+        return SeenList(shown, found.total - len(gone), notice, now_ms)
+
+    def remember(self, jobdir: JobDir, changed: bool = False) -> None:
+        """Have a job in the list at once that was just accepted, or ``changed`` while the server is away."""
+        if changed:
+            self._feeder.index.put([record_on_disk(jobdir)], sure=False)
+        else:
+            self._feeder.index.add(record_on_disk(jobdir))
+
+    def _is_there(self, job_id: str) -> bool:
+        try:
+            return bool(self.open(job_id))
+        except JobNotFound:
+            return False
 
     def evaluations(self, jobdir: JobDir) -> list[Seen]:
         """The evaluations of a job, the newest first."""
@@ -108,6 +138,18 @@ class JobReader:
             return self.ask(lambda store: store.now_ms())
         except StoreUnavailable:
             return None
+
+
+def _with_progress(record: JobRecord, known: JobRecord) -> JobRecord:
+    """``record`` with the progress that a wipe has taken from the server and the index still knows."""
+    if record.progress or not known.progress or record.attempt < known.progress_attempt:
+        return record
+    return dataclasses.replace(
+        record,
+        checkpoint_step=record.checkpoint_step or known.checkpoint_step,
+        progress=known.progress,
+        progress_attempt=known.progress_attempt,
+    )
 
 
 def _or_none(get: Callable[[str], Seen], job_id: str) -> Seen | None:

@@ -4,7 +4,7 @@ row = job_row(record)
 page = JobPage(..., attempts=attempt_rows(history, record))     # put together by ``assemble``
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -38,6 +38,16 @@ class JobRow:
     accuracy: str
     accuracy_of: str
     created_ms: int
+
+
+@dataclass(frozen=True)
+class FilterLink:
+    """A part of the list, above it."""
+
+    label: str
+    number: int
+    state: JobState | None
+    current: bool
 
 
 @dataclass(frozen=True)
@@ -135,6 +145,15 @@ def job_row(record: JobRecord, now_ms: int | None = None) -> JobRow:
         accuracy_of=accuracy_of,
         created_ms=record.created_ms,
     )
+
+
+def filter_links(counts: Mapping[JobState, int], state: JobState | None, kind: str | None) -> tuple[FilterLink, ...]:
+    """The states that there are jobs in; none while that is only one and nobody asked for it."""
+    found = [s for s in JobState if counts[s] or s is state]
+    if len(found) < 2 and state is None and kind is None:
+        return ()
+    every = FilterLink("All", sum(counts.values()), None, state is None)
+    return every, *(FilterLink(wording.LABELS[s], counts[s], s, s is state) for s in found)
 
 
 def best_known_accuracy(record: JobRecord) -> tuple[float | None, str]:

@@ -13,7 +13,13 @@ NOTHING = "\N{EN DASH}"
 OUTAGE = "Live updates are paused: the queue server does not answer. This page shows what is on disk."
 REBUILDING = "Live updates are paused: the queue server is being rebuilt from the disk. This page shows what is there."
 
-_LABELS = {
+
+def filling(done: int, total: int) -> str:
+    """What the list says while it does not know every job yet."""
+    return f"This list is being put together from the disk: {count(done)} of {count(total)} jobs so far, newest first."
+
+
+LABELS = {
     JobState.QUEUED: "Queued",
     JobState.RUNNING: "Running",
     JobState.PAUSED: "Paused",
@@ -29,10 +35,10 @@ def state_label(record: JobRecord, now_ms: int | None = None) -> str:
     if stalled(record, now_ms):
         return "Stalled"
     if record.state is JobState.RUNNING:
-        return _ASKED.get(record.wish, _LABELS[record.state])
+        return _ASKED.get(record.wish, LABELS[record.state])
     if record.recovering and not was_asked_to_run(record):
         return "Recovering"
-    return _LABELS[record.state]
+    return LABELS[record.state]
 
 
 def stalled(record: JobRecord, now_ms: int | None) -> bool:

@@ -56,6 +56,10 @@ class EventLog:
         """The id of the newest change of any job; "0" when there is none."""
         return self._newest(keys.CHANGES)
 
+    def has_change(self, change_id: str) -> bool:
+        """Whether a change is still in the stream: then so is all that came after it."""
+        return bool(self._link.read(lambda r: r.xrange(keys.CHANGES, change_id, change_id, count=1)))
+
     def _newest(self, key: str) -> str:
         rows = self._link.read(lambda r: r.xrevrange(key, count=1))
         return str(rows[0][0]) if rows else "0"

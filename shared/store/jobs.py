@@ -1,5 +1,7 @@
 """The records of jobs: created after their directory, read by the pages, changed by wishes."""
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +14,8 @@ from shared.store.records import JobRecord, job_record
 from shared.store.scripts import Link
 
 DRILL_KEPT_MS = 10_000
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,24 @@ class Jobs:
 
     def list(self, limit: int = 50, offset: int = 0) -> list[JobRecord]:
         """Records, newest first."""
-        ids = self._link.read(lambda r: r.zrevrange(keys.JOBS, offset, offset + limit - 1))
-        rows = self._link.hashes([keys.job(job_id) for job_id in ids])
-        return [job_record(job_id, raw) for job_id, raw in zip(ids, rows, strict=True) if raw]
+        return [*self.get_many(self.ids(limit, offset)).values()]
+
+    def ids(self, limit: int = 50, offset: int = 0) -> Sequence[str]:
+        """Ids, newest first."""
+        found: Sequence[str] = self._link.read(lambda r: r.zrevrange(keys.JOBS, offset, offset + limit - 1))
+        return found
+
+    def get_many(self, job_ids: Sequence[str]) -> dict[str, JobRecord]:
+        """The records of these jobs in one round trip; one that is not there, or cannot be read, is left out."""
+        found = {}
+        rows = self._link.hashes([keys.job(job_id) for job_id in job_ids])
+        for job_id, raw in zip(job_ids, rows, strict=True):
+            try:
+                if raw:
+                    found[job_id] = job_record(job_id, raw)
+            except (ValueError, KeyError, TypeError) as exc:  # damaged, or of a newer version: it costs itself
+                log.warning("the record of a job cannot be read: %s", exc, extra={"job_id": job_id})
+        return found
 
     def count(self) -> int:
         """How many jobs there are."""

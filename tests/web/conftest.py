@@ -1,6 +1,6 @@
 """Fixtures for the web side: the application on a real server, a client, and someone who acts as a worker."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask
@@ -21,10 +21,19 @@ def settings(settings: Settings) -> Settings:
     return settings.model_copy(update={"drills": True})
 
 
+def closed(app: Flask) -> None:
+    """End what an application has begun."""
+    desk = app.extensions["keepfit"]
+    desk.closing.set()
+    desk.feeder.join()
+
+
 @pytest.fixture
-def app(settings: Settings) -> Flask:
+def app(settings: Settings) -> Iterator[Flask]:
     """The application."""
-    return create_app(settings)
+    app = create_app(settings)
+    yield app
+    closed(app)
 
 
 @pytest.fixture
@@ -34,10 +43,12 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture
-def stranded(settings: Settings) -> FlaskClient:
+def stranded(settings: Settings) -> Iterator[FlaskClient]:
     """A client of the same data directory whose queue server does not answer."""
     nowhere = f"redis://127.0.0.1:{free_port()}/0"
-    return create_app(settings.model_copy(update={"redis_url": nowhere})).test_client()
+    app = create_app(settings.model_copy(update={"redis_url": nowhere}))
+    yield app.test_client()
+    closed(app)
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 """Priority: moved by a person, kept on disk, in effect at once and after a wipe."""
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
+from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -17,15 +17,12 @@ from shared.states import JobState, Outcome
 from shared.store import Budget, Store
 from tests.waiting import wait_until
 from tests.web.acting import Actor, Run
-from web.actions import Actions
-from web.reading import JobReader
-from web.reminder import Reminder
 
 
 @pytest.fixture
-def queue(settings: Settings, store: Store) -> list[str]:
+def queue(app: Flask) -> list[str]:
     """Two queued jobs, the older one first."""
-    actions = Actions(settings, store, JobReader(settings.jobs_dir, store), Reminder(store, threading.Event()))
+    actions = app.extensions["keepfit"].actions
     return [actions.submit(parse_spec({"name": name})).jobdir.id for name in ("first", "second")]
 
 

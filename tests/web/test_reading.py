@@ -7,17 +7,17 @@ from shared.errors import StoreUnavailable
 from shared.jobdir import open_jobdir
 from shared.settings import Settings
 from shared.states import Outcome
-from shared.store import Store, open_store
+from shared.store import Store
 from tests.processes import free_port
 from tests.web.acting import Actor
+from web.desk import open_desk
 from web.history import read_history
-from web.reading import JobReader
 
 
 def test_a_server_that_is_away_is_not_asked_for_everything(settings: Settings) -> None:
     """After one failure the next questions of the same page are answered at once."""
     asked = []
-    reader = JobReader(settings.jobs_dir, open_store(f"redis://127.0.0.1:{free_port()}/0"))
+    reader = open_desk(settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{free_port()}/0"})).reader
 
     def question(store: Store) -> None:
         asked.append("once")

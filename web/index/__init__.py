@@ -1,0 +1,16 @@
+"""The list's index: a read model in SQLite that answers lists, counts and filters, whatever the number of jobs.
+
+    index = JobIndex(IndexFile(data_dir / "index"))
+    feeder = Feeder(index, jobs_dir, store, closing)      # keeps it up to date, in a thread
+    index.page(limit=25, offset=0, state=JobState.FAILED)
+
+Never the truth: it is fed from the change stream and the job directories, thrown away and rebuilt at will. Each
+web process has one of its own. What is stored and how it is opened is in ``schema``, what is asked in ``queries``,
+how it is kept up to date in ``feeding``.
+"""
+
+from web.index.feeding import Feeder
+from web.index.queries import Filling, JobIndex, Page
+from web.index.schema import IndexFile
+
+__all__ = ["Feeder", "Filling", "IndexFile", "JobIndex", "Page"]

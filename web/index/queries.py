@@ -1,0 +1,126 @@
+"""What is asked of the index and what is put into it: one statement each.
+
+index.put(records)
+page = index.page(limit=25, offset=50, state=JobState.FAILED, kind="train")
+index.counts()
+"""
+
+import dataclasses
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.durable import from_json, to_json
+from shared.states import JobState, Wish
+from shared.store.records import JobRecord
+from web.index.schema import IndexFile
+
+_FIELDS = frozenset(field.name for field in dataclasses.fields(JobRecord))
+_PUT = (
+    "INSERT INTO jobs (id, record, sure) VALUES (?, ?, ?) "
+    "ON CONFLICT (id) DO UPDATE SET record = excluded.record, sure = excluded.sure"
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some records of a list, and how many there are in all."""
+
+    records: list[JobRecord]
+    total: int
+
+
+@dataclass(frozen=True)
+class Filling:
+    """How far the index is, before it knows every job for the first time."""
+
+    done: int
+    total: int
+
+
+class JobIndex:
+    """All jobs as they were last known. Calls are short, and may come from any thread."""
+
+    def __init__(self, file: IndexFile) -> None:
+        self._file = file
+        self.filling: Filling | None = Filling(0, 0)
+        """None once every job is known. Set by the feeder."""
+
+    @property
+    def opened(self) -> int:
+        """Grows when the index has lost what was in it."""
+        return self._file.opened
+
+    def put(self, records: Iterable[JobRecord], sure: bool = True) -> None:
+        """Store what is known of these jobs. ``sure``: the queue server said so."""
+        rows = [(record.id, to_json(vars(record)), int(sure)) for record in records]
+        self._file.run(lambda db: db.executemany(_PUT, rows))
+
+    def add(self, record: JobRecord) -> None:
+        """Store a job that may be new; what is known of it already stays."""
+        row = (record.id, to_json(vars(record)))
+        self._file.run(lambda db: db.execute("INSERT OR IGNORE INTO jobs (id, record, sure) VALUES (?, ?, 0)", row))
+
+    def remove(self, job_ids: Iterable[str]) -> None:
+        """Forget jobs whose directories are gone."""
+        rows = [(job_id,) for job_id in job_ids]
+        self._file.run(lambda db: db.executemany("DELETE FROM jobs WHERE id = ?", rows))
+
+    def page(self, limit: int, offset: int = 0, state: JobState | None = None, kind: str | None = None) -> Page:
+        """Records, newest first, of those that have this ``state`` and ``kind``."""
+        asked = {"state": state, "kind": kind}
+        wanted = {name: str(value) for name, value in asked.items() if value is not None}
+        where = "WHERE " + " AND ".join(f"{name} = ?" for name in wanted) if wanted else ""
+        ids = f"SELECT rowid FROM jobs {where} ORDER BY created_ms DESC, id DESC LIMIT ? OFFSET ?"
+        rows = f"SELECT record FROM jobs WHERE rowid IN ({ids}) ORDER BY created_ms DESC, id DESC"
+        count = f"SELECT coalesce(sum(number), 0) FROM counts {where}"
+        values = tuple(wanted.values())
+
+        def ask(db: sqlite3.Connection) -> tuple[list[Any], int]:
+            return db.execute(rows, (*values, limit, offset)).fetchall(), db.execute(count, values).fetchone()[0]
+
+        found, total = self._file.run(ask)
+        return Page([_record(raw) for (raw,) in found], int(total))
+
+    def counts(self, kind: str | None = None) -> dict[JobState, int]:
+        """How many jobs there are in each state, of all kinds or of one."""
+        rows = self._rows("SELECT state, sum(number) FROM counts WHERE kind = ?1 OR ?1 IS NULL GROUP BY state", kind)
+        return dict.fromkeys(JobState, 0) | {JobState(state): int(number) for state, number in rows}
+
+    def oldest_queued_ms(self) -> int | None:
+        """Since when the job waits that has waited the longest."""
+        rows = self._rows("SELECT since_ms FROM jobs WHERE state = 'queued' ORDER BY since_ms LIMIT 1")
+        return int(rows[0][0]) if rows else None
+
+    def running(self, most: int) -> list[str]:
+        """The ids of jobs that ran when they were last heard of."""
+        return [row[0] for row in self._rows("SELECT id FROM jobs WHERE state = 'running' LIMIT ?", most)]
+
+    def ids_after(self, job_id: str, most: int, unsure: bool = False) -> list[str]:
+        """The ids that follow ``job_id`` in their own order; ``unsure``: only what the queue server has not said."""
+        where = "AND sure = 0" if unsure else ""
+        rows = self._rows(f"SELECT id FROM jobs WHERE id > ? {where} ORDER BY id LIMIT ?", job_id, most)
+        return [row[0] for row in rows]
+
+    def note(self, name: str, value: str) -> None:
+        """Keep a word about the index itself."""
+        self._file.run(lambda db: db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value)))
+
+    def noted(self, name: str) -> str:
+        """What was kept as ``name``; empty if nothing was."""
+        rows = self._rows("SELECT value FROM notes WHERE name = ?", name)
+        return str(rows[0][0]) if rows else ""
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._file.close()
+
+    def _rows(self, question: str, *values: Any) -> Sequence[Any]:
+        return self._file.run(lambda db: db.execute(question, values).fetchall())
+
+
+def _record(raw: str) -> JobRecord:
+    """The record of a row; another version may have more fields or fewer."""
+    values = {name: value for name, value in from_json(raw).items() if name in _FIELDS}
+    return JobRecord(**values | {"state": JobState(values["state"]), "wish": Wish(values.get("wish", "run"))})
