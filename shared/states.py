@@ -49,6 +49,24 @@ class Outcome(StrEnum):
     """An error that trying again would not cure."""
 
 
+class Cause(StrEnum):
+    """Whose fault an interruption was."""
+
+    PROCESS = "process"
+    """The training process ended or was killed while its worker lived."""
+    MEMORY = "memory"
+    """The kernel killed it because memory had run out."""
+    SILENCE = "silence"
+    """It fell silent while its worker lived."""
+    WORKER = "worker"
+    """Its whole worker was killed, cut off or lost its power: no fault of the job."""
+    SERVER = "server"
+    """It could not go on talking to the queue server: no fault of the job."""
+
+
+OWN_FAULTS = frozenset({Cause.PROCESS, Cause.MEMORY, Cause.SILENCE})
+"""Interruptions that use up the job's restart budget; the others only make it wait a little."""
+
 LARGEST_PRIORITY = 9
 """Priorities go from its negative to itself; higher runs first."""
 

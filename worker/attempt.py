@@ -17,7 +17,7 @@ from shared.errors import KeepfitError, StorageFull, StoreRefused, StoreUnavaila
 from shared.jobdir import AttemptDir, JobDir, open_jobdir
 from shared.settings import Settings
 from shared.spec import EvaluateSpec, TrainSpec
-from shared.states import JobState, Outcome
+from shared.states import Cause, JobState, Outcome
 from shared.store import Budget, Claim, Store, open_store
 from worker.audit import note
 from worker.drain import draining
@@ -147,14 +147,19 @@ class _Attempt:
         """Report the end until the server has it, the lease is lost, or the worker must go. Raises StoreRefused."""
         reason = result.reason
         if result.outcome is Outcome.STOPPED and self._stop.reason is StopReason.DRAIN and not hold:
-            reason = (heartbeat and heartbeat.fault) or DRAINED
+            reason = DRAINED
+        outcome = result.outcome
+        if heartbeat is not None and heartbeat.fault and outcome is Outcome.STOPPED and not hold:
+            outcome, reason = Outcome.INTERRUPTED, heartbeat.fault  # so that it is not tried again at once, for ever
         details: dict[str, Any] | None = None
         if result.outcome in (Outcome.FINISHED, Outcome.FAILED):
             details = asdict(result)
         until = time.monotonic() + REFUSED_S
         while True:
             try:
-                state = self._store.leases.finish(self._claim, result.outcome, reason, self._budget, details, hold)
+                state = self._store.leases.finish(
+                    self._claim, outcome, reason, self._budget, details, hold, Cause.SERVER
+                )
                 if state is not None:
                     self._audit(f"end:{state.value}")
                     return

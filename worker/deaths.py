@@ -16,6 +16,7 @@ from celery.worker.request import Request
 _VMSTAT = Path("/proc/vmstat")
 _SIGNAL = re.compile(r"signal \d+ \((SIG\w+)\)")
 _STATUS = re.compile(r"exitcode (\d+)")
+OUT_OF_MEMORY = "the kernel killed the training process because memory had run out"
 RECENT_S = 5.0
 """A process with much memory takes seconds to end."""
 
@@ -38,7 +39,7 @@ class Deaths:
         """Keep what billiard said about the end of ``pid``."""
         signal, status = _SIGNAL.search(message), _STATUS.search(message)
         if signal and signal[1] == "SIGKILL" and self._kernel_killed():
-            words = "the kernel killed the training process because memory had run out"
+            words = OUT_OF_MEMORY
         elif signal:
             words = f"the training process was killed ({signal[1]})"
         elif status:

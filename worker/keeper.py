@@ -9,6 +9,7 @@ A tick is a row of chores. An outage ends the tick, since each of them needs the
 only the chore that met it, and is logged: a damaged key or a fault of ours must not silence the beat.
 """
 
+import contextlib
 import logging
 import os
 import signal
@@ -24,10 +25,10 @@ from shared.diskstate import write_verdict
 from shared.errors import KeepfitError, StoreUnavailable
 from shared.jobdir import open_jobdir
 from shared.settings import Settings
-from shared.states import JobState, Outcome, Wish
+from shared.states import Cause, JobState, Outcome, Wish
 from shared.store import Budget, Claim, Running, Store, open_store
 from worker.audit import note
-from worker.deaths import DEATHS
+from worker.deaths import DEATHS, OUT_OF_MEMORY
 from worker.drain import draining
 from worker.owner import Owner, Process, machine
 from worker.rebuild import Rebuilder
@@ -156,12 +157,13 @@ class Keeper:
                 log.warning("the attempt did not obey in time, killing it", extra={"job_id": attempt.claim.job_id})
                 os.kill(owner.child.pid, signal.SIGKILL)
             return
-        reason = self._last_words(owner)
-        if reason:
+        words = self._last_words(owner)
+        if words:
+            reason, cause = words
             self._dead_since.pop(owner.nonce, None)
             if self._report_end(attempt.claim):
                 return
-            state = self._store.leases.finish(attempt.claim, Outcome.INTERRUPTED, reason, self._budget)
+            state = self._store.leases.finish(attempt.claim, Outcome.INTERRUPTED, reason, self._budget, cause=cause)
             if state is not None:
                 note(self._settings.data_dir, attempt.claim, f"end:{state.value}")
                 self._keep_stop(attempt.claim.job_id, state)
@@ -181,17 +183,18 @@ class Keeper:
             note(self._settings.data_dir, claim, f"end:{state.value}")
         return state is not None
 
-    def _last_words(self, owner: Owner) -> str | None:
+    def _last_words(self, owner: Owner) -> tuple[str, Cause] | None:
         """Why the process of ``owner`` is gone; None while that may still be learned."""
         if not owner.main.alive():
-            return "the worker was killed"
+            return "the worker was killed", Cause.WORKER
         since = self._dead_since.setdefault(owner.nonce, time.monotonic())
         if owner.main != self._main:  # its own keeper knows more
-            return "the training process was killed" if time.monotonic() - since > 3 * LAST_WORDS_S else None
+            long_enough = time.monotonic() - since > 3 * LAST_WORDS_S
+            return ("the training process was killed", Cause.PROCESS) if long_enough else None
         words = DEATHS.take(owner.child.pid)
         if words is None and time.monotonic() - since > LAST_WORDS_S:
             words = "the training process ended unexpectedly"
-        return words
+        return (words, Cause.MEMORY if words == OUT_OF_MEMORY else Cause.PROCESS) if words else None
 
     def _end_strays(self, mine: list[Running]) -> None:
         """Kill a child of ours that has lost its lease and does not end by itself: it is frozen."""
@@ -222,15 +225,31 @@ class Keeper:
         if now < self._reap_from:
             return
         now_ms = self._store.now_ms() if running else 0
-        for lapsed in (r for r in running if r.lease_ms < now_ms):
-            self._report_end(lapsed.claim)
+        lapsed = [r for r in running if r.lease_ms < now_ms]
+        for attempt in lapsed:
+            self._report_end(attempt.claim)
         claims = {r.claim.job_id: r.claim for r in running}
         reason = f"no word from its worker for {self._settings.lease_s:g} s"
-        for job_id, state in self._store.leases.reap(self._budget, reason).items():
+        for job_id, state in self._store.leases.reap(self._budget, reason, self._silent(lapsed)).items():
             log.warning("a lease has lapsed", extra={"job_id": job_id, "state": state.value})
             if job_id in claims:
                 note(self._settings.data_dir, claims[job_id], f"lapsed:{state.value}")
             self._keep_stop(job_id, state)
+
+    def _silent(self, lapsed: list[Running]) -> list[str]:
+        """Those of the ``lapsed`` whose worker has beaten since: they alone fell silent, so it is their own fault."""
+        if not lapsed:
+            return []
+        seen = {(worker.host, worker.pid): worker.seen_ms for worker in self._store.workers.list()}
+        found = []
+        for attempt in lapsed:
+            with contextlib.suppress(ValueError):  # an owner that nobody can read
+                owner = Owner.parse(attempt.claim.owner)
+                beaten_ms = seen.get((owner.machine.split("/")[0], owner.main.pid), 0)
+                # The last heartbeat was a lease before; who froze or was cut off together has beaten no later.
+                if beaten_ms > attempt.lease_ms - self._settings.lease_s * 500:
+                    found.append(attempt.claim.job_id)
+        return found
 
     def _calm_s(self) -> float:
         """How long owners get to renew, or to adopt, before anything is reaped."""

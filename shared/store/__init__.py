@@ -12,6 +12,7 @@ answers with an error is ``StoreRefused`` (``scripts``).
 
 from dataclasses import dataclass
 
+from shared.store.counters import Counters
 from shared.store.eventlog import EventLog, StoredChange, StoredEvent
 from shared.store.jobs import Jobs, Waiting
 from shared.store.leases import Budget, Claim, Hold, Leases, Renewal, Running
@@ -24,6 +25,7 @@ from shared.store.workers import Workers
 __all__ = [
     "Budget",
     "Claim",
+    "Counters",
     "EventLog",
     "Hold",
     "JobRecord",
@@ -54,6 +56,7 @@ class Store:
     events: EventLog
     workers: Workers
     upkeep: Upkeep
+    counters: Counters
 
     def ping(self) -> None:
         """Raises StoreUnavailable when the server does not answer."""
@@ -72,4 +75,5 @@ class Store:
 def open_store(url: str, timeout_s: float = 2.0) -> Store:
     """The store at ``url``; connects on first use. Make it after a fork, never before."""
     link = Link(url, timeout_s)
-    return Store(link, Jobs(link), Leases(link), EventLog(link), Workers(link), Upkeep(link))
+    parts = Jobs(link), Leases(link), EventLog(link), Workers(link), Upkeep(link), Counters(link)
+    return Store(link, *parts)

@@ -8,7 +8,7 @@ from typing import Any
 from shared.errors import BadTransition, JobNotFound
 from shared.jobdir import JobDir
 from shared.spec import EvaluateSpec
-from shared.states import Wish
+from shared.states import JobState, Wish
 from shared.store import keys
 from shared.store.records import JobRecord, job_record
 from shared.store.scripts import Link
@@ -97,6 +97,25 @@ class Jobs:
     def count(self) -> int:
         """How many jobs there are."""
         return int(self._link.read(lambda r: r.zcard(keys.JOBS)))
+
+    def counts(self) -> dict[JobState, int]:
+        """How many jobs are in each state. Cheap, however many there are."""
+
+        def ask(client: Any) -> list[int]:
+            pipe = client.pipeline(transaction=False)
+            for state in JobState:
+                pipe.zcard(keys.state(state))
+            return list(pipe.execute())
+
+        return dict(zip(JobState, self._link.read(ask), strict=True))
+
+    def oldest_queued_ms(self) -> int | None:
+        """For how long the job that has been queued longest has been so, in ms; None if none is queued. Cheap."""
+        first = self._link.read(lambda r: r.zrange(keys.state(JobState.QUEUED), 0, 0, withscores=True))
+        if not first:
+            return None
+        seconds, micros = self._link.read(lambda r: r.time())
+        return max(0, int(seconds) * 1000 + int(micros) // 1000 - int(first[0][1]))
 
     def request(
         self, job_id: str, wish: Wish, number: int, priority: int | None = None, only_priority: bool = False

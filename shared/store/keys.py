@@ -7,9 +7,12 @@
 | kf:ready         | zset    | job id -> rank                 | while queued       | ``enqueue``, promote     |
 | kf:delayed       | zset    | job id -> not before (ms)      | while backing off  | ``enqueue``, promote     |
 | kf:leases        | zset    | job id -> deadline (ms)        | while running      | claim, renew, adopt      |
-| kf:events:<id>   | stream  | type, attempt, data (JSON)     | newest 20,000      | all scripts              |
+| kf:state:<state> | zset    | job id -> since (ms)           | while in it        | ``set_state``, forget    |
+| kf:events:<id>   | stream  | type, attempt, data (JSON)     | newest 20,000; 200 | all scripts              |
+|                  |         |                                | for 1 h at the end |                          |
 | kf:changes       | stream  | job, type                      | newest 2,000       | all scripts              |
 | kf:wishes:<id>   | channel | the wish                       | -                  | request                  |
+| kf:counters      | hash    | see ``counters``               | for ever           | claim, finish, reap ...  |
 | kf:workers       | zset    | worker name -> last beat (ms)  | 10 s after a beat  | beat, leave              |
 | kf:worker:<name> | hash    | host, pid, slots, busy         | 30 s after a beat  | beat, leave              |
 | kf:drill:<owner> | string  | this owner's worker is to die  | 10 s               | drill                    |
@@ -29,11 +32,13 @@ WORKERS = "kf:workers"
 KICK = "kf:kick"
 BOOT = "kf:boot"
 REBUILD = "kf:rebuild"
+COUNTERS = "kf:counters"
 JOB_PREFIX = "kf:job:"
 EVENTS_PREFIX = "kf:events:"
 WISHES_PREFIX = "kf:wishes:"
 WORKER_PREFIX = "kf:worker:"
 DRILL_PREFIX = "kf:drill:"
+STATE_PREFIX = "kf:state:"
 
 QUEUE = "keepfit"
 """Celery's list; a direct queue has the name of its key."""
@@ -52,6 +57,8 @@ SCRIPT_KEYS = (
     WISHES_PREFIX,
     WORKER_PREFIX,
     DRILL_PREFIX,
+    STATE_PREFIX,
+    COUNTERS,
 )
 """KEYS of every script, in the order in which ``lua/common.lua`` names them."""
 
@@ -59,6 +66,11 @@ SCRIPT_KEYS = (
 def job(job_id: str) -> str:
     """The hash of a job."""
     return JOB_PREFIX + job_id
+
+
+def state(name: str) -> str:
+    """The jobs that are in the state ``name``."""
+    return STATE_PREFIX + name
 
 
 def events(job_id: str) -> str:

@@ -9,7 +9,7 @@ is answered with ``lost`` and changes nothing.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from shared.durable import to_json
 from shared.events import Event, encode
 from shared.jobdir import JobDir
-from shared.states import JobState, Outcome, Wish
+from shared.states import Cause, JobState, Outcome, Wish
 from shared.store import keys
 from shared.store.jobs import fields_of, flat
 from shared.store.scripts import Argument, Link
@@ -67,7 +67,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Budget:
-    """How often an attempt may be interrupted without progress, and the pauses in between."""
+    """How often an attempt may fail by its own fault without progress, and the pauses between interruptions."""
 
     restarts: int
     backoff_s: float
@@ -112,19 +112,25 @@ class Leases:
         budget: Budget,
         result: Mapping[str, Any] | None = None,
         hold: bool = False,
+        cause: Cause = Cause.PROCESS,
     ) -> JobState | None:
         """End the attempt. Returns the job's new state; None when the lease is lost (nothing changed).
 
+        ``cause`` is that of an interruption: whether it counts against the budget.
         ``hold`` pauses the job whatever was wished, because it cannot go on without a person.
         """
         restarts, backoff_ms = budget.arguments
         stored = to_json(dict(result)) if result else ""
-        answer = self._link.run("finish", *_who(claim), outcome.value, reason, stored, restarts, backoff_ms, int(hold))
+        how = outcome.value, reason, cause.value, stored, restarts, backoff_ms, int(hold)
+        answer = self._link.run("finish", *_who(claim), *how)
         return JobState(answer) if answer else None
 
-    def reap(self, budget: Budget, reason: str) -> dict[str, JobState]:
-        """Settle every attempt whose lease has lapsed. Returns the new state of each job."""
-        answer = self._link.run("reap", *budget.arguments, reason)
+    def reap(self, budget: Budget, reason: str, silent: Collection[str] = ()) -> dict[str, JobState]:
+        """Settle every attempt whose lease has lapsed. Returns the new state of each job.
+
+        ``silent``: the jobs whose worker lives, so that the silence was their own fault.
+        """
+        answer = self._link.run("reap", *budget.arguments, reason, *silent)
         return {job_id: JobState(state) for job_id, state in zip(answer[::2], answer[1::2], strict=True)}
 
     def adopt(self, claim: Claim, jobdir: JobDir, lease_s: float) -> Hold:

@@ -28,6 +28,8 @@ class JobRecord:
     priority: int = 0
     reason: str = ""
     """Why it is in this state, in words for people."""
+    last_end: str = ""
+    """Why the latest attempt that has ended did so, in words; later wishes leave it as it is."""
     created_ms: int = 0
     since_ms: int = 0
     """When it came into this state."""
@@ -61,6 +63,8 @@ class WorkerRecord:
     slots: int
     busy: int
     seen_ms: int
+    age_ms: int = 0
+    """How long ago it was last heard of."""
 
 
 def job_record(job_id: str, raw: Mapping[str, str]) -> JobRecord:
@@ -78,6 +82,7 @@ def job_record(job_id: str, raw: Mapping[str, str]) -> JobRecord:
         heartbeat_ms=int(raw.get("heartbeat_ms", 0)),
         priority=int(raw.get("priority", 0)),
         reason=raw.get("reason", ""),
+        last_end=raw.get("last_end", ""),
         created_ms=int(raw.get("created_ms", 0)),
         since_ms=int(raw.get("since_ms", 0)),
         source=raw.get("source", ""),

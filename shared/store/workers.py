@@ -1,5 +1,7 @@
 """The living workers: who beats, with how many slots, how many of them busy."""
 
+from collections.abc import Mapping
+
 from shared.store import keys
 from shared.store.jobs import WORKER_SILENT_MS
 from shared.store.records import WorkerRecord
@@ -23,11 +25,18 @@ class Workers:
     def list(self) -> list[WorkerRecord]:
         """All workers that have been heard of in the last seconds, by name."""
         seconds, micros = self._link.read(lambda r: r.time())
-        since = seconds * 1000 + micros // 1000 - WORKER_SILENT_MS
-        seen = self._link.read(lambda r: r.zrangebyscore(keys.WORKERS, since, "+inf", withscores=True))
+        now = seconds * 1000 + micros // 1000
+        seen = self._link.read(lambda r: r.zrangebyscore(keys.WORKERS, now - WORKER_SILENT_MS, "+inf", withscores=True))
         rows = self._link.hashes([keys.worker(name) for name, _ in seen])
-        return [
-            WorkerRecord(name, raw["host"], int(raw["pid"]), int(raw["slots"]), int(raw["busy"]), int(score))
-            for (name, score), raw in sorted(zip(seen, rows, strict=True), key=lambda row: row[0][0])
-            if raw
-        ]
+        pairs = sorted(zip(seen, rows, strict=True), key=lambda row: str(row[0][0]))
+        found = [_worker_record(name, raw, int(score), int(now)) for (name, score), raw in pairs]
+        return [record for record in found if record is not None]
+
+
+def _worker_record(name: str, raw: Mapping[str, str], seen_ms: int, now_ms: int) -> WorkerRecord | None:
+    """Decode the hash of a worker; None for one that has just left, or that is damaged: its next beat mends it."""
+    try:
+        pid, slots, busy = (int(raw[field]) for field in ("pid", "slots", "busy"))
+        return WorkerRecord(name, raw["host"], pid, slots, busy, seen_ms, max(0, now_ms - seen_ms))
+    except (KeyError, ValueError):
+        return None

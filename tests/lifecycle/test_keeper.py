@@ -101,6 +101,29 @@ def test_a_result_written_after_the_job_was_settled_changes_nothing(
     assert state_on_disk(jobdir).state is JobState.CANCELLED
 
 
+@pytest.mark.parametrize("worker_lives", [True, False])
+def test_a_silence_counts_against_the_job_only_while_its_worker_beats(
+    settings: Settings, store: Store, jobdir: JobDir, worker_lives: bool
+) -> None:
+    """A frozen training process uses up the budget; a power cut, which silences the worker as well, does not."""
+    store.upkeep.mark_booted()
+    keeper = Keeper(settings.model_copy(update={"restart_budget": 1}), "keeper", publish=lambda: None)
+    assert store.leases.claim(silent_owner(), jobdir.id, settings.lease_s)
+    keeper.start()
+
+    def settled() -> bool:
+        if worker_lives:
+            store.workers.beat("elsewhere", "elsewhere", os.getpid(), 1, 1)
+        return store.jobs.get(jobdir.id).state is not JobState.RUNNING
+
+    wait_until(settled, "the attempt is settled")
+    keeper.stop()
+
+    counted = store.counters.read()
+    assert store.jobs.get(jobdir.id).state is (JobState.FAILED if worker_lives else JobState.QUEUED)
+    assert (counted["interrupted:silence"], counted["interrupted:worker"]) == (worker_lives, not worker_lives)
+
+
 def leave_behind(jobdir: JobDir) -> list[Path]:
     """What writers leave that are killed at work: of a submit, a wish, a checkpoint, a removal, a record."""
     attempt = jobdir.new_attempt(1)

@@ -19,7 +19,7 @@ from shared.errors import BadTransition, JobNotFound
 from shared.events import CheckpointFailed, CheckpointSaved, Event, LogLine, Progress
 from shared.jobdir import JobDir, create_jobdir
 from shared.spec import parse_spec
-from shared.states import JobState, Outcome, Transition, Wish
+from shared.states import Cause, JobState, Outcome, Transition, Wish
 from shared.store import Budget, Claim, Hold, Renewal, Store, keys
 from tests.store.model import Disk, End, Model
 from tests.store.observe import Observer, by_job, judge
@@ -39,6 +39,7 @@ REPORTS: list[list[Event]] = [
     [CheckpointFailed(step=4, reason="No space left on device", failures=1)],
 ]
 ENDS = [Outcome.INTERRUPTED] * 2 + [*Outcome]
+CAUSES = [Cause.PROCESS, Cause.WORKER, Cause.MEMORY, Cause.SERVER]
 WRONG = ["other owner", "other attempt", "somebody before"]
 WHO = ["owner"] * 3 + WRONG
 
@@ -189,7 +190,7 @@ class Transitions(RuleBasedStateMachine):
     @rule(pick=picks, outcome=st.sampled_from(ENDS), budget=st.sampled_from(BUDGETS), hold=rarely)
     def end(self, pick: int, outcome: Outcome, budget: Budget, hold: bool) -> None:
         """An owner ends its attempt, or a keeper of its host does it in its name."""
-        self.finish(self.claim_of("owner", pick), pick, outcome, budget, hold)
+        self.finish(self.claim_of("owner", pick), pick, outcome, budget, hold, CAUSES[pick % len(CAUSES)])
 
     @precondition(lambda self: self.model.waiting() and not self.model.delayed)
     @rule(pick=picks, budget=st.sampled_from(BUDGETS), times=st.integers(2, 5))
@@ -199,28 +200,30 @@ class Transitions(RuleBasedStateMachine):
         for _ in range(times):
             if job_id in self.model.waiting() and job_id not in self.model.delayed:
                 self.claim(OWNERS[0], job_id, LONG_S)
-                self.finish(self.past[-1], pick, Outcome.INTERRUPTED, budget, False)
+                self.finish(self.past[-1], pick, Outcome.INTERRUPTED, budget, False, Cause.PROCESS)
 
     @precondition(lambda self: self.past and self.every(2))
     @rule(who=st.sampled_from(WRONG), pick=picks, outcome=st.sampled_from(ENDS), budget=st.sampled_from(BUDGETS))
     def end_of_somebody(self, who: str, pick: int, outcome: Outcome, budget: Budget) -> None:
         """Somebody ends an attempt that is not, or no longer, its own."""
-        self.finish(self.claim_of(who, pick), pick, outcome, budget, False)
+        self.finish(self.claim_of(who, pick), pick, outcome, budget, False, Cause.PROCESS)
 
-    def finish(self, c: Claim, pick: int, outcome: Outcome, budget: Budget, hold: bool) -> None:
+    def finish(self, c: Claim, pick: int, outcome: Outcome, budget: Budget, hold: bool, cause: Cause) -> None:
         """One end, with a result or without."""
         result = {"seconds": pick} if pick % 2 else None
-        state = self.store.leases.finish(c, outcome, "because", budget, result, hold)
-        end = End(outcome, "because", *budget.arguments, hold)
+        state = self.store.leases.finish(c, outcome, "because", budget, result, hold, cause)
+        end = End(outcome, "because", *budget.arguments, hold, cause)
         stored = f'{{"seconds":{pick}}}' if result else ""
         self.step("finish", state, lambda: self.model.finish((c.job_id, c.attempt, c.owner), end, stored), c)
 
     @precondition(lambda self: self.model.lapsed())
-    @rule(budget=st.sampled_from(BUDGETS))
-    def reap(self, budget: Budget) -> None:
-        """A keeper settles what has lapsed, and nothing else."""
+    @rule(budget=st.sampled_from(BUDGETS), pick=picks)
+    def reap(self, budget: Budget, pick: int) -> None:
+        """A keeper settles what has lapsed, and nothing else; some of it had a worker that lives."""
         end = End(Outcome.INTERRUPTED, "silence", *budget.arguments)
-        self.step("reap", self.store.leases.reap(budget, "silence"), lambda: self.model.reap(end))
+        silent = [jobdir.id for n, jobdir in enumerate(self.dirs) if pick >> n & 1]
+        reaped = self.store.leases.reap(budget, "silence", silent)
+        self.step("reap", reaped, lambda: self.model.reap(end, silent))
 
     @precondition(lambda self: self.adoptable() or (self.past and self.every(6)))
     @rule(pick=picks, lease_s=leases)

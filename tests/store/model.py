@@ -10,12 +10,13 @@ Knows nothing of Redis and has no clock of its own, so that leases and back-offs
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from shared.events import Event, encode
-from shared.states import JobState, Outcome, Wish
+from shared.states import ENDS, OWN_FAULTS, Cause, JobState, Outcome, Wish
 
 S, W = JobState, Wish
 LONGEST_BACKOFF_MS = 30_000
@@ -50,17 +51,21 @@ class Happened:
     kind: str
     attempt: int
     data: dict[str, Any]
+    kept: bool = True
+    """Whether it lies in the job's own stream, and not only among the changes."""
 
 
 @dataclass
 class View:
-    """All that counts on a server: each job's fields, and the members and scores of each index."""
+    """All that counts on a server: each job's fields, the members and scores of each index, and the counters."""
 
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     index: dict[str, float] = field(default_factory=dict)
     ready: dict[str, float] = field(default_factory=dict)
     delayed: dict[str, float] = field(default_factory=dict)
     leases: dict[str, float] = field(default_factory=dict)
+    states: dict[str, dict[str, float]] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -76,6 +81,9 @@ class Record:
     reason: str = ""
     owner: str = ""
     barren: int = 0
+    setbacks: int = 0
+    last_end: str = ""
+    last_outcome: str = ""
     lease_ms: int = 0
     heartbeat_ms: int = 0
     since_ms: int = 0
@@ -102,16 +110,22 @@ class Model:
         self.delayed: dict[str, int] = {}
         """Queued jobs that may not be claimed before a time."""
         self.kicked = False
+        self.counters: Counter[str] = Counter()
         self._events: list[tuple[str, Happened]] = []
 
     def view(self) -> View:
         """What must be on the server."""
+        states: dict[str, dict[str, float]] = defaultdict(dict)
+        for i, job in self.jobs.items():
+            states[job.state][i] = job.since_ms
         return View(
             jobs={i: vars(job) for i, job in self.jobs.items()},
             index={i: job.created_ms for i, job in self.jobs.items()},
             ready={i: self.jobs[i].rank for i in self.waiting() if i not in self.delayed},
             delayed=dict(self.delayed),
             leases={i: self.jobs[i].lease_ms for i in self.in_state(S.RUNNING)},
+            states=dict(states),
+            counters=dict(self.counters),
         )
 
     def take_events(self) -> list[tuple[str, Happened]]:
@@ -148,6 +162,7 @@ class Model:
         """Everything is lost."""
         self.jobs.clear()
         self.delayed.clear()
+        self.counters.clear()
         self.kicked = False
 
     def create(self, job_id: str) -> bool:
@@ -159,7 +174,7 @@ class Model:
         if job_id in self.jobs:
             return False
         self._insert(job_id).result = result
-        self._become(job_id, state, reason)
+        self._become(job_id, state, reason, happened=state not in ENDS)
         return True
 
     def forget(self, job_id: str) -> bool:
@@ -177,11 +192,11 @@ class Model:
             return None
         job_id = hint if hint in ready else ready[0]
         job = self.jobs[job_id]
-        before = job.reason if job.attempt else ""
-        job.attempt, job.barren = job.attempt + 1, job.barren + 1
+        job.attempt += 1
+        self.counters.update(["recoveries"] * (job.last_outcome == "interrupted"))
         self._lease(job, owner, lease_ms)
         self._become(job_id, S.RUNNING, "")
-        return job_id, job.attempt, before
+        return job_id, job.attempt, job.last_end
 
     def topup(self, waiting: int, most: int) -> int:
         """How many kicks to publish, while ``waiting`` of them wait already."""
@@ -221,7 +236,7 @@ class Model:
                 job.checkpoint_failure = ""
                 step = json.loads(data)["step"]
                 if step > job.checkpoint_step:
-                    job.checkpoint_step, job.barren = step, 0
+                    job.checkpoint_step, job.barren, job.setbacks = step, 0, 0
         return True
 
     def finish(self, held: tuple[str, int, str], end: "End", result: str) -> JobState | None:
@@ -231,9 +246,10 @@ class Model:
         self.jobs[held[0]].result = result or self.jobs[held[0]].result
         return self._settle(held[0], end)
 
-    def reap(self, end: "End") -> dict[str, JobState]:
-        """Lapsed leases are settled."""
-        return {job_id: self._settle(job_id, end) for job_id in self.lapsed()}
+    def reap(self, end: "End", silent: Collection[str]) -> dict[str, JobState]:
+        """Lapsed leases are settled; those of the ``silent`` by their own fault."""
+        own = dataclasses.replace(end, cause=Cause.SILENCE)
+        return {job_id: self._settle(job_id, own if job_id in silent else end) for job_id in self.lapsed()}
 
     def request(self, job_id: str, wish: Wish, number: int, priority: int | None, only: bool) -> JobState | str:
         """A person's wish; with ``only``, one that must not change the state."""
@@ -249,7 +265,7 @@ class Model:
         job.priority = job.priority if priority is None else priority
         self._emit(job_id, "wish", {"wish": wish, "number": number})
         if target is not job.state:
-            job.barren = 0
+            job.barren = job.setbacks = 0
             job.result = "" if target is S.QUEUED else job.result
             self._become(job_id, target, SAID[target])
         return target
@@ -282,25 +298,29 @@ class Model:
     def _lease(self, job: Record, owner: str, lease_ms: int) -> None:
         job.owner, job.heartbeat_ms, job.lease_ms = owner, self.now, self.now + lease_ms
 
-    def _become(self, job_id: str, state: JobState, reason: str, outcome: str = "") -> None:
+    def _become(self, job_id: str, state: JobState, reason: str, outcome: str = "", *, happened: bool = True) -> None:
         job = self.jobs[job_id]
         job.state, job.reason, job.since_ms = state, reason, self.now
         self.delayed.pop(job_id, None)
         data = {"state": state, "attempt": job.attempt, "reason": reason, "outcome": outcome}
-        self._emit(job_id, "state", data)
+        self._emit(job_id, "state", data, happened)
+        self.counters.update([f"ended:{state}"] * (happened and state in ENDS))
 
-    def _emit(self, job_id: str, kind: str, data: dict[str, Any]) -> None:
-        self._events.append((job_id, Happened(kind, self.jobs[job_id].attempt, data)))
+    def _emit(self, job_id: str, kind: str, data: dict[str, Any], kept: bool = True) -> None:
+        self._events.append((job_id, Happened(kind, self.jobs[job_id].attempt, data, kept)))
 
     def _settle(self, job_id: str, end: "End") -> JobState:
         job = self.jobs[job_id]
-        job.owner, job.lease_ms = "", 0
+        interrupted = end.outcome is Outcome.INTERRUPTED
+        job.owner, job.lease_ms, job.last_outcome = "", 0, end.outcome
+        job.setbacks += interrupted
+        job.barren += interrupted and end.cause in OWN_FAULTS
+        self.counters.update([f"interrupted:{end.cause}"] * interrupted)
         state, reason = end.of(job.wish, job.barren)
+        job.last_end = reason if end.outcome is Outcome.STOPPED else end.reason
         self._become(job_id, state, reason, end.outcome)
-        if state is S.QUEUED and end.outcome is Outcome.STOPPED:
-            job.barren = max(0, job.barren - 1)
-        elif state is S.QUEUED and job.barren >= 2:
-            wait = min(LONGEST_BACKOFF_MS, end.backoff_ms * 2 ** (job.barren - 2))
+        if state is S.QUEUED and interrupted and job.setbacks >= 2:
+            wait = min(LONGEST_BACKOFF_MS, end.backoff_ms * 2 ** (job.setbacks - 2))
             if wait:
                 self.delayed[job_id] = self.now + wait
         return state
@@ -315,6 +335,7 @@ class End:
     restarts: int
     backoff_ms: int
     hold: bool = False
+    cause: Cause = Cause.WORKER
 
     def of(self, wish: Wish, barren: int) -> tuple[JobState, str]:
         """The state that a job comes to with it, and the reason given."""
@@ -327,7 +348,7 @@ class End:
             return state, SAID[state]
         if self.hold:
             return S.PAUSED, self.reason
-        if self.outcome is Outcome.INTERRUPTED and barren >= self.restarts:
+        if self.outcome is Outcome.INTERRUPTED and self.cause in OWN_FAULTS and barren >= self.restarts:
             row = f"{barren} attempts in a row ended without a new checkpoint; the last one: {self.reason}"
             return S.FAILED, row
         return S.QUEUED, self.reason

@@ -8,8 +8,8 @@ from shared.errors import BadTransition, JobNotFound, StoreUnavailable
 from shared.events import CheckpointFailed, CheckpointSaved, LogLine, StateChanged, decode, encode
 from shared.jobdir import JobDir, create_jobdir
 from shared.spec import parse_spec
-from shared.states import JobState, Outcome, Wish, wish_allowed
-from shared.store import Budget, Hold, Store, open_store
+from shared.states import Cause, JobState, Outcome, Wish, wish_allowed
+from shared.store import Budget, Hold, Store, keys, open_store
 from tests.processes import free_port
 from tests.waiting import wait_until
 
@@ -67,6 +67,105 @@ def test_barren_attempts_end_in_failure_with_pauses_in_between(store: Store, job
     assert (
         store.jobs.get(job_id).reason == "3 attempts in a row ended without a new checkpoint; the last one: it crashed"
     )
+
+
+def test_deaths_of_workers_use_up_no_budget_but_are_waited_for(store: Store, jobs_dir: Path) -> None:
+    """Ten power cuts are not the job's fault; that the worker is no hog's prey, each makes it wait longer."""
+    job_id = submit(store, jobs_dir, "unlucky").id
+    budget = Budget(3, 1_000.0)
+
+    for n in range(10):
+        store.link.read(lambda r: r.zadd(keys.DELAYED, {job_id: 1}, xx=True))  # time passes
+        claim = store.leases.claim("worker", job_id, 0 if n % 2 else 60)
+        assert claim
+        if n % 2:
+            assert store.leases.reap(budget, "silence") == {job_id: JobState.QUEUED}
+        else:
+            lost = store.leases.finish(claim, Outcome.INTERRUPTED, "the worker was killed", budget, cause=Cause.WORKER)
+            assert lost is JobState.QUEUED
+        waits = store.link.read(lambda r: r.zscore(keys.DELAYED, job_id))
+        assert (waits is not None) == (n > 0)
+        assert (waits or 0) <= store.now_ms() + 30_000
+
+
+def test_a_silence_is_the_jobs_own_fault_if_its_worker_lives(store: Store, jobs_dir: Path) -> None:
+    """A training process that freezes again and again ends as one that crashes."""
+    job_id = submit(store, jobs_dir, "freezes").id
+    assert store.leases.claim("worker", "", 0)
+
+    assert store.leases.reap(Budget(1, 0.0), "silence", [job_id]) == {job_id: JobState.FAILED}
+
+
+def test_why_an_attempt_ended_survives_later_wishes(store: Store, jobs_dir: Path) -> None:
+    """Killed with a pause wished, resumed later: the next attempt is told of the kill, not of the resume."""
+    job_id = submit(store, jobs_dir, "killed").id
+    claim = store.leases.claim("worker", "", 60)
+    assert claim
+    store.jobs.request(job_id, Wish.PAUSE, 1)
+    store.leases.finish(claim, Outcome.INTERRUPTED, "the worker was killed", BUDGET, cause=Cause.WORKER)
+    paused = store.jobs.get(job_id)
+    store.jobs.request(job_id, Wish.RUN, 2)
+    again = store.leases.claim("worker", "", 60)
+
+    assert (paused.state, paused.reason) == (JobState.PAUSED, "paused by a person")
+    assert again
+    assert again.after == store.jobs.get(job_id).last_end == "the worker was killed"
+
+    store.jobs.request(job_id, Wish.PAUSE, 3)
+    store.leases.finish(again, Outcome.STOPPED, "", BUDGET)
+    assert store.jobs.get(job_id).last_end == "paused by a person"
+
+
+def test_a_stream_is_short_and_goes_some_time_after_the_end(store: Store, jobs_dir: Path) -> None:
+    """The files have everything; a resume keeps what is left."""
+    job_id = submit(store, jobs_dir, "long").id
+    claim = store.leases.claim("worker", "", 60)
+    assert claim
+    store.leases.report(claim, [LogLine(str(n)) for n in range(500)])
+    assert len(store.events.read(job_id, count=1_000)) > 500
+
+    store.leases.finish(claim, Outcome.FAILED, "wrong", BUDGET)
+    kept = store.events.read(job_id, count=1_000)
+    keeps_for = store.link.read(lambda r: r.pttl(keys.events(job_id)))
+    store.jobs.request(job_id, Wish.RUN, 1)
+
+    assert len(kept) == 200
+    assert kept[-1].event == StateChanged("failed", 1, "wrong", "failed")
+    assert 0 < keeps_for <= 3_600_000
+    assert store.link.read(lambda r: r.pttl(keys.events(job_id))) == -1
+
+
+def test_a_job_that_is_put_back_after_its_end_has_no_stream(store: Store, jobs_dir: Path) -> None:
+    """A hundred thousand of them would take most of the memory; that it is there is told all the same."""
+    jobdir, _ = create_jobdir(jobs_dir, parse_spec({"name": "old"}))
+    store.upkeep.restore(jobdir, JobState.SUCCEEDED, "")
+
+    assert store.jobs.get(jobdir.id).state is JobState.SUCCEEDED
+    assert store.events.read(jobdir.id) == []
+    assert [c.job_id for c in store.events.read_all(after="0")] == [jobdir.id]
+
+
+def test_numbers_for_people_who_watch(store: Store, jobs_dir: Path) -> None:
+    """Jobs by state, the longest wait, the age of each beat, and what has happened so far."""
+    jobs = [submit(store, jobs_dir, name).id for name in ("one", "two", "three")]
+    waited = wait_until(store.jobs.oldest_queued_ms, "some time passes")
+    for _ in range(2):
+        claim = store.leases.claim("worker", jobs[0], 60)
+        assert claim
+        store.leases.finish(claim, Outcome.INTERRUPTED, "it crashed", Budget(5, 0.0))
+    assert store.leases.claim("worker", jobs[0], 60)
+    store.jobs.request(jobs[1], Wish.CANCEL, 1)
+    store.workers.beat("w", "host", 1, 2, 1)
+
+    assert waited
+    assert {state: n for state, n in store.jobs.counts().items() if n} == {
+        JobState.QUEUED: 1,
+        JobState.RUNNING: 1,
+        JobState.CANCELLED: 1,
+    }
+    assert 0 <= store.workers.list()[0].age_ms < 5_000
+    read = {name: n for name, n in store.counters.read().items() if n}
+    assert read == {"recoveries": 2, "interrupted:process": 2, "ended:cancelled": 1}
 
 
 def test_a_job_that_backs_off_is_not_claimed_and_says_so(store: Store, jobs_dir: Path) -> None:

@@ -9,8 +9,7 @@ end
 if not id then return false end
 redis.call('ZREM', READY, id)
 local attempt = redis.call('HINCRBY', job_key(id), 'attempt', 1)
-redis.call('HINCRBY', job_key(id), 'barren', 1)
-local before = field(id, 'reason') or ''
+if field(id, 'last_outcome') == 'interrupted' then count('recoveries') end
 take_lease(id, owner, lease_ms)
 set_state(id, 'running', '')
-return { id, attempt, attempt > 1 and before or '' }
+return { id, attempt, field(id, 'last_end') or '' }

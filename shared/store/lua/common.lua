@@ -4,10 +4,14 @@
 local JOBS, READY, DELAYED, LEASES, CHANGES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local WORKERS, KICK, QUEUE = KEYS[6], KEYS[7], KEYS[8]
 local JOB_PREFIX, EVENTS_PREFIX, WISHES_PREFIX = KEYS[9], KEYS[10], KEYS[11]
-local WORKER_PREFIX, DRILL_PREFIX = KEYS[12], KEYS[13]
+local WORKER_PREFIX, DRILL_PREFIX, STATE_PREFIX, COUNTERS = KEYS[12], KEYS[13], KEYS[14], KEYS[15]
 
 local EVENTS_KEPT, CHANGES_KEPT = 20000, 2000
+local ENDED_EVENTS_KEPT, ENDED_EVENTS_MS = 200, 3600000 -- the files have everything
 local LONGEST_BACKOFF_MS = 30000
+local STATES = { 'queued', 'running', 'paused', 'succeeded', 'failed', 'cancelled' }
+local ENDED = { succeeded = true, failed = true, cancelled = true }
+local OWN_FAULTS = { process = true, memory = true, silence = true } -- states.OWN_FAULTS
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -18,19 +22,40 @@ local function field(id, name) return redis.call('HGET', job_key(id), name) end
 
 local function number(id, name) return tonumber(field(id, name) or 0) end
 
+local function count(name) redis.call('HINCRBY', COUNTERS, name, 1) end
+
+local function changed(id, kind) redis.call('XADD', CHANGES, 'MAXLEN', '~', CHANGES_KEPT, '*', 'job', id, 'type', kind) end
+
 local function emit(id, kind, data)
+  local job = redis.call('HMGET', job_key(id), 'attempt', 'state')
   redis.call('XADD', EVENTS_PREFIX .. id, 'MAXLEN', '~', EVENTS_KEPT, '*',
-    'type', kind, 'attempt', number(id, 'attempt'), 'data', data)
-  redis.call('XADD', CHANGES, 'MAXLEN', '~', CHANGES_KEPT, '*', 'job', id, 'type', kind)
+    'type', kind, 'attempt', job[1] or 0, 'data', data)
+  if ENDED[job[2]] then redis.call('PEXPIRE', EVENTS_PREFIX .. id, ENDED_EVENTS_MS) end
+  changed(id, kind)
 end
 
 -- Lower is claimed first: higher priority, then first come.
 local function rank(id) return number(id, 'created_ms') - number(id, 'priority') * 1e14 end
 
-local function set_state(id, state, reason, outcome)
+-- Write a state down, where it is looked for too; without its event.
+local function put_state(id, state, reason)
   redis.call('HSET', job_key(id), 'state', state, 'since_ms', now, 'reason', reason)
+  for _, other in ipairs(STATES) do
+    if other ~= state then redis.call('ZREM', STATE_PREFIX .. other, id) end
+  end
+  redis.call('ZADD', STATE_PREFIX .. state, now, id)
+end
+
+local function set_state(id, state, reason, outcome)
+  put_state(id, state, reason)
   emit(id, 'state', cjson.encode({
     state = state, attempt = number(id, 'attempt'), reason = reason, outcome = outcome or '' }))
+  if ENDED[state] then
+    redis.call('XTRIM', EVENTS_PREFIX .. id, 'MAXLEN', ENDED_EVENTS_KEPT)
+    count('ended:' .. state)
+  else
+    redis.call('PERSIST', EVENTS_PREFIX .. id)
+  end
 end
 
 -- Whether `owner` still holds the lease of attempt `attempt`.
@@ -65,34 +90,42 @@ local function insert(id, fields)
   redis.call('ZADD', JOBS, number(id, 'created_ms'), id)
 end
 
--- What becomes of a job whose attempt has ended. `budget`: barren attempts allowed; `hold`: pause
--- it whatever the wish, because it cannot go on without a person.
-local function settle(id, outcome, reason, budget, backoff_ms, hold)
+-- Count an interruption: every one in a row makes the job wait longer, its own faults use up its budget.
+-- Answers how long it waits, and whether the budget is used up.
+local function interrupted(id, cause, budget, backoff_ms)
+  local setbacks, barren = number(id, 'setbacks') + 1, number(id, 'barren')
+  if OWN_FAULTS[cause] then barren = barren + 1 end
+  redis.call('HSET', job_key(id), 'setbacks', setbacks, 'barren', barren)
+  count('interrupted:' .. cause)
+  local wait = setbacks < 2 and 0 or math.min(LONGEST_BACKOFF_MS, backoff_ms * 2 ^ math.min(setbacks - 2, 20))
+  return wait, OWN_FAULTS[cause] and barren >= budget
+end
+
+-- What becomes of a job whose attempt has ended. `how`: outcome, reason, cause (of an interruption), budget (own
+-- faults in a row that are allowed), backoff_ms, hold (pause it whatever the wish: it cannot go on without a person).
+local function settle(id, how)
   redis.call('ZREM', LEASES, id)
-  redis.call('HSET', job_key(id), 'owner', '', 'lease_ms', 0)
-  local wish, barren = field(id, 'wish'), number(id, 'barren')
-  if outcome == 'finished' then
-    set_state(id, 'succeeded', reason, outcome)
-  elseif outcome == 'failed' then
-    set_state(id, 'failed', reason, outcome)
+  redis.call('HSET', job_key(id), 'owner', '', 'lease_ms', 0, 'last_end', how.reason, 'last_outcome', how.outcome)
+  local wait, used_up = 0, false
+  if how.outcome == 'interrupted' then wait, used_up = interrupted(id, how.cause, how.budget, how.backoff_ms) end
+  local wish, state, reason = field(id, 'wish'), 'queued', how.reason
+  if how.outcome == 'finished' then
+    state = 'succeeded'
+  elseif how.outcome == 'failed' then
+    state = 'failed'
   elseif wish == 'cancel' then
-    set_state(id, 'cancelled', 'cancelled by a person', outcome)
+    state, reason = 'cancelled', 'cancelled by a person'
   elseif wish == 'pause' then
-    set_state(id, 'paused', 'paused by a person', outcome)
-  elseif hold then
-    set_state(id, 'paused', reason, outcome)
-  elseif outcome == 'interrupted' and barren >= budget then
-    set_state(id, 'failed', string.format(
-      '%d attempts in a row ended without a new checkpoint; the last one: %s', barren, reason), outcome)
-  else
-    local wait = 0
-    if outcome == 'stopped' then
-      redis.call('HSET', job_key(id), 'barren', math.max(0, barren - 1))
-    elseif barren >= 2 then
-      wait = math.min(LONGEST_BACKOFF_MS, backoff_ms * 2 ^ (barren - 2))
-    end
-    set_state(id, 'queued', reason, outcome)
-    enqueue(id, now + wait)
+    state, reason = 'paused', 'paused by a person'
+  elseif how.hold then
+    state = 'paused'
+  elseif used_up then
+    state, reason = 'failed', string.format(
+      '%d attempts in a row ended without a new checkpoint; the last one: %s', number(id, 'barren'), how.reason)
   end
-  return field(id, 'state')
+  -- An attempt that obeyed a wish ended because of it; one that died before it could has a cause of its own.
+  if how.outcome == 'stopped' then redis.call('HSET', job_key(id), 'last_end', reason) end
+  set_state(id, state, reason, how.outcome)
+  if state == 'queued' then enqueue(id, now + wait) end
+  return state
 end

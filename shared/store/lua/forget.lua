@@ -4,4 +4,5 @@ local id = ARGV[1]
 if field(id, 'state') == 'running' then return 0 end
 redis.call('DEL', job_key(id))
 for _, index in ipairs({ JOBS, READY, DELAYED, LEASES }) do redis.call('ZREM', index, id) end
+for _, state in ipairs(STATES) do redis.call('ZREM', STATE_PREFIX .. state, id) end
 return 1

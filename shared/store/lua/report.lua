@@ -10,7 +10,7 @@ for i = 4, #ARGV, 2 do
   elseif kind == 'checkpoint' then
     local step = cjson.decode(data).step
     if step > number(id, 'checkpoint_step') then
-      redis.call('HSET', job_key(id), 'checkpoint_step', step, 'barren', 0)
+      redis.call('HSET', job_key(id), 'checkpoint_step', step, 'barren', 0, 'setbacks', 0)
     end
     redis.call('HDEL', job_key(id), 'checkpoint_failure')
   elseif kind == 'checkpoint-failed' then

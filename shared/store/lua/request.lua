@@ -27,7 +27,7 @@ end
 if target ~= state then
   redis.call('ZREM', READY, id)
   redis.call('ZREM', DELAYED, id)
-  redis.call('HSET', job_key(id), 'barren', 0)
+  redis.call('HSET', job_key(id), 'barren', 0, 'setbacks', 0)
   if target == 'queued' then redis.call('HDEL', job_key(id), 'result') end
   local said = { queued = 'resumed by a person', paused = 'paused by a person', cancelled = 'cancelled by a person' }
   set_state(id, target, said[target])
