@@ -1,15 +1,17 @@
-"""What state a job is in by its directory alone: the truth from which Redis is rebuilt. Pure reading.
+"""What state a job is in by its directory alone: the truth from which Redis is rebuilt.
 
     state = state_on_disk(jobdir)     # DiskState(JobState.PAUSED, "paused by a person", {})
 
-A running job is one that a live worker holds a lease on; the disk does not know that.
+A running job is one that a live worker holds a lease on; the disk does not know that. What keepers and
+attempts write beside a job's own files so that this stays so, the verdict and the claim, is written here too.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.durable import read_json, write_json
+from shared.documents import read_or_nothing, text, whole
+from shared.durable import write_json
 from shared.jobdir import AttemptDir, JobDir
 from shared.states import JobState, Outcome, Wish
 
@@ -24,24 +26,55 @@ class DiskState:
 
 
 def state_on_disk(jobdir: JobDir) -> DiskState:
-    """The state of a job that nobody runs: queued, or one of the others."""
+    """The state of a job that nobody runs: queued, or one of the others.
+
+    Where ``job.json`` is damaged nothing is run: it has its end, or is paused, and the reason says what to do.
+    """
+    found = _state(jobdir)
+    damage = jobdir.damage
+    if not damage:
+        return found
+    state = JobState.PAUSED if found.state is JobState.QUEUED else found.state
+    return DiskState(state, damage, found.result)
+
+
+def _state(jobdir: JobDir) -> DiskState:
     status = jobdir.status()
     result = status.result or {}
     outcome = result.get("outcome", "")
-    resumed = status.wish is Wish.RUN and status.wish_number > wish_obeyed(jobdir)
-    verdict = read_json(jobdir.verdict) or {}
-    if verdict and status.attempt <= verdict["attempt"] and status.wish_number <= verdict["wish_number"]:
+    resumed = not status.damage and status.wish is Wish.RUN and status.wish_number > wish_obeyed(jobdir)
+    verdict = _read_verdict(jobdir)
+    if verdict and status.attempt <= verdict.attempt and status.wish_number <= verdict.wish_number:
         # Before the result: an attempt that was cut off may have written one after its end was settled.
-        return DiskState(JobState(verdict["state"]), verdict["reason"])
+        return DiskState(verdict.state, verdict.reason)
     if outcome == Outcome.FINISHED:
         return DiskState(JobState.SUCCEEDED, "", result)
     if outcome == Outcome.FAILED and not resumed:
         return DiskState(JobState.FAILED, str(result.get("reason", "")), result)
+    if status.damage:
+        return DiskState(JobState.PAUSED, status.damage)
     if status.wish is Wish.CANCEL:
         return DiskState(JobState.CANCELLED, "cancelled by a person")
     if status.wish is Wish.PAUSE:
         return DiskState(JobState.PAUSED, "paused by a person")
     return DiskState(JobState.QUEUED)
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    state: JobState
+    reason: str
+    attempt: int
+    wish_number: int
+
+
+def _read_verdict(jobdir: JobDir) -> _Verdict | None:
+    """The verdict; None while there is none. A damaged one is as if absent: the job then comes to its end again."""
+    document = read_or_nothing(jobdir.verdict)
+    if text(document, "state") not in {JobState.PAUSED, JobState.FAILED, JobState.CANCELLED}:
+        return None
+    attempt, wish_number = whole(document, "attempt", -1), whole(document, "wish_number", -1)
+    return _Verdict(JobState(document["state"]), text(document, "reason"), attempt, wish_number)
 
 
 def write_verdict(jobdir: JobDir, state: JobState, reason: str, attempt: int, wish_number: int) -> None:
@@ -61,4 +94,4 @@ def write_claim(attempt: AttemptDir, owner: str, wish_number: int, after: str = 
 def wish_obeyed(jobdir: JobDir) -> int:
     """The number of the latest wish that the latest attempt has seen; only a later one resumes a failed job."""
     attempts = jobdir.attempt_dirs()
-    return int(attempts[-1].read_claim().get("wish_number", 0)) if attempts else 0
+    return whole(attempts[-1].read_claim(), "wish_number") if attempts else 0

@@ -8,9 +8,10 @@ Floats travel as JSON numbers (repr, so exact).
 """
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_type_hints
 
 from shared.durable import from_json, to_json
 
@@ -146,7 +147,9 @@ _TYPES: dict[str, type[Event]] = {
     )
 }
 
-_FIELDS = {cls: frozenset(f.name for f in dataclasses.fields(cls)) for cls in _TYPES.values()}
+_NEEDED = frozenset({"step", "state", "wish", "name", "text"})
+"""Without these a row says nothing; for any other field that is missing something can stand."""
+_FIELDS = {cls: (dataclasses.fields(cls), get_type_hints(cls)) for cls in _TYPES.values()}
 
 
 def encode(event: Event) -> dict[str, str]:
@@ -155,14 +158,67 @@ def encode(event: Event) -> dict[str, str]:
 
 
 def decode(fields: Mapping[str, str]) -> Event | None:
-    """The event in ``fields``; None for a type that this version does not know."""
-    return event_of(fields.get("type", ""), from_json(fields["data"])) if fields.get("type") in _TYPES else None
-
-
-def event_of(kind: str, values: Mapping[str, Any]) -> Event | None:
-    """The event of the type ``kind`` with these values; None for a type that this version does not know."""
-    cls = _TYPES.get(kind)
-    if cls is None:
+    """The event in ``fields``; None for one that this version does not know, and for one that cannot be read."""
+    try:
+        return event_of(fields.get("type"), from_json(fields.get("data", "")))
+    except ValueError:
         return None
-    known = _FIELDS[cls]
-    return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if name in known})
+
+
+def event_of(kind: Any, values: Any) -> Event | None:
+    """The event of the type ``kind`` with these values; None for one that this version does not know or cannot read.
+
+    A field that is missing has a default where the row still says something without it: versions differ, and a
+    row must not end a stream. One that is unknown is passed over. ``null`` among the logs was no finite number.
+    """
+    cls = _TYPES.get(kind) if isinstance(kind, str) else None
+    if cls is None or not isinstance(values, Mapping):
+        return None
+    fields, hints = _FIELDS[cls]
+    found: dict[str, Any] = {}
+    for f in fields:
+        value = values.get(f.name)
+        if value is None and f.name in _NEEDED:
+            return None
+        if value is None and f.default is not dataclasses.MISSING:
+            continue
+        read, nothing = _READERS[hints[f.name]]
+        try:
+            found[f.name] = nothing if value is None else read(value)
+        except TypeError:
+            return None
+    return cls(**found)
+
+
+def _exactly(*types: type) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if type(value) not in types:
+            raise TypeError
+        return value
+
+    return read
+
+
+def _logs(value: Any) -> dict[str, float]:
+    if not isinstance(value, Mapping):
+        raise TypeError
+    known = {name: math.nan if v is None else v for name, v in value.items()}
+    return {name: v for name, v in known.items() if type(v) in (int, float)}
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise TypeError
+    return tuple(map(str, value))
+
+
+_READERS: dict[Any, tuple[Callable[[Any], Any], Any]] = {
+    int: (_exactly(int), 0),
+    float: (_exactly(float, int), 0.0),
+    float | None: (_exactly(float, int), None),
+    bool: (_exactly(bool), False),
+    str: (_exactly(str), ""),
+    Mapping[str, float]: (_logs, {}),
+    tuple[str, ...]: (_texts, ()),
+}
+"""How a field of each type is read, and what stands for a missing one that has no default of its own."""

@@ -21,12 +21,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from shared.durable import fsync_dir, read_json, to_json, write_json
-from shared.errors import InvalidSpec, JobConflict, JobNotFound, StorageFull
-from shared.spec import EvaluateSpec, TrainSpec, parse_spec, spec_digest
-from shared.states import Wish
+from shared.documents import numbers, part, read_object, read_or_nothing, text, whole
+from shared.durable import fsync_dir, to_json, write_json
+from shared.errors import DamagedFile, InvalidSpec, JobConflict, JobNotFound, NewerVersion, StorageFull
+from shared.spec import NEWER, READS, EvaluateSpec, Needs, TrainSpec, needs_of, parse_spec, spec_digest
+from shared.states import LARGEST_PRIORITY, Outcome, Wish
 
+JOB_VERSION = 1
+"""The form of ``job.json`` that this code writes."""
 _ID = re.compile(r"[a-z0-9]{12}")
+_ATTEMPT = re.compile(r"(?!0+$)(0[0-9]{5}|[1-9][0-9]{5,8})")
 _STAGED = ".new-"
 
 
@@ -86,17 +90,25 @@ class AttemptDir:
         return [*self.path.glob(".*"), *self.checkpoints.glob(".*")]
 
     def read_claim(self) -> dict[str, Any]:
-        """``claim.json``, or {} before it is written."""
-        return read_json(self.claim) or {}
+        """``claim.json``; {} before it is written, or if it is damaged."""
+        claim = read_or_nothing(self.claim)
+        return claim and claim | {
+            "owner": text(claim, "owner"),
+            "wish_number": whole(claim, "wish_number"),
+            "after": text(claim, "after"),
+        }
 
     def read_record(self) -> dict[str, Any]:
-        """``attempt.json``, or {} before it is written."""
-        return read_json(self.record) or {}
+        """``attempt.json``; {} before it is written, or if it is damaged. Its fields may be of any type."""
+        return read_or_nothing(self.record)
 
     def read_result(self) -> dict[str, Any] | None:
-        """``result.json``, or None while the attempt has not ended by itself."""
-        value: dict[str, Any] | None = read_json(self.result)
-        return value
+        """``result.json``; None while the attempt has not ended by itself. A damaged one is as if absent."""
+        result = read_or_nothing(self.result)
+        if text(result, "outcome") not in set(Outcome):
+            return None
+        known = {"reason": text(result, "reason"), "metrics": numbers(result, "metrics"), "step": whole(result, "step")}
+        return result | {name: value for name, value in known.items() if name in result}
 
 
 @dataclass(frozen=True)
@@ -110,6 +122,8 @@ class DiskStatus:
     attempt: int
     result: dict[str, Any] | None
     """The result of the highest attempt, if it has one."""
+    damage: str = ""
+    """What is wrong with ``wish.json``: nobody knows what was wished, so the job stops until a person says it again."""
 
 
 @dataclass(frozen=True)
@@ -142,28 +156,72 @@ class JobDir:
 
     @cached_property
     def job(self) -> dict[str, Any]:
-        """``job.json``: id, key, spec, created_ms. Raises JobNotFound."""
-        value = read_json(self.path / "job.json")
-        if not isinstance(value, dict):
-            raise JobNotFound(f"There is no job {self.id}.")
-        return value
+        """``job.json``: id, spec (as it was kept), spec_sha256, created_ms. Raises JobNotFound or DamagedFile."""
+        try:
+            job = read_object(self.path / "job.json")
+            if job is None:
+                raise JobNotFound(f"There is no job {self.id}.")
+            if not part(job, "spec") or not text(job, "spec_sha256"):
+                raise DamagedFile("it lacks the spec")
+        except DamagedFile as exc:
+            raise DamagedFile(self._damaged(str(exc))) from exc
+        return job | {"created_ms": whole(job, "created_ms")}
 
     @property
     def spec(self) -> TrainSpec | EvaluateSpec:
-        """What the job is asked to do. Raises JobNotFound or InvalidSpec."""
-        return parse_spec(self.job["spec"], kept=True)
+        """What the job is asked to do. Raises JobNotFound, DamagedFile, or NewerVersion where this code cannot tell."""
+        if not self.needs.met:
+            raise NewerVersion(NEWER)
+        try:
+            return parse_spec(self.job["spec"], kept=True)
+        except InvalidSpec as exc:  # whatever was accepted once is read for ever: nobody has accepted this
+            raise DamagedFile(self._damaged(f"its spec is none: {exc}")) from exc
+
+    @property
+    def digest(self) -> str:
+        """The digest of the spec as it was when the job was made: today's form of the spec may have more fields."""
+        return str(self.job["spec_sha256"])
+
+    @property
+    def needs(self) -> Needs:
+        """What a worker must know to run the job. Raises JobNotFound or DamagedFile."""
+        needs, spec = needs_of(self.job["spec"]), self.job["spec"]
+        version = max(needs.version, READS + 1) if whole(self.job, "version") > JOB_VERSION else needs.version
+        if needs.kind == "evaluate":  # whoever measures a model must be able to build it
+            of = needs_of(part(read_or_nothing(self.sibling(text(spec, "source", "-")).path / "job.json"), "spec"))
+            version = max(version, of.version if of.met else max(of.version, READS + 1))
+        return Needs(version, needs.kind)
+
+    @property
+    def damage(self) -> str:
+        """What is wrong with ``job.json`` and what to do, in words; empty if nothing is."""
+        try:
+            if self.needs.met:
+                _ = self.spec
+        except DamagedFile as exc:
+            return str(exc)
+        except JobNotFound:  # removed just now
+            pass
+        return ""
+
+    def _damaged(self, reason: str) -> str:
+        return (
+            f"The job {self.id} is damaged: its job.json cannot be read ({reason}). "
+            "Restore it from a backup, or remove the job's directory."
+        )
 
     def sibling(self, job_id: str) -> "JobDir":
         """The directory of another job of the same data directory."""
         return JobDir(self.path.parent / job_id, self.datasets)
 
     def attempt_dirs(self) -> list[AttemptDir]:
-        """All attempts, the first one first."""
+        """All attempts, the first one first. Whatever else lies in their folder is passed over."""
         try:
-            found = [p for p in self.attempts.iterdir() if p.name.isdigit()]
-        except FileNotFoundError:
+            with os.scandir(self.attempts) as entries:
+                found = [int(e.name) for e in entries if _ATTEMPT.fullmatch(e.name) and e.is_dir()]
+        except OSError:  # not made yet, taken away, or a file: then there is none
             return []
-        return [AttemptDir(p) for p in sorted(found)]
+        return [AttemptDir(self.attempts / f"{number:06d}") for number in sorted(found)]
 
     def unfinished(self) -> list[Path]:
         """What killed writers have left half done, the attempts' included."""
@@ -186,15 +244,28 @@ class JobDir:
 
     def status(self) -> DiskStatus:
         """What this directory alone says."""
-        wish = read_json(self.path / "wish.json") or {}
         attempts = self.attempt_dirs()
-        return DiskStatus(
-            wish=Wish(wish.get("wish", "run")),
-            wish_number=int(wish.get("number", 0)),
-            priority=wish.get("priority"),
-            attempt=attempts[-1].number if attempts else 0,
-            result=attempts[-1].read_result() if attempts else None,
-        )
+        attempt = attempts[-1].number if attempts else 0
+        result = attempts[-1].read_result() if attempts else None
+        try:
+            wish, number, priority = self._read_wish()
+        except DamagedFile as exc:
+            damage = (
+                f"its wish.json is damaged ({exc}), so nobody knows what was wished; resume the job to have it go on"
+            )
+            return DiskStatus(Wish.PAUSE, 0, None, attempt, result, damage)
+        return DiskStatus(wish, number, priority, attempt, result)
+
+    def _read_wish(self) -> tuple[Wish, int, int | None]:
+        document = read_object(self.path / "wish.json")
+        if document is None:
+            return Wish.RUN, 0, None
+        wish, number, priority = text(document, "wish"), whole(document, "number", -1), document.get("priority")
+        if wish not in set(Wish) or number < 0:
+            raise DamagedFile("it holds no wish")
+        if type(priority) is not int or abs(priority) > LARGEST_PRIORITY:
+            priority = None
+        return Wish(wish), number, priority
 
 
 def is_job_id(name: str) -> bool:
@@ -203,18 +274,18 @@ def is_job_id(name: str) -> bool:
 
 
 def open_jobdir(jobs_dir: Path, job_id: str) -> JobDir:
-    """The directory of ``job_id``. Raises JobNotFound for an unknown or malformed id."""
+    """The directory of ``job_id``, damaged or not. Raises JobNotFound for an unknown or malformed id."""
     jobdir = JobDir(jobs_dir / job_id, jobs_dir.parent / "datasets")
-    if not _ID.fullmatch(job_id) or not (jobdir.path / "job.json").is_file():
+    if not _ID.fullmatch(job_id) or not os.path.lexists(jobdir.path / "job.json"):
         raise JobNotFound(f"There is no job {job_id}.")
     return jobdir
 
 
 def list_jobdirs(jobs_dir: Path) -> Iterator[JobDir]:
-    """Every job directory, in no particular order."""
+    """Every job directory, the damaged ones too, in no particular order."""
     if jobs_dir.is_dir():
         for path in jobs_dir.iterdir():
-            if _ID.fullmatch(path.name) and os.path.isfile(path / "job.json"):  # noqa: PTH113 - False where it may not look
+            if _ID.fullmatch(path.name) and os.path.lexists(path / "job.json"):  # False where it may not look
                 yield JobDir(path, jobs_dir.parent / "datasets")
 
 
@@ -243,17 +314,10 @@ def create_jobdir(jobs_dir: Path, spec: TrainSpec | EvaluateSpec, key: str | Non
     if jobdir.path.exists():
         return _same_job(jobdir, spec), False
     staged = jobs_dir / f"{_STAGED}{uuid.uuid4().hex}"
-    job = {
-        "version": 1,
-        "id": jobdir.id,
-        "created_ms": time.time_ns() // 1_000_000,
-        "spec": spec.model_dump(mode="json"),
-        "spec_sha256": spec_digest(spec),
-    }
     try:
         jobs_dir.mkdir(parents=True, exist_ok=True)
         staged.mkdir()
-        write_json(staged / "job.json", job)
+        write_job(staged, jobdir.id, spec)
         staged.rename(jobdir.path)
         fsync_dir(jobs_dir)
     except OSError as exc:
@@ -267,8 +331,31 @@ def create_jobdir(jobs_dir: Path, spec: TrainSpec | EvaluateSpec, key: str | Non
     return jobdir, True
 
 
+def write_job(folder: Path, job_id: str, spec: TrainSpec | EvaluateSpec) -> None:
+    """Write the ``job.json`` of a new job into ``folder``. Raises OSError."""
+    job = {
+        "version": JOB_VERSION,
+        "id": job_id,
+        "created_ms": time.time_ns() // 1_000_000,
+        "spec": spec.model_dump(mode="json"),
+        "spec_sha256": spec_digest(spec),
+    }
+    write_json(folder / "job.json", job)
+
+
+def same_spec(jobdir: JobDir, spec: TrainSpec | EvaluateSpec) -> bool:
+    """Whether the job is ``spec``: both as this version reads them, which may know more fields than the one before.
+
+    Raises DamagedFile; JobConflict for a job that only a newer version can read.
+    """
+    try:
+        return jobdir.digest == spec_digest(spec) or spec_digest(jobdir.spec) == spec_digest(spec)
+    except NewerVersion as exc:
+        raise JobConflict(f"{exc} Use a new key.") from exc
+
+
 def _same_job(jobdir: JobDir, spec: TrainSpec | EvaluateSpec) -> JobDir:
-    if jobdir.job.get("spec_sha256") != spec_digest(spec):
+    if not same_spec(jobdir, spec):
         raise JobConflict("This idempotency key was used for a different job. Use a new key.")
     return jobdir
 
@@ -281,7 +368,6 @@ def canonical_line(value: Any) -> str:
 __all__ = [
     "AttemptDir",
     "DiskStatus",
-    "InvalidSpec",
     "JobDir",
     "canonical_line",
     "create_jobdir",
@@ -289,5 +375,7 @@ __all__ = [
     "job_id_of",
     "list_jobdirs",
     "open_jobdir",
+    "same_spec",
     "staged_jobdirs",
+    "write_job",
 ]

@@ -17,7 +17,7 @@ from typing import Any
 
 from shared.diskstate import wish_obeyed
 from shared.durable import fsync_dir
-from shared.errors import BadTransition, JobNotFound, StorageFull, StoreRefused, StoreUnavailable
+from shared.errors import BadTransition, DamagedFile, JobNotFound, StorageFull, StoreRefused, StoreUnavailable
 from shared.jobdir import JobDir, create_jobdir, job_id_of
 from shared.restoring import may_be_running, restore_from_disk
 from shared.settings import Settings
@@ -89,9 +89,9 @@ class Actions:
         return self._submit(spec, key)
 
     def wish(self, job_id: str, wish: Wish) -> Accepted:
-        """Ask for a job to run, pause or be cancelled. Raises JobNotFound, BadTransition, StorageFull."""
+        """Ask for a job to run, pause or be cancelled. Raises JobNotFound, BadTransition, DamagedFile, StorageFull."""
         with self._wishing:
-            seen = self._reader.get(job_id)
+            seen = _undamaged(self._reader.get(job_id))
             if not wish_allowed(seen.record.state, wish):
                 raise BadTransition(f"A job that has {_ended(seen.record.state)} cannot be {_VERBS[wish]}.")
             return self._express(seen, wish, seen.jobdir.status().priority)
@@ -106,7 +106,7 @@ class Actions:
                 return self._prioritise(job_id, priority)
 
     def _prioritise(self, job_id: str, priority: int) -> Accepted:
-        seen = self._reader.get(job_id)
+        seen = _undamaged(self._reader.get(job_id))
         if seen.record.state not in {JobState.QUEUED, JobState.RUNNING, JobState.PAUSED}:
             raise BadTransition(f"A job that has {_ended(seen.record.state)} does not wait for anything.")
         kept = seen.jobdir.status()
@@ -173,6 +173,13 @@ class Actions:
             self._reminder.note(jobdir)
             return Accepted(jobdir, new, waits_for_queue=True)
         return Accepted(jobdir, new)
+
+
+def _undamaged(seen: Seen) -> Seen:
+    """``seen``, unless nobody can say what the job is: then nothing can be asked of it. Raises DamagedFile."""
+    if damage := seen.jobdir.damage:
+        raise DamagedFile(damage)
+    return seen
 
 
 def _mark_evaluation(source: JobDir, evaluation_id: str) -> None:

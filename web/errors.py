@@ -13,11 +13,13 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from shared.errors import (
     BadTransition,
     CorruptCheckpoint,
+    DamagedFile,
     DataUnavailable,
     InvalidSpec,
     JobConflict,
     JobNotFound,
     KeepfitError,
+    NewerVersion,
     NoCheckpoint,
     StorageFull,
     StoreRefused,
@@ -38,6 +40,8 @@ STATUS: dict[type[KeepfitError], int] = {
     StorageFull: 507,
     NoCheckpoint: 409,
     CorruptCheckpoint: 409,
+    DamagedFile: 409,
+    NewerVersion: 409,
 }
 
 _TITLES = {

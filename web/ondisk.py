@@ -12,11 +12,10 @@ import time
 from typing import Any
 
 from shared.diskstate import state_on_disk
-from shared.errors import InvalidSpec
 from shared.events import Progress
 from shared.jobdir import AttemptDir, JobDir
-from shared.spec import TrainSpec
 from shared.states import JobState
+from shared.store.jobs import fields_of
 from shared.store.records import JobRecord
 from web.history import read_rows
 
@@ -27,22 +26,30 @@ ALIVE_MS = 30_000
 
 
 def record_on_disk(jobdir: JobDir, now_ms: int | None = None) -> JobRecord:
-    """The record of a job, derived from its directory. ``now_ms``: the time, for tests. Raises JobNotFound."""
+    """The record of a job, derived from its directory. ``now_ms``: the time, for tests. Raises JobNotFound.
+
+    A damaged job, or one that only a newer version can read, has one as well.
+    """
     status, attempts = jobdir.status(), jobdir.attempt_dirs()
-    found = state_on_disk(jobdir)
+    found, known = state_on_disk(jobdir), fields_of(jobdir)
     last = attempts[-1] if attempts else None
-    created_ms = int(jobdir.job["created_ms"])
+    created_ms = int(known["created_ms"])
     sign_ms = _last_sign_ms(last) if last else created_ms
     now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     running = last is not None and not status.result and now_ms - sign_ms < ALIVE_MS
-    record = JobRecord(
+    return JobRecord(
         id=jobdir.id,
-        name=jobdir.id,
-        kind="train",
+        name=str(known["name"]),
+        kind=str(known["kind"]),
+        needs=int(known["needs"]),
+        source=str(known["source"]),
+        data=str(known["data"]),
+        model=str(known["model"]),
         state=JobState.RUNNING if running else found.state,
         reason="" if running else found.reason,
         wish=status.wish,
         wish_number=status.wish_number,
+        priority=int(known["priority"]),
         attempt=status.attempt,
         heartbeat_ms=sign_ms if last else 0,
         created_ms=created_ms,
@@ -51,11 +58,12 @@ def record_on_disk(jobdir: JobDir, now_ms: int | None = None) -> JobRecord:
         result=found.result,
         **_latest_progress(attempts),
     )
-    return dataclasses.replace(record, **_what_it_is(jobdir))
 
 
 def filled_in(record: JobRecord, jobdir: JobDir) -> JobRecord:
-    """``record`` with the progress that Redis has lost in a wipe and the directory has not."""
+    """``record`` with what the directory knows better: what is damaged in it, and progress lost in a wipe."""
+    if damage := jobdir.damage:
+        record = dataclasses.replace(record, reason=damage)
     if record.progress or not record.attempt:
         return record
     attempts = jobdir.attempt_dirs()
@@ -63,21 +71,10 @@ def filled_in(record: JobRecord, jobdir: JobDir) -> JobRecord:
     return dataclasses.replace(record, checkpoint_step=step, **_latest_progress(attempts))
 
 
-def _what_it_is(jobdir: JobDir) -> dict[str, Any]:
-    try:
-        spec = jobdir.spec
-    except InvalidSpec:  # written by another version: it must not hide the others from the list
-        raw = jobdir.job["spec"]
-        return {"name": str(raw.get("name", jobdir.id)), "kind": str(raw.get("kind", "train"))}
-    if isinstance(spec, TrainSpec):
-        return {"name": spec.name, "kind": spec.kind, "data": spec.data.name, "model": spec.model.name}
-    return {"name": spec.name, "kind": spec.kind, "data": spec.data.name, "source": spec.source}
-
-
 def _last_sign_ms(attempt: AttemptDir) -> int:
     times = [0.0]
     for path in (attempt.path, attempt.metrics, attempt.log, attempt.result):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             times.append(path.stat().st_mtime)
     return int(max(times) * 1000)
 

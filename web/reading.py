@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from shared.errors import InvalidSpec, JobNotFound, StoreUnavailable
+from shared.errors import JobNotFound, StoreUnavailable
 from shared.jobdir import JobDir, open_jobdir
 from shared.states import JobState
 from shared.store import Store
@@ -156,5 +156,5 @@ def _or_none(get: Callable[[str], Seen], job_id: str) -> Seen | None:
     # The marker is written before the evaluation's directory: after a crash between the two there is only the marker.
     try:
         return get(job_id)
-    except (JobNotFound, InvalidSpec):
+    except JobNotFound:
         return None

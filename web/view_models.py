@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from shared.errors import InvalidSpec
+from shared.errors import DamagedFile, NewerVersion
 from shared.spec import DATASETS, MODELS, EvaluateSpec, TrainingSpec
 from shared.states import JobState, Outcome, Wish
 from shared.store.records import JobRecord
@@ -194,8 +194,10 @@ def facts(seen: Seen) -> tuple[tuple[str, str], ...]:
     """What the job was asked to do."""
     try:
         spec = seen.jobdir.spec
-    except InvalidSpec:
-        return (("Spec", "written by another version of Keepfit"),)
+    except NewerVersion:
+        return (("Kind", seen.record.kind), ("Spec", "needs a newer version of Keepfit"))
+    except DamagedFile:
+        return (("Spec", "cannot be read"),)
     data = ("Data set", DATASETS[spec.data.name].title)
     if isinstance(spec, EvaluateSpec):
         return (data,)

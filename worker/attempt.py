@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from shared.diskstate import state_on_disk, write_claim
-from shared.errors import KeepfitError, StorageFull, StoreRefused, StoreUnavailable
+from shared.errors import DamagedFile, KeepfitError, NewerVersion, StorageFull, StoreRefused, StoreUnavailable
 from shared.jobdir import AttemptDir, JobDir, open_jobdir
+from shared.restoring import restore_from_disk
 from shared.settings import Settings
 from shared.spec import EvaluateSpec, TrainSpec
 from shared.states import Cause, JobState, Outcome
@@ -74,6 +75,12 @@ class _Attempt:
             attempt = self._make_directory(jobdir)
         except (StoreUnavailable, StoreRefused):
             raise  # no failure of the job: a keeper finds that nobody runs it
+        except NewerVersion as exc:
+            self._leave_to_newer(exc)
+            return
+        except DamagedFile as exc:  # no failure either: a person can restore the file
+            self._finish(AttemptResult(Outcome.STOPPED, str(exc)), hold=True)
+            return
         except KeepfitError as exc:
             self._finish(AttemptResult(Outcome.FAILED, str(exc)))
             return
@@ -82,6 +89,12 @@ class _Attempt:
             return
         if attempt is not None:
             self._train(spec, jobdir, attempt)
+
+    def _leave_to_newer(self, why: NewerVersion) -> None:
+        """Leave the job to a newer worker: its record, made anew, says what it needs."""
+        self._finish(AttemptResult(Outcome.STOPPED, str(why)))
+        if self._store.upkeep.forget(self._claim.job_id):
+            restore_from_disk(open_jobdir(self._settings.jobs_dir, self._claim.job_id), self._store)
 
     def _ended_before(self, jobdir: JobDir) -> bool:
         """Whether the directory holds the job's end already, which the server had lost; reports it."""

@@ -5,14 +5,28 @@ spec.model_dump(mode="json")
 """
 
 from shared.spec.data import DATASETS, DatasetInfo, DataSpec
-from shared.spec.job import EvaluateSpec, JobSpec, TrainSpec, parse_spec, spec_digest
+from shared.spec.job import (
+    KINDS,
+    NEWER,
+    READS,
+    EvaluateSpec,
+    JobSpec,
+    Needs,
+    TrainSpec,
+    needs_of,
+    parse_spec,
+    spec_digest,
+)
 from shared.spec.model import MODELS, ModelInfo, ModelSpec
 from shared.spec.training import EarlyStoppingSpec, ReduceLRSpec, TrainingSpec
 from shared.spec.values import printable
 
 __all__ = [
     "DATASETS",
+    "KINDS",
     "MODELS",
+    "NEWER",
+    "READS",
     "DataSpec",
     "DatasetInfo",
     "EarlyStoppingSpec",
@@ -20,9 +34,11 @@ __all__ = [
     "JobSpec",
     "ModelInfo",
     "ModelSpec",
+    "Needs",
     "ReduceLRSpec",
     "TrainSpec",
     "TrainingSpec",
+    "needs_of",
     "parse_spec",
     "printable",
     "spec_digest",

@@ -2,17 +2,21 @@
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from shared.errors import InvalidSpec
+from shared.errors import InvalidSpec, NewerVersion
 from shared.spec.data import DATASETS, DataSpec
 from shared.spec.model import ModelSpec
 from shared.spec.training import TrainingSpec
-from shared.spec.values import JobName, Version
+from shared.spec.values import JobId, JobName, Version
 
-JOB_ID_PATTERN = r"^[a-z0-9]{12}$"
+READS = 1
+"""The highest version of a spec that this code reads."""
+KINDS = ("train", "evaluate")
+"""The kinds of jobs that it knows."""
 
 
 class TrainSpec(BaseModel):
@@ -47,12 +51,35 @@ class EvaluateSpec(BaseModel):
     version: Version = 1
     kind: Literal["evaluate"] = "evaluate"
     name: JobName = Field(title="Name")
-    source: str = Field(pattern=JOB_ID_PATTERN, title="Job")
+    source: JobId = Field(title="Job")
     data: DataSpec = DataSpec()
 
 
 JobSpec = Annotated[TrainSpec | EvaluateSpec, Field(discriminator="kind")]
+NEWER = "This job needs a newer version of Keepfit: it was made by one. Its directory is left as it is."
 _ADAPTER: TypeAdapter[TrainSpec | EvaluateSpec] = TypeAdapter(JobSpec)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a reader of a spec must know; found out without reading the rest of it."""
+
+    version: int
+    kind: str
+
+    @property
+    def met(self) -> bool:
+        """Whether this code reads such a spec."""
+        return self.version <= READS and self.kind in KINDS
+
+
+def needs_of(raw: Any) -> Needs:
+    """What the reader of the kept spec ``raw`` needs. Whatever is damaged counts as of today's form."""
+    spec = raw if isinstance(raw, dict) else {}
+    version, kind = spec.get("version", READS), spec.get("kind", KINDS[0])
+    return Needs(
+        version if type(version) is int else READS, kind if isinstance(kind, str) and kind.isprintable() else KINDS[0]
+    )
 
 
 def parse_spec(raw: Any, kept: bool = False) -> TrainSpec | EvaluateSpec:
@@ -60,16 +87,20 @@ def parse_spec(raw: Any, kept: bool = False) -> TrainSpec | EvaluateSpec:
 
     Args:
         raw: What was sent, or read from a job's directory.
-        kept: It was accepted before. An older version took names that are not taken now; such a job stays whole.
+        kept: It was accepted before. An older version took names that are not taken now, a later one may have
+            added fields, which are passed over; such a job stays whole.
 
     Raises:
+        NewerVersion: it was kept by a version that knows more, and cannot be understood by this one.
         InvalidSpec: a field is wrong; the message names each and says what it may be.
             The pydantic ``ValidationError`` is its ``__cause__``.
     """
+    if kept and not needs_of(raw).met:
+        raise NewerVersion(NEWER)
     if isinstance(raw, dict) and "kind" not in raw:
         raw = {**raw, "kind": "train"}
     try:
-        return _ADAPTER.validate_python(raw, context={"kept": kept})
+        return _ADAPTER.validate_python(raw, context={"kept": kept}, extra="ignore" if kept else None)
     except ValidationError as exc:
         lines = [f"{'.'.join(str(p) for p in e['loc'][1:]) or 'spec'}: {e['msg']}" for e in exc.errors()]
         raise InvalidSpec("; ".join(lines)) from exc

@@ -3,12 +3,14 @@
 printable("a\\x1b[31m")        # "a\N{REPLACEMENT CHARACTER}[31m": for names that nobody has checked
 """
 
+import re
 import unicodedata
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints, ValidationInfo
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
+JOB_ID_PATTERN = r"[a-z0-9]{12}"
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories that a terminal or a browser obeys instead of showing: escapes, turned text, line breaks."""
 _JOINERS = frozenset("\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}")
@@ -46,9 +48,18 @@ def _check_printable(text: str, info: ValidationInfo) -> str:
     return text
 
 
+def _check_job_id(text: str, info: ValidationInfo) -> str:
+    # Directories made by hand have any name; the pattern is for what comes over the network.
+    kept = bool(info.context and info.context.get("kept"))
+    if not kept and not re.fullmatch(JOB_ID_PATTERN, text):
+        raise PydanticKnownError("string_pattern_mismatch", {"pattern": JOB_ID_PATTERN})
+    return text
+
+
 Whole = Annotated[int, BeforeValidator(_no_boolean_for_whole)]
 Number = Annotated[float, BeforeValidator(_no_boolean)]
 Version = Annotated[Literal[1], BeforeValidator(_no_boolean_for_whole)]
 JobName = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), AfterValidator(_check_printable)
 ]
+JobId = Annotated[str, AfterValidator(_check_job_id)]

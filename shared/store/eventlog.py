@@ -38,15 +38,16 @@ class EventLog:
         """Events of ``job_id`` after the stream id ``after``; waits up to ``block_ms`` for the first."""
         found = []
         for event_id, fields in self._entries(keys.events(job_id), after, block_ms, count):
-            event = decode(fields)
-            if event is not None:  # an event of a newer version is passed over
-                found.append(StoredEvent(event_id, _at_ms(event_id), int(fields.get("attempt", 0)), event))
+            event, attempt = decode(fields), fields.get("attempt", "0")
+            if event is not None:  # one of a newer version, or a damaged one, is passed over
+                number = int(attempt) if attempt.isascii() and attempt.isdigit() else 0
+                found.append(StoredEvent(event_id, _at_ms(event_id), number, event))
         return found
 
     def read_all(self, after: str = "$", block_ms: int | None = None, count: int = 500) -> list[StoredChange]:
         """Changes of all jobs after ``after`` (``$``: from now on; only with ``block_ms``)."""
         entries = self._entries(keys.CHANGES, after, block_ms, count)
-        return [StoredChange(entry_id, fields["job"], fields["type"]) for entry_id, fields in entries]
+        return [StoredChange(entry_id, fields.get("job", ""), fields.get("type", "")) for entry_id, fields in entries]
 
     def last_id(self, job_id: str) -> str:
         """The id of the newest event of ``job_id``; "0" when there is none."""

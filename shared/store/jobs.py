@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.errors import BadTransition, JobNotFound
+from shared.documents import part, text
+from shared.errors import BadTransition, DamagedFile, JobNotFound
 from shared.jobdir import JobDir
-from shared.spec import EvaluateSpec
+from shared.spec import READS, Needs
 from shared.states import JobState, Wish
 from shared.store import keys
 from shared.store.records import JobRecord, job_record
@@ -30,18 +31,24 @@ class Waiting:
 def fields_of(jobdir: JobDir) -> dict[str, str | int]:
     """The fields of a job's record that its directory holds: what it is, its wish, its attempt number.
 
-    An evaluation takes seconds and somebody waits for it: unless told otherwise it comes first.
+    Also of a job that only a newer version can read, and of one whose job.json is damaged: a name is all that
+    people need to find it. An evaluation takes seconds and somebody waits for it: unless told otherwise it
+    comes first. Raises JobNotFound.
     """
-    spec, status = jobdir.spec, jobdir.status()
-    evaluation = isinstance(spec, EvaluateSpec)
+    status = jobdir.status()
+    try:
+        spec, created_ms, needs = jobdir.job["spec"], jobdir.job["created_ms"], jobdir.needs
+    except DamagedFile:
+        spec, created_ms, needs = {}, 0, Needs(READS, "train")
     return {
-        "name": spec.name,
-        "kind": spec.kind,
-        "source": spec.source if isinstance(spec, EvaluateSpec) else "",
-        "data": spec.data.name,
-        "model": "" if isinstance(spec, EvaluateSpec) else spec.model.name,
-        "priority": status.priority if status.priority is not None else int(evaluation),
-        "created_ms": jobdir.job["created_ms"],
+        "name": text(spec, "name", jobdir.id),
+        "kind": needs.kind,
+        "needs": needs.version,
+        "source": text(spec, "source"),
+        "data": text(part(spec, "data"), "name"),
+        "model": text(part(spec, "model"), "name"),
+        "priority": status.priority if status.priority is not None else int(needs.kind == "evaluate"),
+        "created_ms": created_ms or int(jobdir.path.stat().st_ctime * 1000),
         "wish": status.wish.value,
         "wish_number": status.wish_number,
         "attempt": status.attempt,
@@ -141,6 +148,9 @@ class Jobs:
     def waiting(self, job_id: str) -> Waiting:
         """The job's place in the queue, and why it waits, in plain words."""
         rank, delayed_ms, now, workers = self._link.read(lambda r: _queue_position(r, job_id))
+        needs, kind = self._link.read(lambda r: r.hmget(keys.job(job_id), "needs", "kind"))
+        if not Needs(int(needs or 1), kind or "train").met:
+            return Waiting(rank or 0, "it needs a worker of a newer version of Keepfit")
         if delayed_ms is not None:
             seconds = max(1, round((delayed_ms - now) / 1000))
             return Waiting(0, f"a pause of {seconds} s after repeated interruptions")

@@ -17,6 +17,7 @@ from typing import Any
 from shared.durable import to_json
 from shared.events import Event, encode
 from shared.jobdir import JobDir
+from shared.spec import KINDS, READS
 from shared.states import Cause, JobState, Outcome, Wish
 from shared.store import keys
 from shared.store.jobs import fields_of, flat
@@ -84,9 +85,14 @@ class Leases:
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    def claim(self, owner: str, hint: str, lease_s: float) -> Claim | None:
-        """Take the hinted job if it is ready, else the best one; None when no job is ready."""
-        answer = self._link.run("claim", owner, hint, round(lease_s * 1000))
+    def claim(
+        self, owner: str, hint: str, lease_s: float, reads: int = READS, kinds: Sequence[str] = KINDS
+    ) -> Claim | None:
+        """Take the hinted job if it is ready, else the best one; None when no job is ready.
+
+        A job whose spec has a higher version than ``reads``, or another kind, is left to workers that know it.
+        """
+        answer = self._link.run("claim", owner, hint, round(lease_s * 1000), reads, *kinds)
         return Claim(answer[0], int(answer[1]), owner, answer[2]) if answer else None
 
     def bump(self, claim: Claim, floor: int) -> Claim | None:

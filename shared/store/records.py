@@ -33,6 +33,8 @@ class JobRecord:
     created_ms: int = 0
     since_ms: int = 0
     """When it came into this state."""
+    needs: int = 1
+    """The version of its spec: workers that read no such spec leave it to others."""
     source: str = ""
     """For an evaluation: the job whose model it measures."""
     data: str = ""
@@ -85,6 +87,7 @@ def job_record(job_id: str, raw: Mapping[str, str]) -> JobRecord:
         last_end=raw.get("last_end", ""),
         created_ms=int(raw.get("created_ms", 0)),
         since_ms=int(raw.get("since_ms", 0)),
+        needs=int(raw.get("needs", 1)),
         source=raw.get("source", ""),
         data=raw.get("data", ""),
         model=raw.get("model", ""),

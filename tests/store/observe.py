@@ -18,7 +18,7 @@ from tests.store.model import Happened, View
 ALLOWED = frozenset(TRANSITIONS)
 FENCED = frozenset({"finish", "bump"})
 """Scripts that may change a job only for the owner of its attempt."""
-DESCRIBING = frozenset({"name", "kind", "source", "data", "model"})
+DESCRIBING = frozenset({"name", "kind", "source", "data", "model", "needs"})
 """Fields that no transition touches."""
 TEXTS = ("state", "wish", "owner", "reason", "last_end", "last_outcome", "result", "progress", "checkpoint_failure")
 NUMBERS = (

@@ -1,5 +1,7 @@
 """While the queue server is away, or was wiped, the pages show what is on disk, and promises are kept there."""
 
+import json
+
 import redis
 from flask.testing import FlaskClient
 
@@ -143,13 +145,14 @@ def test_a_failed_job_is_failed_on_disk(stranded: FlaskClient, submitted: str, a
 def test_a_job_of_another_version_does_not_hide_the_rest(
     stranded: FlaskClient, settings: Settings, finished: str, client: FlaskClient
 ) -> None:
-    """A spec that this version cannot read is listed by its name."""
+    """A spec that this version cannot read is listed by its name, and its page says what it needs."""
     other = str(client.post("/api/v1/jobs", json=SPEC | {"name": "from the future"}).get_json()["id"])
     path = settings.jobs_dir / other / "job.json"
-    path.write_text(path.read_text().replace('"mlp"', '"transformer"'))
+    job = json.loads(path.read_text())
+    path.write_text(json.dumps(job | {"spec": job["spec"] | {"version": 2, "model": {"name": "transformer"}}}))
 
     listed, page = stranded.get("/").text, stranded.get(f"/jobs/{other}").text
 
     assert "from the future" in listed
     assert f"/jobs/{finished}" in listed
-    assert "written by another version of Keepfit" in page
+    assert "needs a newer version of Keepfit" in page

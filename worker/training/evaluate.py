@@ -30,7 +30,7 @@ def evaluate(spec: EvaluateSpec, jobdir: JobDir, reporter: Reporter, stop: StopS
     trained = source.spec
     if not isinstance(trained, TrainSpec):
         raise InvalidSpec(f"The job {spec.source} is no training job, so it has no model to evaluate.")
-    program = program_of(trained, jobdir.datasets)
+    program = program_of(trained, jobdir.datasets, source.digest)
     loaded = load_newest(source, reporter, aside=False)
     if loaded is None:
         raise NoCheckpoint(f"The job {spec.source} has no valid checkpoint yet, so there is nothing to evaluate.")

@@ -1,11 +1,10 @@
 """A job directory without the service: made from a spec on first use, checked against it afterwards."""
 
-import time
+import os
 
-from shared.durable import read_json, write_json
 from shared.errors import InvalidSpec, JobConflict, StorageFull
-from shared.jobdir import JobDir
-from shared.spec import DATASETS, DataSpec, EvaluateSpec, TrainSpec, spec_digest
+from shared.jobdir import JobDir, same_spec, write_job
+from shared.spec import DATASETS, DataSpec, EvaluateSpec, TrainSpec
 
 
 def open_or_create(jobdir: JobDir, spec: TrainSpec | EvaluateSpec) -> JobDir:
@@ -13,25 +12,18 @@ def open_or_create(jobdir: JobDir, spec: TrainSpec | EvaluateSpec) -> JobDir:
 
     Raises:
         JobConflict: the directory holds another job.
+        DamagedFile: it holds one whose job.json cannot be read.
         StorageFull: it cannot be made.
     """
-    path = jobdir.path / "job.json"
-    found = read_json(path)
-    if found is None:
-        job = {
-            "version": 1,
-            "id": jobdir.id,
-            "created_ms": time.time_ns() // 1_000_000,
-            "spec": spec.model_dump(mode="json"),
-            "spec_sha256": spec_digest(spec),
-        }
-        try:
-            jobdir.path.mkdir(parents=True, exist_ok=True)
-            write_json(path, job)
-        except OSError as exc:
-            raise StorageFull(f"{jobdir.path} cannot be written ({exc.strerror}).") from exc
-    elif found.get("spec_sha256") != spec_digest(spec):
-        raise JobConflict(f"{jobdir.path} holds a job with another spec. Use another --dir, or the same spec.")
+    if os.path.lexists(jobdir.path / "job.json"):
+        if not same_spec(jobdir, spec):
+            raise JobConflict(f"{jobdir.path} holds a job with another spec. Use another --dir, or the same spec.")
+        return jobdir
+    try:
+        jobdir.path.mkdir(parents=True, exist_ok=True)
+        write_job(jobdir.path, jobdir.id, spec)
+    except OSError as exc:
+        raise StorageFull(f"{jobdir.path} cannot be written ({exc.strerror}).") from exc
     return jobdir
 
 

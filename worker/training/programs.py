@@ -2,14 +2,18 @@
 
 from pathlib import Path
 
-from shared.spec import TrainSpec, spec_digest
+from shared.spec import TrainSpec
 from worker.training import datasets, models
 from worker.training.callbacks import build_callbacks
 from worker.training.program import CheckpointPolicy, Program
 
 
-def program_of(spec: TrainSpec, datasets_dir: Path) -> Program:
-    """The program that ``spec`` describes. Raises DataUnavailable, StorageFull or InvalidSpec."""
+def program_of(spec: TrainSpec, datasets_dir: Path, digest: str) -> Program:
+    """The program that ``spec`` describes. Raises DataUnavailable, StorageFull or InvalidSpec.
+
+    ``digest`` is the one that was stored when the job was made. Checkpoints hold it: it must not change when
+    a later version gives the spec a field more.
+    """
     wish = spec.training
     data = datasets.load(spec.data.name, datasets_dir)
     train, validation = data.train.split(wish.validation_share)
@@ -24,5 +28,5 @@ def program_of(spec: TrainSpec, datasets_dir: Path) -> Program:
         build_callbacks=lambda: build_callbacks(wish.early_stopping, wish.reduce_lr),
         policy=CheckpointPolicy(wish.checkpoint_interval_s, wish.checkpoint_every_steps),
         plan=wish.plan,
-        digest=spec_digest(spec),
+        digest=digest,
     )

@@ -69,7 +69,7 @@ def run(
             _write_record(session, {"exact": True, "differs": [], "plan": "", "resumed": None})
             _report_start(session, None)
             return evaluate(spec, jobdir, session.reporter, stop)
-        return train(program_of(spec, jobdir.datasets), session)
+        return train(program_of(spec, jobdir.datasets, jobdir.digest), session)
 
     return attempt_with(work, Session(jobdir, attempt, Tee(reporter, DiskReporter(attempt, stop)), stop))
 

@@ -1,11 +1,29 @@
--- queued -> running. Takes the hinted job if it is ready, else the best one. ARGV: owner, hint, lease_ms.
--- Answers {id, attempt, why the attempt before it ended}, or nothing when no job is ready.
-local owner, hint, lease_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
+-- queued -> running. Takes the hinted job if it is ready, else the best one. ARGV: owner, hint, lease_ms,
+-- the highest version of a spec that the worker reads, and the kinds that it knows. A job that needs more is left
+-- to others. Answers {id, attempt, why the attempt before it ended}, or nothing when no job is ready.
+local owner, hint, lease_ms, reads = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local STEP, MOST = 50, 2000 -- looked at in one go, and at all
+
+local kinds = {}
+for i = 5, #ARGV do kinds[ARGV[i]] = true end
+local function readable(id)
+  local job = redis.call('HMGET', job_key(id), 'needs', 'kind') -- the first versions wrote no `needs`
+  return (tonumber(job[1] or 1) or 1) <= reads and kinds[job[2] or 'train']
+end
+
+local function best()
+  for first = 0, MOST - STEP, STEP do
+    local ids = redis.call('ZRANGE', READY, first, first + STEP - 1)
+    for _, id in ipairs(ids) do
+      if readable(id) then return id end
+    end
+    if #ids < STEP then return nil end
+  end
+end
+
 promote()
 local id = hint
-if id == '' or not redis.call('ZSCORE', READY, id) then
-  id = redis.call('ZRANGE', READY, 0, 0)[1]
-end
+if id == '' or not redis.call('ZSCORE', READY, id) or not readable(id) then id = best() end
 if not id then return false end
 redis.call('ZREM', READY, id)
 local attempt = redis.call('HINCRBY', job_key(id), 'attempt', 1)

@@ -1,0 +1,123 @@
+"""Two versions on one server: each claims what it can read and leaves the rest; a row of the other ends no stream."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.durable import write_json
+from shared.events import LogLine
+from shared.jobdir import JobDir, create_jobdir, open_jobdir
+from shared.restoring import restore_from_disk
+from shared.spec import KINDS, READS, parse_spec
+from shared.states import JobState, Wish
+from shared.store import Store, keys
+
+
+def submit(store: Store, jobs_dir: Path, name: str, priority: int = 0, **newer: Any) -> JobDir:
+    """A queued job; ``newer`` is what a newer version has put into its spec."""
+    jobdir, _ = create_jobdir(jobs_dir, parse_spec({"name": name}), name)
+    if newer:
+        spec = {**jobdir.job["spec"], **newer}
+        write_json(jobdir.path / "job.json", jobdir.job | {"spec": spec})
+    jobdir = open_jobdir(jobs_dir, jobdir.id)
+    store.jobs.create(jobdir, priority)
+    return jobdir
+
+
+@pytest.fixture
+def jobs_dir(tmp_path: Path) -> Path:
+    """The folder of job directories."""
+    return tmp_path / "jobs"
+
+
+def test_a_worker_claims_only_what_it_can_read(store: Store, jobs_dir: Path) -> None:
+    """A higher version and an unknown kind are left, hinted or best, to a worker that knows them."""
+    version = submit(store, jobs_dir, "version", 9, version=READS + 1).id
+    kind = submit(store, jobs_dir, "kind", 8, kind="script").id
+    own = submit(store, jobs_dir, "own").id
+
+    claimed = [store.leases.claim("old", version, 60), store.leases.claim("old", kind, 60)]
+
+    assert [c and c.job_id for c in claimed] == [own, None]
+    assert store.jobs.get(version).state is store.jobs.get(kind).state is JobState.QUEUED
+    assert store.jobs.get(version).attempt == 0
+
+    newer = [store.leases.claim("new", "", 60, READS + 1, (*KINDS, "script")) for _ in range(3)]
+    assert [c and c.job_id for c in newer] == [version, kind, None]
+
+
+def test_many_jobs_of_a_newer_version_hide_none_of_ours(store: Store, jobs_dir: Path) -> None:
+    """The queue is looked through in steps."""
+    others = {f"other{n:07d}": n for n in range(1_000)}
+    store.link.read(lambda r: r.zadd(keys.READY, others))
+    store.link.read(lambda r: [r.hset(keys.job(name), mapping={"needs": 7, "kind": "train"}) for name in others])
+    own = submit(store, jobs_dir, "own").id
+
+    claim = store.leases.claim("old", "", 60)
+
+    assert claim is not None
+    assert claim.job_id == own
+
+
+def test_a_record_of_the_first_version_is_claimed(store: Store, jobs_dir: Path) -> None:
+    """It has no field that says what it needs."""
+    own = submit(store, jobs_dir, "own").id
+    store.link.read(lambda r: r.hdel(keys.job(own), "needs", "kind"))
+
+    claim = store.leases.claim("new", "", 60)
+
+    assert claim is not None
+    assert claim.job_id == own
+
+
+def test_an_older_keeper_restores_a_newer_job(store: Store, jobs_dir: Path) -> None:
+    """After a wipe it is back with its name and its wish, although nobody here can read it."""
+    newer = submit(store, jobs_dir, "from the future", version=READS + 1, kind="script", data=["odd"])
+    newer.write_wish(Wish.PAUSE, 3)
+    store.link.read(lambda r: r.flushdb())
+
+    assert restore_from_disk(newer, store)
+
+    record = store.jobs.get(newer.id)
+    assert (record.name, record.kind, record.needs, record.state) == (
+        "from the future",
+        "script",
+        READS + 1,
+        JobState.PAUSED,
+    )
+    store.jobs.request(newer.id, Wish.RUN, 4)
+    assert store.jobs.get(newer.id).state is JobState.QUEUED
+    assert store.leases.claim("old", "", 60) is None
+    assert "newer version" in store.jobs.waiting(newer.id).reason
+
+
+def test_an_evaluation_needs_what_its_source_needs(store: Store, jobs_dir: Path) -> None:
+    """Whoever measures a model must be able to build it."""
+    source = submit(store, jobs_dir, "source", kind="script").id
+    submit(store, jobs_dir, "evaluation", kind="evaluate", source=source)
+    claim = store.leases.claim("old", "", 60)
+
+    assert claim is None
+
+
+def test_a_row_that_cannot_be_read_ends_no_stream(store: Store, jobs_dir: Path) -> None:
+    """Foreign and damaged rows lie between two of ours."""
+    job_id = submit(store, jobs_dir, "job").id
+    claim = store.leases.claim("owner", "", 60)
+    assert claim is not None
+    store.leases.report(claim, [LogLine("before")])
+    rows: list[dict[str, str]] = [
+        {"type": "epoch", "data": "{}"},
+        {"type": "epoch", "data": "{"},
+        {"type": "epoch"},
+        {"type": "log", "data": "[" * 100_000, "attempt": "x"},
+        {"odd": "row"},
+    ]
+    store.link.read(lambda r: [r.xadd(key, row) for row in rows for key in (keys.events(job_id), keys.CHANGES)])
+    store.leases.report(claim, [LogLine("after")])
+
+    found = [e.event.text for e in store.events.read(job_id) if isinstance(e.event, LogLine)]
+
+    assert found == ["before", "after"]
+    assert store.events.read_all("0", block_ms=10)[-1].job_id == job_id
