@@ -10,12 +10,14 @@ cut from the curves; the log keeps it, for people. Knows nothing of Redis.
 
 import dataclasses
 import datetime as dt
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shared.documents import read_regular, text, whole
+from shared.durable import from_json
+from shared.errors import DamagedFile
 from shared.events import AttemptStarted, CheckpointRejected, EpochEnded, Event, Progress, event_of
 from shared.jobdir import AttemptDir, JobDir
 
@@ -107,10 +109,10 @@ def read_rows(path: Path, tail_bytes: int | None = None) -> Iterator[Event]:
     """The events in a ``metrics.jsonl``, or in the last ``tail_bytes`` of it. A torn last line is left out."""
     for line in _lines(path, tail_bytes):
         try:
-            row = json.loads(line)
-            event = event_of(row["type"], row)
-        except (ValueError, TypeError, KeyError, AttributeError):  # torn by a kill, or of another version
+            row = from_json(line)
+        except ValueError:  # torn by a kill
             continue
+        event = event_of(row.get("type"), row) if isinstance(row, dict) else None
         if event is not None:
             yield event
 
@@ -126,26 +128,22 @@ def read_log(jobdir: JobDir, limit: int = 400) -> tuple[LogEntry, ...]:
 
 
 def _log_entry(attempt: int, line: str) -> LogEntry:
-    stamp, _, text = line.partition(" ")
+    stamp, _, said = line.partition(" ")
     try:
         at = dt.datetime.fromisoformat(stamp)
     except ValueError:  # a line that goes on from the one before
         return LogEntry(attempt, 0, line)
-    return LogEntry(attempt, int(at.timestamp() * 1000), text)
+    return LogEntry(attempt, int(at.timestamp() * 1000), said)
 
 
 def _lines(path: Path, tail_bytes: int | None) -> list[str]:
     try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            start = max(0, size - tail_bytes) if tail_bytes else 0
-            file.seek(start)
-            text = file.read().decode(errors="replace")
-    except FileNotFoundError:
+        content = read_regular(path, tail_bytes) or b""
+    except DamagedFile:  # something else is in its place
         return []
-    lines = text.split("\n")
+    lines = content.decode(errors="replace").split("\n")
     # The first line of a tail is probably cut; the last one is empty, or still being written.
-    return lines[1 if start else 0 : -1]
+    return lines[1 if len(content) == tail_bytes else 0 : -1]
 
 
 def _attempt(directory: AttemptDir, rows: Sequence[Event]) -> Attempt:
@@ -154,13 +152,13 @@ def _attempt(directory: AttemptDir, rows: Sequence[Event]) -> Attempt:
     steps = [row.step for row in rows if isinstance(row, Progress | EpochEnded)]
     return Attempt(
         number=directory.number,
-        host=str(record.get("host", "")),
-        pid=int(record.get("pid", 0)),
-        started_ms=int(record.get("started_ms", 0)) or int(directory.path.stat().st_ctime * 1000),
+        host=text(record, "host"),
+        pid=whole(record, "pid"),
+        started_ms=whole(record, "started_ms") or int(directory.path.stat().st_ctime * 1000),
         started=started,
         result=directory.read_result() or {},
         last_step=max(steps, default=started.step if started else 0),
-        after=str(directory.read_claim().get("after", "")),
+        after=text(directory.read_claim(), "after"),
         rejected=tuple(f"{row.name}: {row.reason}" for row in rows if isinstance(row, CheckpointRejected)),
     )
 

@@ -196,8 +196,8 @@ def facts(seen: Seen) -> tuple[tuple[str, str], ...]:
         spec = seen.jobdir.spec
     except NewerVersion:
         return (("Kind", seen.record.kind), ("Spec", "needs a newer version of Keepfit"))
-    except DamagedFile:
-        return (("Spec", "cannot be read"),)
+    except DamagedFile as exc:
+        return (("Damaged", str(exc)),)
     data = ("Data set", DATASETS[spec.data.name].title)
     if isinstance(spec, EvaluateSpec):
         return (data,)

@@ -1,0 +1,118 @@
+"""A job of which a file is damaged costs itself, in words: on the pages, in the API, after a wipe."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+import redis
+from flask.testing import FlaskClient
+
+from shared.jobdir import JobDir, open_jobdir
+from shared.restoring import restore_from_disk
+from shared.settings import Settings
+from shared.states import JobState, Wish
+from shared.store import Store
+from tests.web.acting import Actor
+
+FORMS = {"torn": b'{"vers', "empty": b"", "object": b"{}", "list": b"[]", "types": b'{"spec": {"name": 3}}'}
+
+
+def damage(path: Path, form: str) -> None:
+    """Put something else in the place of a file."""
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    if form == "pipe":
+        os.mkfifo(path)
+    elif form == "directory":
+        path.mkdir()
+    elif form == "link":
+        path.symlink_to("nowhere")
+    else:
+        path.write_bytes(FORMS[form])
+
+
+EVERY_FORM = pytest.mark.parametrize("form", [*FORMS, "pipe", "directory", "link"])
+
+
+@EVERY_FORM
+def test_a_damaged_job_is_shown_with_what_to_do(
+    client: FlaskClient, settings: Settings, submitted: str, finished: str, form: str
+) -> None:
+    """Its page and the API say what is wrong; a wish is refused in those words; the other jobs are as they were."""
+    damage(settings.jobs_dir / submitted / "job.json", form)
+
+    page, api = client.get(f"/jobs/{submitted}"), client.get(f"/api/v1/jobs/{submitted}")
+
+    assert (page.status_code, api.status_code) == (200, 200)
+    assert "its job.json cannot be read" in page.text
+    assert "Restore it from a backup" in api.get_json()["reason"]
+    for wish in ("pause", "cancel", "resume", "evaluations"):
+        answer = client.post(f"/api/v1/jobs/{submitted}/{wish}", json={})
+        assert answer.status_code == 409
+        assert "its job.json cannot be read" in answer.get_json()["error"]["message"]
+    assert {row["id"] for row in client.get("/api/v1/jobs").get_json()["jobs"]} == {submitted, finished}
+    assert finished in client.get("/").text
+
+
+@EVERY_FORM
+def test_a_wipe_brings_a_damaged_job_back_and_runs_nothing(
+    client: FlaskClient, settings: Settings, store: Store, valkey_url: str, submitted: str, form: str
+) -> None:
+    """It is restored as paused, by its id."""
+    damage(settings.jobs_dir / submitted / "job.json", form)
+    with contextlib.closing(redis.Redis.from_url(valkey_url)) as server:
+        server.flushdb()
+
+    restore_from_disk(open_jobdir(settings.jobs_dir, submitted), store)
+
+    record = store.jobs.get(submitted)
+    assert (record.state, record.name) == (JobState.PAUSED, submitted)
+    assert "its job.json cannot be read" in record.reason
+    assert store.leases.claim("worker", submitted, 60) is None
+    assert client.get("/").status_code == 200
+
+
+@EVERY_FORM
+def test_a_cancelled_job_whose_wish_is_damaged_stays_stopped(
+    client: FlaskClient, settings: Settings, store: Store, valkey_url: str, submitted: str, form: str
+) -> None:
+    """After a wipe it is paused and says why; a person has it go on, with a wish that can be read again."""
+    client.post(f"/api/v1/jobs/{submitted}/cancel", json={})
+    damage(settings.jobs_dir / submitted / "wish.json", form)
+    with contextlib.closing(redis.Redis.from_url(valkey_url)) as server:
+        server.flushdb()
+
+    restore_from_disk(open_jobdir(settings.jobs_dir, submitted), store)
+    shown = client.get(f"/api/v1/jobs/{submitted}").get_json()
+
+    assert (shown["state"], "wish.json is damaged" in shown["reason"]) == ("paused", True)
+    if form != "directory":  # which nobody can write over
+        assert client.post(f"/api/v1/jobs/{submitted}/resume", json={}).get_json()["state"] == "queued"
+        assert open_jobdir(settings.jobs_dir, submitted).status().wish is Wish.RUN
+
+
+@pytest.mark.parametrize("name", ["claim.json", "attempt.json", "result.json", "metrics.jsonl", "log.txt"])
+@EVERY_FORM
+def test_a_damaged_file_of_an_attempt_costs_no_page(
+    client: FlaskClient, settings: Settings, finished: str, name: str, form: str
+) -> None:
+    """The page and the API answer."""
+    damage(JobDir(settings.jobs_dir / finished, settings.datasets_dir).attempt_dirs()[-1].path / name, form)
+
+    for address in (f"/jobs/{finished}", f"/api/v1/jobs/{finished}", f"/api/v1/jobs/{finished}/history"):
+        assert client.get(address).status_code == 200
+
+
+def test_a_stray_file_among_the_attempts_costs_nothing(
+    client: FlaskClient, settings: Settings, submitted: str, actor: Actor
+) -> None:
+    """Nor does a line of the history that is nested without end."""
+    run = actor.claim(submitted)
+    run.start()
+    metrics = run.directory.metrics
+    metrics.write_text(metrics.read_text() + "[" * 100_000 + "\n" + '{"type": "epoch"}\n')
+    (settings.jobs_dir / submitted / "attempts" / "000099").write_text("stray")
+
+    assert client.get(f"/jobs/{submitted}").status_code == 200
+    assert len(client.get(f"/api/v1/jobs/{submitted}").get_json()["attempts"]) == 1
