@@ -23,7 +23,7 @@ from shared.restoring import may_be_running, restore_from_disk
 from shared.settings import Settings
 from shared.spec import EvaluateSpec, TrainSpec, parse_spec, printable
 from shared.states import LARGEST_PRIORITY, JobState, Wish, wish_allowed
-from shared.store import Store
+from shared.store import JobRecord, Store
 from web.reading import JobReader, Seen
 from web.reminder import Reminder
 
@@ -56,6 +56,7 @@ class Actions:
         self._reader = reader
         # The web side is one process: the lock makes each wish's number its own.
         self._wishing = threading.Lock()
+        self._drilled: dict[str, int] = {}
 
     def submit(self, spec: TrainSpec | EvaluateSpec, key: str | None = None) -> Accepted:
         """Make a job of ``spec``, or find the one that ``key`` has made. Raises JobConflict, StorageFull."""
@@ -154,9 +155,14 @@ class Actions:
         """
         if not self._settings.drills:
             raise BadTransition("Recovery drills are off. Start Keepfit with KEEPFIT_DRILLS=true to allow them.")
-        self._reader.open(job_id)
+        record = self._reader.get(job_id).record
         if not self._store.jobs.drill(job_id):
             raise BadTransition("No worker runs this job now, so there is none to kill.")
+        self._drilled[job_id] = record.attempt
+
+    def told_to_die(self, record: JobRecord) -> bool:
+        """Whether the worker of the attempt that runs now was told to kill itself, and nothing has come of it yet."""
+        return record.state is JobState.RUNNING and self._drilled.get(record.id) == record.attempt
 
     def _submit(self, spec: TrainSpec | EvaluateSpec, key: str | None) -> Accepted:
         jobdir, new = create_jobdir(self._settings.jobs_dir, spec, key)

@@ -10,14 +10,16 @@ from shared.store import Waiting
 from web import view_models
 from web.desk import Desk
 from web.history import read_history, read_log
-from web.live import LiveView, live_view
+from web.live import RUNNING, LiveView, live_view
 from web.reading import JobReader, Seen
 from web.view_models import JobPage
 
 
 def assemble_live(desk: Desk, seen: Seen) -> LiveView:
     """The moving parts of a job just now."""
-    return live_view(seen.record, waiting(desk.reader, seen), desk.reader.now_ms() if not seen.notice else None)
+    now_ms = None if seen.notice else desk.reader.now_ms()
+    told_to_die = desk.actions.told_to_die(seen.record)
+    return live_view(seen.record, waiting(desk.reader, seen), now_ms, told_to_die)
 
 
 def assemble_job(desk: Desk, job_id: str) -> JobPage:
@@ -26,23 +28,24 @@ def assemble_job(desk: Desk, job_id: str) -> JobPage:
     log_after = _last_id(desk.reader, job_id)
     seen = desk.reader.get(job_id)
     record, history = seen.record, read_history(seen.jobdir)
-    source = record.source
+    source, live = record.source, assemble_live(desk, seen)
+    can_drill = desk.settings.drills and not seen.notice and live.attempt == RUNNING
     return JobPage(
         id=job_id,
         name=record.name,
         kind=record.kind,
         data=record.data,
         notice=seen.notice,
-        live=assemble_live(desk, seen),
+        live=live,
         created_ms=record.created_ms,
         since_ms=record.since_ms,
         facts=view_models.facts(seen),
         source=source,
         source_name=_name_of(desk, source),
-        buttons=view_models.buttons(record, desk.settings.drills, live=not seen.notice),
+        buttons=view_models.buttons(record, can_drill),
         recovered=view_models.recovered(history, record),
         result=view_models.result_view(seen, history),
-        attempts=view_models.attempt_rows(history, record),
+        attempts=view_models.attempt_rows(history, record, live.attempt),
         evaluations=tuple(view_models.evaluation_row(e) for e in desk.reader.evaluations(seen.jobdir)),
         can_evaluate=view_models.can_evaluate(record),
         log=read_log(seen.jobdir),

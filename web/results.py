@@ -1,6 +1,7 @@
 """What there is to say about the end of a job, beside its numbers: each a sentence for people. Pure.
 
-    remarks(record.result)   # ("It stopped early, after epoch 6 of 40.", "Its weights are those of epoch 4, the best.")
+    remarks(record.result, planned=40)
+    # ("Stopped early, after epoch 6 of 40.", "Its weights are those of epoch 4, the best.")
 
 Reads the ``extra`` of a ``result.json`` tolerantly: one of an older version has less in it.
 """
@@ -8,32 +9,28 @@ Reads the ``extra`` of a ``result.json`` tolerantly: one of an older version has
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-NO_BETTER = "It is no better than guessing: its accuracy is that of always naming the most frequent class."
+NO_BETTER = "It is no better than guessing: it has learned nothing that helps on the test data."
 
 
-def remarks(result: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a person should know about the end that ``result`` tells of; empty if nothing is special."""
-    extra = result.get("extra")
-    return tuple(_remarks(extra)) if isinstance(extra, Mapping) else ()
+def remarks(result: Mapping[str, Any], planned: int | None = None) -> tuple[str, ...]:
+    """What a person should know about the end that ``result`` tells of; ``planned``: epochs, where it does not say."""
+    return tuple(_remarks(_extra(result), stopped_early(result, planned)))
 
 
-def stopped_early(result: Mapping[str, Any]) -> tuple[int, int] | None:
-    """The epoch after which early stopping ended the training, and how many were planned; None if it did not."""
-    extra = result.get("extra")
-    if not isinstance(extra, Mapping):
-        return None
-    stopped, planned = _epoch(extra, "stopped_epoch"), _epoch(extra, "epochs_planned")
-    return (stopped, planned) if stopped and planned and stopped < planned else None
+def stopped_early(result: Mapping[str, Any], planned: int | None = None) -> tuple[int, int] | None:
+    """The epoch after which early stopping ended a training, and how many were planned; None if it did not."""
+    extra = _extra(result)
+    stopped = _epoch(extra, "stopped_epoch") or _epoch(extra, "epochs")
+    planned = _epoch(extra, "epochs_planned") or planned or 0
+    return (stopped, planned) if 0 < stopped < planned else None
 
 
-def _remarks(extra: Mapping[str, Any]) -> Iterator[str]:
-    stopped, planned, best = (_epoch(extra, name) for name in ("stopped_epoch", "epochs_planned", "best_epoch"))
-    if stopped and planned and stopped < planned:
-        yield f"It stopped early, after epoch {stopped} of {planned}."
+def _remarks(extra: Mapping[str, Any], early: tuple[int, int] | None) -> Iterator[str]:
+    best = _epoch(extra, "best_epoch")
+    if early:
+        yield f"Stopped early, after epoch {early[0]:,} of {early[1]:,}."
     if best:
-        yield f"Its weights are those of epoch {best}, the best."
-    elif stopped:
-        yield f"Its weights are those of epoch {stopped}, the last."
+        yield f"Its weights are those of epoch {best:,}, the best."
     if extra.get("no_better_than_guessing"):
         yield NO_BETTER
     yield from _missing(extra.get("exports"))
@@ -41,11 +38,14 @@ def _remarks(extra: Mapping[str, Any]) -> Iterator[str]:
 
 def _missing(exports: Any) -> Iterator[str]:
     """One sentence for each form in which the model could not be exported, with the reason."""
-    if not isinstance(exports, Mapping):
-        return
-    for name, why in exports.items():
+    for name, why in exports.items() if isinstance(exports, Mapping) else ():
         if isinstance(why, str) and why:
             yield f"There is no {name}: {why.rstrip('.')}."
+
+
+def _extra(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    extra = result.get("extra")
+    return extra if isinstance(extra, Mapping) else {}
 
 
 def _epoch(extra: Mapping[str, Any], name: str) -> int:

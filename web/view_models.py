@@ -16,8 +16,9 @@ from web import wording
 from web.actions import EVALUABLE
 from web.downloads import exports
 from web.history import Attempt, History, LogEntry
-from web.live import LiveView
+from web.live import RUNNING, LiveView, place_of
 from web.reading import Seen
+from web.results import remarks
 
 KILLED = "it was killed or lost"
 """Of an attempt that left no word, where the queue server no longer knows why."""
@@ -71,6 +72,8 @@ class AttemptRow:
     end: str
     exact: str
     differs: str
+    runs: bool = False
+    """Whether ``end`` is what it does now, which the stream keeps up to date."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ class ResultView:
     weights_sha256: str
     exact: bool
     exactness: str
+    remarks: tuple[str, ...]
+    """What else there is to know about this end, a sentence each."""
     files: tuple[str, ...]
     """Names of the exports that can be downloaded."""
 
@@ -128,8 +133,7 @@ class JobPage:
 def job_row(record: JobRecord, now_ms: int | None = None) -> JobRow:
     """``record`` as a line of the list."""
     accuracy, accuracy_of = best_known_accuracy(record)
-    steps, step = record.progress.get("steps") or 0, record.progress.get("step") or 0
-    share = 1.0 if record.state is JobState.SUCCEEDED else (step / steps if steps else 0.0)
+    share = place_of(record).share
     what = [MODELS[record.model].title] if record.model in MODELS else []
     what += [DATASETS[record.data].title] if record.data in DATASETS else []
     return JobRow(
@@ -165,26 +169,28 @@ def best_known_accuracy(record: JobRecord) -> tuple[float | None, str]:
     return (None, "") if running is None else (float(running), "training")
 
 
-def buttons(record: JobRecord, drills: bool, live: bool) -> tuple[Button, ...]:
-    """What a person can do to the job in its state."""
+def buttons(record: JobRecord, drills: bool) -> tuple[Button, ...]:
+    """What a person can do to the job in its state. ``drills``: a worker can be killed, and lives."""
     found: list[Button] = []
+    kept = "Goes on from the latest checkpoint." if record.checkpoint_step else "Starts from the beginning."
     running, queued = record.state is JobState.RUNNING, record.state is JobState.QUEUED
     if (running or queued) and record.wish is Wish.RUN:
-        found.append(Button("pause", "Pause", explained="Stops after a checkpoint; nothing is lost."))
+        explained = "Stops after a checkpoint; nothing is lost." if running else "Waits until it is resumed."
+        found.append(Button("pause", "Pause", explained=explained))
     if running and record.wish is Wish.PAUSE:
         found.append(Button("resume", "Keep running", "primary"))
     if record.state is JobState.PAUSED:
         found.append(Button("resume", "Resume", "primary"))
     if record.state is JobState.FAILED:
-        found.append(Button("resume", "Try again", "primary", "Goes on from the latest checkpoint."))
+        found.append(Button("resume", "Try again", "primary", kept))
     if record.state is JobState.CANCELLED:
-        found.append(Button("resume", "Resume", explained="Goes on from the latest checkpoint."))
+        found.append(Button("resume", "Resume", explained=kept))
     if queued:
         found.append(Button("sooner", "Sooner", "quiet", "Goes before others in the queue: priority one higher."))
         found.append(Button("later", "Later", "quiet", "Lets others go first: priority one lower."))
     if record.state in {JobState.RUNNING, JobState.QUEUED, JobState.PAUSED} and record.wish is not Wish.CANCEL:
         found.append(Button("cancel", "Cancel", "quiet"))
-    if drills and running and live:
+    if drills and running:
         explained = "Kills the worker with -9, to see the job recover."
         found.append(Button("drill", "Kill this worker", "danger", explained))
     return tuple(found)
@@ -235,20 +241,21 @@ def _extras(training: TrainingSpec) -> Iterator[tuple[str, str]]:
         yield "Plan", training.plan
 
 
-def attempt_rows(history: History, record: JobRecord) -> tuple[AttemptRow, ...]:
-    """The attempts' table, the latest first."""
+def attempt_rows(history: History, record: JobRecord, now: str = RUNNING) -> tuple[AttemptRow, ...]:
+    """The attempts' table, the latest first; ``now``: what the running one does."""
     rows = []
     for attempt, following in zip_longest(history.attempts, history.attempts[1:]):
-        started = attempt.started
+        started, runs = attempt.started, _runs(attempt, following, record)
         rows.append(
             AttemptRow(
                 number=attempt.number,
                 started_ms=attempt.started_ms,
                 worker=f"{attempt.host}, process {attempt.pid}" if attempt.host else wording.NOTHING,
-                start=_start(attempt, runs=_runs(attempt, following, record)),
-                end=_end(attempt, following, record),
+                start=_start(attempt, runs=runs),
+                end=now if runs else _end(attempt, following, record),
                 exact="" if started is None or not started.resumed_attempt else "exact" if started.exact else "differs",
                 differs=", ".join(started.differs) if started else "",
+                runs=runs,
             )
         )
     return tuple(reversed(rows))
@@ -270,17 +277,19 @@ def _start(attempt: Attempt, runs: bool) -> str:
 
 def _end(attempt: Attempt, following: Attempt | None, record: JobRecord) -> str:
     if attempt.result:
-        return _outcome(attempt)
-    if _runs(attempt, following, record):
-        return "running"
+        return _outcome(attempt, record.kind)
     ending = following.after if following else record.reason
     said = wording.sentence(ending or KILLED).removesuffix(".")
     reached = f" at step {wording.count(attempt.last_step)}" if attempt.last_step else ""
     return said + reached + _done_again(attempt, following)
 
 
-def _outcome(attempt: Attempt) -> str:
+def _outcome(attempt: Attempt, kind: str) -> str:
     outcome, reason = str(attempt.result.get("outcome")), str(attempt.result.get("reason", ""))
+    if outcome == Outcome.STOPPED and kind != "train":
+        return "Stopped"
+    if outcome == Outcome.STOPPED and "could not be written" in reason:
+        return wording.sentence(reason).removesuffix(".")
     if outcome == Outcome.STOPPED:
         step = attempt.result.get("step") or attempt.last_step
         return f"Stopped with a checkpoint at step {wording.count(step)}"
@@ -327,6 +336,7 @@ def result_view(seen: Seen, history: History) -> ResultView | None:
         weights_sha256=str(result.get("weights_sha256", "")),
         exact=exact,
         exactness=exactness if seen.record.kind == "train" else "",
+        remarks=remarks(result, seen.record.progress.get("epochs")),
         files=exports(seen.jobdir),
     )
 

@@ -9,6 +9,7 @@ from shared.store import Waiting
 from shared.store.records import JobRecord
 from web import wording
 from web.live import headline, live_view
+from web.results import NO_BETTER, remarks
 from web.view_models import best_known_accuracy, buttons, job_row
 
 NOW = 1_000_000
@@ -71,9 +72,14 @@ SENTENCES = [
     ),
     (job(JobState.FAILED, reason="out of memory"), None, "Failed: out of memory."),
     (
-        job(JobState.CANCELLED, reason="cancelled by a person"),
+        job(JobState.CANCELLED, reason="cancelled by a person", checkpoint_step=7),
         None,
         "Cancelled by a person. Its checkpoints are kept, so it can still be resumed.",
+    ),
+    (
+        job(JobState.CANCELLED, reason="cancelled by a person"),
+        None,
+        "Cancelled by a person. It has no checkpoint: if it is resumed, it starts from the beginning.",
     ),
     (
         job(JobState.SUCCEEDED, result={"metrics": {"accuracy": 0.9312}}),
@@ -99,12 +105,69 @@ def test_the_moving_parts_are_ready_to_read() -> None:
     assert (view.heartbeat, view.checkpoint) == ("0.4 s ago", "step 1,200")
 
 
-def test_a_new_attempt_has_no_speed_before_it_reports() -> None:
-    """How fast the dead attempt was says nothing of the one that restores now; how far the job is still holds."""
-    view = live_view(job(progress=PROGRESS, attempt=2, progress_attempt=1), None, NOW)
+def test_a_new_attempt_shows_nothing_of_the_dead_one() -> None:
+    """It goes on from the checkpoint: that is where the job is, whatever the attempt before it had reported."""
+    view = live_view(job(progress=PROGRESS, attempt=2, progress_attempt=1, checkpoint_step=120), None, NOW)
 
+    assert {view.speed, view.time_left, view.loss, view.accuracy} == {wording.NOTHING}
+    assert (view.done, view.epoch, view.batch) == ("12 %", "2 of 10", "20 of 100")
+    assert job_row(job(progress=PROGRESS, attempt=2, progress_attempt=1, checkpoint_step=120)).percent == 12.0
+
+
+def test_a_job_that_waits_to_recover_is_where_it_goes_on() -> None:
+    """Not where it was killed; one that stopped with a checkpoint is where it stopped."""
+    killed = live_view(job(Q, progress=PROGRESS, checkpoint_step=120, reason="killed"), None, NOW)
+    stopped = live_view(job(P, progress=PROGRESS, checkpoint_step=250), None, NOW)
+
+    assert (killed.done, killed.batch, killed.loss) == ("12 %", "20 of 100", wording.NOTHING)
+    assert (stopped.done, stopped.batch, stopped.loss) == ("25 %", "50 of 100", "0.1235")
+
+
+def test_a_stalled_job_has_no_figures_as_if_it_were_alive() -> None:
+    """No speed, no time left; its attempt is silent, and there is no worker to be killed."""
+    view = live_view(job(progress=PROGRESS, heartbeat_ms=NOW - 8000, lease_ms=NOW - 5000), None, NOW)
+
+    assert (view.label, view.speed, view.time_left) == ("Stalled", wording.NOTHING, wording.NOTHING)
+    assert view.attempt == "no word for 8 s"
+
+
+def test_a_job_whose_worker_was_told_to_die_says_so_at_once() -> None:
+    """The service itself has told it to: no guess, and no figures as if nothing had happened."""
+    view = live_view(job(progress=PROGRESS, checkpoint_step=120), None, NOW, told_to_die=True)
+
+    assert view.headline == "Its worker was told to die; it goes on by itself from step 120."
     assert (view.speed, view.time_left) == (wording.NOTHING, wording.NOTHING)
-    assert (view.done, view.epoch) == ("25 %", "3 of 10")
+    assert view.attempt == "its worker was told to die"
+
+
+EARLY = [
+    {"stopped_epoch": 6, "epochs_planned": 40, "best_epoch": 4},
+    {"epochs": 6},  # of version 0.1, which knew no more
+]
+
+
+@pytest.mark.parametrize("extra", EARLY)
+def test_early_stopping_is_said(extra: dict[str, int]) -> None:
+    """Epoch 6 of 40 at 100 % is no mistake: the page says why, and whose weights are kept."""
+    result = {"metrics": {"accuracy": 0.9312}, "extra": extra}
+    progress = PROGRESS | {"epoch": 5, "epochs": 40}
+
+    view = live_view(job(JobState.SUCCEEDED, progress=progress, result=result), None, NOW)
+
+    assert (view.epoch, view.done) == ("6 of 40, stopped early", "100 %")
+    assert view.headline == "Finished: test accuracy 93.12\N{NO-BREAK SPACE}%. Stopped early, after epoch 6 of 40."
+    said = remarks(result, planned=40)
+    assert said[0] == "Stopped early, after epoch 6 of 40."
+    assert ("best_epoch" in extra) == ("Its weights are those of epoch 4, the best." in said)
+
+
+def test_what_is_special_of_an_end_is_said() -> None:
+    """A form that is missing, a model that has learned nothing; and nothing of an ordinary end."""
+    extra = {"exports": {"model.keras": "its layers cannot be written."}, "no_better_than_guessing": True}
+
+    assert remarks({"extra": extra}) == (NO_BETTER, "There is no model.keras: its layers cannot be written.")
+    assert remarks({"extra": {"epochs": 10, "exports": None}}, planned=10) == ()
+    assert remarks({}) == remarks({"extra": "?"}) == ()
 
 
 def test_a_job_whose_lease_has_lapsed_is_not_called_running() -> None:
@@ -152,7 +215,7 @@ ACTIONS = [
 @pytest.mark.parametrize(("record", "drills", "offered"), ACTIONS)
 def test_only_what_can_be_done_is_offered(record: JobRecord, drills: bool, offered: set[str]) -> None:
     """A button that would be refused is not there."""
-    assert {button.action for button in buttons(record, drills, live=True)} == offered
+    assert {button.action for button in buttons(record, drills)} == offered
 
 
 def test_the_list_prefers_the_test_accuracy() -> None:

@@ -102,6 +102,9 @@ def test_what_a_wipe_has_taken_comes_from_the_disk(
     run = actor.claim(submitted)
     run.start()
     run.progress(452, loss=0.1234)
+    checkpoint = run.directory.checkpoints / "step-00000452"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "manifest.json").write_text("{}")
     with redis.Redis.from_url(valkey_url) as server:
         server.flushall()
     store.upkeep.restore(open_jobdir(settings.jobs_dir, submitted), JobState.PAUSED, "paused by a person")
