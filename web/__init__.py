@@ -9,6 +9,7 @@ Knows flask and ``shared``; never tensorflow, keras, numpy or ``worker``; Redis 
 
 from flask import Flask
 
+from shared import datadir
 from shared.settings import Settings, get_settings
 from web import errors, security, wording
 from web.api import blueprint as api
@@ -19,8 +20,9 @@ from web.stream import blueprint as stream
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """The web application of one data directory. Opens no connection yet."""
+    """The web application of one data directory. Opens no connection yet. Raises NewerVersion."""
     settings = settings or get_settings()
+    datadir.take(settings.data_dir)
     app = Flask(__name__)
     app.json = FiniteJson(app)
     app.config.update(

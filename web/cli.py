@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from shared import datadir
 from shared.doctor import examine, mend
 from shared.errors import CorruptCheckpoint, StoreUnavailable
 from shared.jobdir import JobDir, list_jobdirs, open_jobdir
@@ -76,6 +77,7 @@ def _jobs_dir(settings: Settings) -> Path:
         raise click.ClickException(
             f"There is no data directory {settings.data_dir}. Name the one of your Keepfit with --data-dir."
         )
+    datadir.check(settings.data_dir)
     return settings.jobs_dir
 
 

@@ -19,6 +19,8 @@ from celery import Celery, bootsteps
 from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 from celery.worker.consumer import Consumer
 
+from shared import datadir
+from shared.errors import NewerVersion
 from shared.queue import QUEUE, TASK_NAME
 from shared.settings import get_settings
 from worker.drain import start_draining
@@ -79,6 +81,14 @@ class SwiftReap(bootsteps.StartStopStep):
 
 
 app.steps["worker"].add(SwiftReap)
+
+
+@worker_init.connect
+def _take_data_dir(**_: Any) -> None:
+    try:
+        datadir.take(settings.data_dir)
+    except NewerVersion as exc:
+        raise SystemExit(f"keepfit: {exc}") from exc
 
 
 @worker_init.connect

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from shared import datadir
 from shared.launch.leftovers import end_leftovers, note_parts
 from shared.launch.parts import Part, parts_of
 from shared.launch.preflight import CannotStart, check_ports, check_server, hold, prepare_data_dir, without_password
@@ -31,10 +32,12 @@ def address_of(settings: Settings) -> str:
 
 
 def up(settings: Settings, console: Console) -> int:
-    """Run the service until it is asked to stop. Raises CannotStart before anything was started."""
+    """Run the service until it is asked to stop. Raises CannotStart or NewerVersion before anything was started."""
     settings = settings.model_copy(update={"data_dir": settings.data_dir.expanduser().resolve()})
+    datadir.check(settings.data_dir)
     prepare_data_dir(settings.data_dir)
     with hold(settings.data_dir, address_of(settings)):
+        datadir.take(settings.data_dir)
         run_dir = settings.data_dir / "run"
         if ended := end_leftovers(run_dir / "parts.json"):
             console.print(f"Ended {ended} process{'es' if ended > 1 else ''} that an earlier run had left behind.")
