@@ -7,7 +7,6 @@ Celery dispatches kicks and keeps a pool of processes; whether a job runs is dec
 ``celery inspect`` stays light.
 """
 
-import functools
 import gc
 import importlib
 import multiprocessing
@@ -15,17 +14,19 @@ import os
 import tempfile
 from typing import Any
 
-from celery import Celery, bootsteps
+from celery import Celery
 from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
-from celery.worker.consumer import Consumer
 
 from shared import datadir
 from shared.errors import NewerVersion
 from shared.queue import QUEUE, TASK_NAME
 from shared.settings import get_settings
+from worker import broker, remote
+from worker.consumer import SwiftReap
 from worker.drain import start_draining
 from worker.keeper import Keeper
 
+broker.use_for_redis()  # before the app connects
 settings = get_settings()
 app = Celery("keepfit", broker=settings.broker_url, include=["worker.tasks"])
 app.conf.update(
@@ -41,16 +42,14 @@ app.conf.update(
     worker_disable_prefetch=True,  # a kick must not wait behind a training of hours
     worker_max_tasks_per_child=1,  # each attempt is a fresh fork: threads, seeds and names of layers start anew
     worker_proc_alive_timeout=30,  # the default of 4 s kills slow starters in a loop
-    worker_consumer="worker.app:SwiftConsumer",
+    worker_consumer="worker.consumer:SwiftConsumer",
+    worker_send_task_events=True,  # Flower cannot turn them on (worker.remote), and they are few
     worker_cancel_long_running_tasks_on_connection_loss=False,  # nothing is acked late
     worker_hijack_root_logger=True,
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,  # for ever: an outage of the server ends no worker
     broker_connection_timeout=2,
     broker_transport_options={
-        "visibility_timeout": 30,  # safe since kicks are acked within milliseconds
-        "unacked_restore_interval": 5,
-        "unacked_restore_throttle": 1,
         "health_check_interval": 3,  # a half-open connection is noticed within seconds
         "socket_timeout": 3,
         "socket_connect_timeout": 2,
@@ -59,28 +58,13 @@ app.conf.update(
 )
 
 
-class SwiftConsumer(Consumer):
-    """Reconnects in under a second; Celery's own back-off leaves a worker deaf for up to 30 s."""
-
-    def ensure_connected(self, conn: Any) -> Any:
-        """Wait for the server, trying again every 0.2 to 1 s."""
-        conn.ensure_connection = functools.partial(
-            conn.ensure_connection, interval_start=0.2, interval_step=0.2, interval_max=1.0
-        )
-        return super().ensure_connected(conn)
-
-
-class SwiftReap(bootsteps.StartStopStep):
-    """Looks for dead children every 0.1 s; by itself the pool may notice one only after 5 s."""
-
-    requires = ("celery.worker.components:Pool",)
-
-    def register_with_event_loop(self, parent: Any, hub: Any) -> None:
-        """Called when the event loop starts."""
-        hub.call_repeatedly(0.1, parent.pool.maintain_pool)
-
-
 app.steps["worker"].add(SwiftReap)
+remote.read_only()
+
+
+@worker_init.connect
+def _make_files_private(**_: Any) -> None:
+    os.umask(0o077)  # jobs, logs and models are no business of other users of this machine
 
 
 @worker_init.connect

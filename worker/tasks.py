@@ -12,9 +12,10 @@ from worker.deaths import AttemptRequest
 
 
 class AttemptTask(Task):
-    """A task whose lost process is noted by ``worker.deaths``."""
+    """A task whose lost process is noted by ``worker.deaths``, and that no child is forked for in vain."""
 
     Request = AttemptRequest
+    Strategy = "worker.consumer:dispatch_if_ready"
 
 
 @app.task(name=TASK_NAME, base=AttemptTask)

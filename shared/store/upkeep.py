@@ -22,6 +22,10 @@ class Upkeep:
         """How many kicks to publish now: jobs are ready and no kick waits in the task queue."""
         return int(self._link.run("topup", round(gap_s * 1000), most))
 
+    def ready(self) -> int:
+        """How many jobs may be claimed now."""
+        return int(self._link.read(lambda r: r.zcard(keys.READY)))
+
     def drilled(self, owner: str) -> bool:
         """Whether the worker of ``owner`` is asked to die; asks only once."""
         return bool(self._link.read(lambda r: r.delete(keys.drill(owner))))

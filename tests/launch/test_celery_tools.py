@@ -6,8 +6,9 @@ import sys
 
 import httpx
 import pytest
+from celery import Celery
 
-from shared.queue import TASK_NAME
+from shared.queue import QUEUE, TASK_NAME
 from tests.processes import ROOT, Household, free_port
 from tests.services import Service
 from tests.waiting import wait_until
@@ -68,6 +69,58 @@ def test_flower_shows_the_task(service: Service, household: Household) -> None:
 
     assert any(name.startswith("worker1@") for name in workers)
     assert tasks == {TASK_NAME}
+
+
+ORDERS: dict[str, dict[str, object]] = {
+    "shutdown": {},
+    "pool_shrink": {"n": 2},
+    "pool_grow": {"n": 2},
+    "pool_restart": {"reload": True},
+    "autoscale": {"max": 0, "min": 0},
+    "cancel_consumer": {"queue": QUEUE},
+    "add_consumer": {"queue": "another"},
+    "rate_limit": {"task_name": TASK_NAME, "rate_limit": "1/h"},
+    "time_limit": {"task_name": TASK_NAME, "soft": 1, "hard": 1},
+    "disable_events": {},
+    "enable_events": {},
+    "election": {"id": "x", "topic": "x"},
+    "heartbeat": {},
+    "objgraph": {},
+    "memdump": {},
+}
+
+
+def test_remote_control_only_reads(service: Service, running: str) -> None:
+    """Whoever reaches the queue server can look at a worker, but neither end it nor touch what it trains."""
+    with Celery(broker=f"redis://127.0.0.1:{service.redis_port}/0") as stranger, KeepfitClient(service.url) as client:
+        remote = stranger.control
+        (active,) = remote.inspect(timeout=5).active().values()
+        task = {"task_id": active[0]["id"]}
+        orders = ORDERS | {"revoke": task | {"terminate": True}, "terminate": task | {"signal": "KILL"}}
+        worker = service.part("worker.app")
+        for order, arguments in orders.items():
+            (answers,) = remote.broadcast(order, arguments=arguments, reply=True, timeout=5, limit=1)
+            assert "take no" in next(iter(answers.values())).get("error", ""), order
+        remote.broadcast("hello", arguments={"from_node": "x@y", "revoked": {active[0]["id"]: 9e9}})
+
+        (stats,) = remote.inspect(timeout=5).stats().values()
+        assert list(remote.inspect(timeout=5).revoked().values()) == [[]]
+        assert stats["pool"]["max-concurrency"] == 2
+        assert service.part("worker.app") == worker
+        assert client.job(running).attempt == 1
+        client.cancel(running)
+        client.wait(running, 60)
+
+
+def test_what_a_worker_writes_is_private(service: Service) -> None:
+    """No other user of the machine reads what a job's worker leaves on disk."""
+    with KeepfitClient(service.url) as client:
+        job = client.wait(client.submit({"name": "private", "training": {"epochs": 1}}).id, 60)
+    attempt = service.data_dir / "jobs" / job.id / "attempts"
+
+    found = [path for path in [attempt, *attempt.rglob("*")] if path.lstat().st_mode & 0o077]
+
+    assert found == []
 
 
 def test_the_command_line_needs_no_tensorflow() -> None:

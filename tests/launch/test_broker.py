@@ -1,0 +1,241 @@
+"""A real worker and a task queue that others write to: what is no kick costs a log line and no worker."""
+
+import base64
+import json
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+import pytest
+import redis
+from celery import Celery
+
+from shared.jobdir import JobDir, create_jobdir
+from shared.queue import QUEUE, TASK_NAME
+from shared.settings import Settings
+from shared.spec import parse_spec
+from shared.states import JobState
+from shared.store import Store
+from tests.processes import Household, Part
+from tests.waiting import wait_until
+
+Submit = Callable[..., JobDir]
+LONG = {"epochs": 100_000, "batch_size": 2}
+KICK = {
+    "body": base64.b64encode(b'[[""], {}, {}]').decode(),
+    "content-encoding": "utf-8",
+    "content-type": "application/json",
+    "headers": {"lang": "py", "task": TASK_NAME, "id": "an-id"},
+    "properties": {
+        "correlation_id": "an-id",
+        "delivery_mode": 2,
+        "delivery_info": {"exchange": "", "routing_key": QUEUE},
+        "priority": 0,
+        "body_encoding": "base64",
+        "delivery_tag": "a-tag",
+    },
+}
+
+
+def _kick(**changes: Any) -> str:
+    return json.dumps(KICK | changes)
+
+
+def _body(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+FOREIGN: dict[str, str | bytes] = {
+    "no JSON": "garbage{{",
+    "nothing": "",
+    "a number": "42",
+    "null": "null",
+    "a list": "[]",
+    "an object": "{}",
+    "binary": b"\x80\x04\xff\xfe",
+    "nested": "[" * 100_000,
+    "nested body": _kick(body=_body(b"[" * 100_000)),
+    "pickle": _kick(body=_body(pickle.dumps([[""], {}, {}])), **{"content-type": "application/x-python-serialize"}),
+    "unknown type": _kick(**{"content-type": "application/x-nothing"}),
+    "5 MB": _kick(body=_body(json.dumps([["x" * 5_000_000], {}, {}]).encode())),
+    "unknown task": _kick(headers={"task": "no.such", "id": "i"}),
+    "a task that is a list": _kick(headers={"task": [TASK_NAME], "id": "i"}),
+    "an id that is a list": _kick(headers={"task": TASK_NAME, "id": ["i"]}),
+    "headers that are none": _kick(headers=None),
+    "too many arguments": _kick(body=_body(b'[["a", "b", "c"], {}, {}]')),
+    "an argument of a wrong type": _kick(body=_body(b'[[{"a": 1}], {}, {}]')),
+    "named arguments": _kick(body=_body(b'[[], {"hint": "a"}, {}]')),
+    "no base64": _kick(body="%%%"),
+    "an empty body": _kick(body=""),
+    "for tomorrow": _kick(headers=KICK["headers"] | {"eta": "2999-01-01T00:00:00"}),  # type: ignore[operator]
+    "expired nonsense": _kick(headers=KICK["headers"] | {"expires": "soon"}),  # type: ignore[operator]
+    "no properties": json.dumps({name: value for name, value in KICK.items() if name != "properties"}),
+    "no tag": _kick(properties={"body_encoding": "base64"}),
+    "unknown encoding": _kick(properties=KICK["properties"] | {"body_encoding": "rot13"}),  # type: ignore[operator]
+}
+
+
+@pytest.fixture
+def server(settings: Settings) -> redis.Redis:
+    """The queue server, as anybody on this machine may use it."""
+    return redis.Redis.from_url(settings.broker_url)
+
+
+@pytest.fixture
+def worker(settings: Settings, household: Household) -> Part:
+    """A worker of two slots."""
+    return household.start_worker(settings.model_copy(update={"slots": 2, "stop_grace_s": 2.0}))
+
+
+@pytest.fixture
+def submit(settings: Settings, store: Store) -> Submit:
+    """Submits a training of some seconds, or with the given changes."""
+
+    def create(**training: Any) -> JobDir:
+        spec = {
+            "name": "amid noise",
+            "training": {"epochs": 1, "seed": len(list(settings.jobs_dir.glob("*"))), **training},
+        }
+        jobdir, _ = create_jobdir(settings.jobs_dir, parse_spec(spec))
+        store.jobs.create(jobdir)
+        return jobdir
+
+    return create
+
+
+@pytest.fixture
+def running(worker: Part, store: Store, submit: Submit) -> JobDir:
+    """A job of hours, in one of the worker's slots."""
+    job = submit(**LONG)
+    wait_until(lambda: store.jobs.get(job.id).progress, "the long job trains")
+    return job
+
+
+def succeeds(store: Store, job: JobDir, timeout_s: float = 20) -> None:
+    """Wait until ``job`` has succeeded."""
+    wait_until(lambda: store.jobs.get(job.id).state is JobState.SUCCEEDED, "the job has succeeded", timeout_s)
+
+
+def test_what_is_no_kick_costs_a_line_and_no_worker(
+    server: redis.Redis, store: Store, worker: Part, running: JobDir, submit: Submit
+) -> None:
+    """Every kind of foreign message, while a job of hours runs: the next job starts, by the same worker."""
+    for message in FOREIGN.values():
+        server.rpush(QUEUE, message)
+    wait_until(lambda: not server.exists(QUEUE), "the worker has read them all")
+    lines = len(worker.text().splitlines())
+
+    succeeds(store, submit())
+
+    said = [line for line in worker.text().splitlines()[:lines] if "dropped a message" in line]
+    assert len(said) == len(FOREIGN)
+    assert "Traceback" not in worker.text()
+    assert store.jobs.get(running.id).attempt == 1
+
+
+@pytest.mark.parametrize("channel", ["/0.celery.pidbox", "/0.celeryev/worker.heartbeat"])
+def test_foreign_broadcasts_cost_no_worker(
+    channel: str, server: redis.Redis, store: Store, worker: Part, running: JobDir, submit: Submit
+) -> None:
+    """The same on the channels of remote control and events."""
+    for message in FOREIGN.values():
+        server.publish(channel, message)
+
+    succeeds(store, submit())
+
+    assert worker.running()
+    assert store.jobs.get(running.id).attempt == 1
+
+
+KEYS = [QUEUE, "unacked", "unacked_index", "unacked_mutex", f"_kombu.binding.{QUEUE}", "_kombu.binding.celery.pidbox"]
+
+
+def test_a_key_of_the_queue_that_is_something_else_is_dropped(
+    server: redis.Redis, store: Store, worker: Part, running: JobDir, submit: Submit
+) -> None:
+    """`SET keepfit x`, and the same for each key of the broker: kicks go on, by the same worker."""
+    for key in KEYS:
+        server.set(key, "x")
+        succeeds(store, submit())
+
+    server.client_kill_filter(_type="normal")  # a worker that connects anew binds its queue anew
+    succeeds(store, submit())
+
+    assert f"the key {QUEUE} of the task queue held a string" in worker.text()
+    assert store.jobs.get(running.id).attempt == 1
+    assert "Unrecoverable" not in worker.text()
+    server.delete(*KEYS)
+
+
+def test_a_key_of_the_queue_that_is_something_else_keeps_no_worker_from_starting(
+    settings: Settings, server: redis.Redis, store: Store, household: Household, submit: Submit
+) -> None:
+    """The same keys, before the worker starts."""
+    for key in KEYS:
+        server.set(key, "x")
+
+    household.start_worker(settings)
+
+    succeeds(store, submit())
+    server.delete("unacked", "unacked_index", "unacked_mutex")
+
+
+def test_a_queue_server_that_refuses_kicks_ends_no_worker(
+    server: redis.Redis, store: Store, worker: Part, running: JobDir, submit: Submit
+) -> None:
+    """A server that takes no writes for a while, as with a full disk: the worker goes on when it does again."""
+    server.config_set("min-replicas-to-write", 1)
+    wait_until(lambda: "the queue server gives no kicks" in worker.text(), "the worker says so")
+    server.config_set("min-replicas-to-write", 0)
+
+    succeeds(store, submit())
+
+    assert store.jobs.get(running.id).attempt == 1
+    assert worker.text().count("the queue server gives no kicks") == 1
+
+
+def test_thousands_of_kicks_fork_next_to_nothing(
+    settings: Settings, server: redis.Redis, store: Store, worker: Part, running: JobDir, submit: Submit
+) -> None:
+    """5,000 kicks with nothing to do: few children are forked, and a job that is submitted amid them starts soon."""
+    seen: set[int] = set()
+    main = psutil.Process(worker.pid)
+
+    def started(job_id: str) -> bool:
+        seen.update(child.pid for child in main.children())
+        return store.jobs.get(job_id).state is not JobState.QUEUED
+
+    before = {child.pid for child in main.children()}
+    for _ in range(5):
+        server.rpush(QUEUE, *[_kick() for _ in range(1000)])
+        job = submit(epochs=1)
+        wait_until(lambda: started(job.id), "a job starts amid the kicks", timeout_s=2)  # noqa: B023
+        succeeds(store, job)
+    wait_until(lambda: not server.exists(QUEUE), "no kick is left")
+
+    assert worker.text().count("received") < 40, "each kick that is received forks a child"
+    assert len(seen - before) < 20
+    assert store.jobs.get(running.id).attempt == 1
+
+
+def test_a_list_full_of_kicks_is_cut(
+    server: redis.Redis, store: Store, worker: Part, running: JobDir, submit: Submit
+) -> None:
+    """While all slots are busy kicks stay in the list; it does not grow without end."""
+    second = submit(**LONG)
+    wait_until(lambda: store.jobs.get(second.id).state is JobState.RUNNING, "all slots are busy")
+
+    server.rpush(QUEUE, *[_kick() for _ in range(5000)])
+
+    wait_until(lambda: server.llen(QUEUE) <= 1000, "the list is cut")
+
+
+def test_a_celery_sender_is_understood(settings: Settings, server: redis.Redis, worker: Part, store: Store) -> None:
+    """What Celery itself makes of our task is a kick."""
+    with Celery(broker=settings.broker_url) as sender:
+        sender.send_task(TASK_NAME, args=[""], queue=QUEUE)
+        sender.send_task(TASK_NAME, queue=QUEUE)
+    wait_until(lambda: not server.exists(QUEUE), "both are taken")
+
+    assert "dropped" not in worker.text()
