@@ -117,12 +117,14 @@ def export(job_id: str, name: str) -> ResponseReturnValue:
 
 @blueprint.get("/health")
 def health() -> ResponseReturnValue:
-    """Whether the web side, the queue server and workers are there. Always 200 while the web side answers."""
+    """Whether the web side, the queue server and workers are there and take jobs. Always 200."""
     try:
         workers = desk().store.workers.list()
     except StoreUnavailable as exc:
         return jsonify(status="degraded", web="ok", redis=str(exc), workers=None)
-    return jsonify(status="ok" if workers else "degraded", web="ok", redis="ok", workers=len(workers))
+    takes = any(worker.takes for worker in workers)
+    problem = {"problem": "no worker takes jobs now"} if workers and not takes else {}
+    return jsonify(status="ok" if takes else "degraded", web="ok", redis="ok", workers=len(workers), **problem)
 
 
 @blueprint.route("/api/", defaults={"path": ""}, methods=METHODS)

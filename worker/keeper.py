@@ -28,6 +28,7 @@ from shared.settings import Settings
 from shared.states import Cause, JobState, Outcome, Wish
 from shared.store import Budget, Claim, Running, Store, open_store
 from worker.audit import note
+from worker.consumer import Deafness
 from worker.deaths import DEATHS, OUT_OF_MEMORY
 from worker.drain import draining
 from worker.owner import Owner, Process, machine
@@ -38,6 +39,8 @@ BEAT_S = 1.0
 LAST_WORDS_S = 0.5
 """How long to wait for Celery to say how a child of ours died."""
 LOG_GAP_S = 10.0
+DEAF_GRACES = 1.5
+"""In times that an attempt may take to stop: a process that has given its lease back holds its slot until it ends."""
 OUTAGES = (StoreUnavailable, OperationalError, KombuError, CeleryError)
 T = TypeVar("T")
 
@@ -54,6 +57,7 @@ class Keeper:
         self._main = Process.of(os.getpid())
         self._rebuilder = Rebuilder(settings, self._store, name)
         self._sweeper = Sweeper(settings.jobs_dir, settings.cache_dir, settings.sweep_s)
+        self._deafness = Deafness(DEAF_GRACES * settings.stop_grace_s, settings.stop_grace_s, leave=self._leave)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._reap_from: float | None = None
@@ -73,11 +77,14 @@ class Keeper:
         """End, and say goodbye to the store."""
         self._ended.set()
         self._thread.join(timeout=2)
+        self._leave()
+        self._store.close()
+
+    def _leave(self) -> None:
         try:
             self._store.workers.leave(self._name)
         except KeepfitError as exc:
             log.info("leaving without a word: %s", exc)
-        self._store.close()
 
     def _keep(self) -> None:
         while not self._ended.is_set():
@@ -86,6 +93,7 @@ class Keeper:
             except OUTAGES as exc:
                 self._reap_from, self._was_away = None, True
                 self._rebuilder.note_outage()
+                self._deafness.forget()
                 if self._may_log("outage"):
                     log.warning("the queue server is away: %s", exc)
             self._ended.wait(self._settings.keeper_tick_s)
@@ -137,10 +145,11 @@ class Keeper:
         return claim.owner.startswith(machine() + ":")
 
     def _beat(self) -> None:
+        takes = self._deafness.look(self._busy, self._settings.slots)
         if time.monotonic() - self._beat_at >= BEAT_S:
             self._beat_at = time.monotonic()
             host = machine().split("/")[0]
-            self._store.workers.beat(self._name, host, self._main.pid, self._settings.slots, self._busy)
+            self._store.workers.beat(self._name, host, self._main.pid, self._settings.slots, self._busy, takes)
 
     def _answer_drills(self, mine: list[Running]) -> None:
         for attempt in mine:

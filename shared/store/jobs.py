@@ -157,9 +157,11 @@ class Jobs:
         place = rank or 0
         if not workers:
             return Waiting(place, "no worker is alive")
+        rows = [raw for raw in self._link.hashes([keys.worker(name) for name in workers]) if raw.get("takes") != "0"]
+        if not rows:
+            return Waiting(place, "no worker takes jobs now")
         if place:
             return Waiting(place, f"{place} {'job' if place == 1 else 'jobs'} before it")
-        rows = self._link.hashes([keys.worker(name) for name in workers])
         free = sum(int(raw.get("slots", 0)) - int(raw.get("busy", 0)) for raw in rows)
         return Waiting(0, "a worker is about to take it" if free > 0 else "workers are busy")
 

@@ -14,7 +14,7 @@
 | kf:wishes:<id>   | channel | the wish                       | -                  | request                  |
 | kf:counters      | hash    | see ``counters``               | for ever           | claim, finish, reap ...  |
 | kf:workers       | zset    | worker name -> last beat (ms)  | 10 s after a beat  | beat, leave              |
-| kf:worker:<name> | hash    | host, pid, slots, busy         | 30 s after a beat  | beat, leave              |
+| kf:worker:<name> | hash    | host, pid, slots, busy, takes  | 30 s after a beat  | beat, leave              |
 | kf:drill:<owner> | string  | this owner's worker is to die  | 10 s               | drill                    |
 | kf:kick          | string  | a top-up was just made         | kick_gap_s         | topup                    |
 | kf:boot          | string  | random; missing after a wipe   | for ever           | keeper                   |

@@ -67,6 +67,8 @@ class WorkerRecord:
     seen_ms: int
     age_ms: int = 0
     """How long ago it was last heard of."""
+    takes: bool = True
+    """Whether it takes jobs; a worker that stops, or whose consumer has gone deaf, does not."""
 
 
 def job_record(job_id: str, raw: Mapping[str, str]) -> JobRecord:

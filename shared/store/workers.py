@@ -14,9 +14,9 @@ class Workers:
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    def beat(self, name: str, host: str, pid: int, slots: int, busy: int) -> None:
-        """Say that the worker ``name`` lives."""
-        self._link.run("beat", name, host, pid, slots, busy, WORKER_SILENT_MS)
+    def beat(self, name: str, host: str, pid: int, slots: int, busy: int, takes: bool = True) -> None:
+        """Say that the worker ``name`` lives. ``takes``: whether it takes jobs, or stops, or has gone deaf."""
+        self._link.run("beat", name, host, pid, slots, busy, int(takes), WORKER_SILENT_MS)
 
     def leave(self, name: str) -> None:
         """Say that the worker ``name`` stops."""
@@ -37,6 +37,7 @@ def _worker_record(name: str, raw: Mapping[str, str], seen_ms: int, now_ms: int)
     """Decode the hash of a worker; None for one that has just left, or that is damaged: its next beat mends it."""
     try:
         pid, slots, busy = (int(raw[field]) for field in ("pid", "slots", "busy"))
-        return WorkerRecord(name, raw["host"], pid, slots, busy, seen_ms, max(0, now_ms - seen_ms))
+        takes = raw.get("takes") != "0"
+        return WorkerRecord(name, raw["host"], pid, slots, busy, seen_ms, max(0, now_ms - seen_ms), takes)
     except (KeyError, ValueError):
         return None
