@@ -67,7 +67,7 @@ def _last_id(reader: JobReader, job_id: str) -> str:
     try:
         return reader.ask(lambda store: store.events.last_id(job_id))
     except StoreUnavailable:
-        return "0"
+        return ""  # from now on: a moment's outage replays nothing
 
 
 def _name_of(desk: Desk, job_id: str) -> str:

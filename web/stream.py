@@ -10,6 +10,7 @@ stream ends when its reader goes away, noticed at the next write, or when the pr
 
 import dataclasses
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from shared.durable import to_json
 from shared.errors import JobNotFound, StoreUnavailable
+from shared.events import StateChanged
 from shared.store import StoredEvent
 from web.assemble import assemble_live
 from web.desk import Desk, desk
@@ -30,7 +32,12 @@ BLOCK_MS = 1000
 RETRY_MS = 1000
 """After how long a browser connects again."""
 
-_ID = re.compile(r"\d{1,20}(-\d{1,20})?")
+NOW = ""
+"""The position that stands for "from now on"."""
+
+_ID = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
+_LARGEST = 2**64 - 1
+_A_DAY_MS = 24 * 60 * 60 * 1000
 
 
 @blueprint.get("/jobs/<job_id>/events")
@@ -39,7 +46,7 @@ def job_events(job_id: str) -> Response:
     at = desk()
     at.reader.open(job_id)
     # The request is gone once the generator runs, so what is needed of it is read here.
-    return _stream(at, _job_events(at, job_id, _asked_for(at, job_id)))
+    return _stream(at, _job_events(at, job_id, _asked_for()))
 
 
 @blueprint.get("/events")
@@ -48,14 +55,17 @@ def all_events() -> Response:
     return _stream(desk(), _all_events(desk()))
 
 
-def _asked_for(at: Desk, job_id: str) -> str:
-    after = request.headers.get("Last-Event-ID") or request.args.get("after") or ""
-    if _ID.fullmatch(after):
-        return after
-    try:
-        return at.reader.ask(lambda store: store.events.last_id(job_id))
-    except StoreUnavailable:
-        return "0"
+def _asked_for() -> str:
+    """The position that the reader goes on after; from now on if it gives none, or one that cannot have been.
+
+    Never from the beginning unless asked to: the server may be away for a moment, and a job's history is long.
+    """
+    after = request.headers.get("Last-Event-ID") or request.args.get("after") or NOW
+    match = _ID.fullmatch(after)
+    if match is None or any(int(part) > _LARGEST for part in match.groups("0")):
+        return NOW
+    in_future = int(match[1]) > time.time() * 1000 + _A_DAY_MS
+    return NOW if in_future else after
 
 
 def _stream(at: Desk, messages: Iterator[str]) -> Response:
@@ -70,13 +80,19 @@ def _stream(at: Desk, messages: Iterator[str]) -> Response:
 def _job_events(at: Desk, job_id: str, after: str) -> Iterator[str]:
     yield f"retry: {RETRY_MS}\n\n"
     block_ms: int | None = None  # the first answer comes at once
+    told_at = 0.0
     while not at.closing.is_set():
+        moved = False
         try:
+            after = after or at.store.events.last_id(job_id)
             for stored in at.store.events.read(job_id, after=after, block_ms=block_ms):
-                after = stored.id
+                after, moved = stored.id, moved or stored.event.type == StateChanged.type
                 yield _message(stored.event.type, _stored(stored), stored.id)
         except StoreUnavailable:
             at.closing.wait(BLOCK_MS / 1000)
+        if not moved and time.monotonic() - told_at < BLOCK_MS / 1000:
+            continue
+        told_at = time.monotonic()
         try:
             seen = at.reader.get(job_id)
         except JobNotFound:

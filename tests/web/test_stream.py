@@ -4,6 +4,7 @@ import itertools
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,8 +16,10 @@ from werkzeug.test import TestResponse
 
 from shared.settings import Settings
 from shared.store import Store
-from tests.processes import Household, free_port
+from tests.processes import Household, Valkey, free_port
 from tests.web.acting import Actor
+from tests.web.conftest import closed
+from web import create_app
 from web.desk import MOST_STREAMS
 from web.wording import OUTAGE, REBUILDING
 
@@ -85,12 +88,61 @@ def test_a_stream_tells_the_whole_story_from_the_start(client: FlaskClient, fini
     assert len(set(ids)) == len(ids)
 
 
-@pytest.mark.parametrize("nonsense", ["abc", "1-2-3", "$", "-1", "9" * 40])
+@pytest.mark.parametrize("nonsense", ["abc", "1-2-3", "$", "-1", "9" * 40, "9" * 20, "1-" + "9" * 20, "١٢٣", "9" * 15])
 def test_a_position_that_is_none_is_ignored(client: FlaskClient, submitted: str, nonsense: str) -> None:
     """A made-up id starts the stream from now on."""
     answer = client.get(f"/api/v1/jobs/{submitted}/events", headers={"Last-Event-ID": nonsense})
 
     assert [kind for kind, _, _ in until(answer, "now")] == ["now"]
+
+
+def test_a_stream_that_began_in_an_outage_goes_on_from_now(settings: Settings, tmp_path: Path) -> None:
+    """A moment without the server is no reason to tell a job's whole history to each new reader."""
+    with Valkey(tmp_path / "own") as server:
+        app = create_app(settings.model_copy(update={"redis_url": server.url}))
+        job_id = str(app.test_client().post("/api/v1/jobs", json={"name": "long history"}).get_json()["id"])
+        server.stop()
+        page = app.test_client().get(f"/jobs/{job_id}").text
+        stream = messages(app.test_client().get(f"/api/v1/jobs/{job_id}/events"))
+        assert next(stream)[0] == "paused"
+
+        server.start()
+        heard = list(itertools.takewhile(lambda message: not message[2].get("live"), stream))
+
+        assert 'data-after=""' in page
+        assert [event_id for _, event_id, _ in heard if event_id] == []
+        closed(app)
+
+
+def test_the_moving_parts_come_once_a_second(client: FlaskClient, submitted: str, actor: Actor) -> None:
+    """However many events there are."""
+    run = actor.claim(submitted)
+    run.start()
+    answer = client.get(f"/api/v1/jobs/{submitted}/events")
+    stream = messages(answer)
+    assert next(stream)[0] == "now"
+
+    kinds = []
+    for step in range(1, 30):
+        run.progress(step)
+        kinds.append(next(stream)[0])
+    answer.close()
+
+    assert kinds.count("now") < 5
+
+
+def test_no_nan_is_sent(client: FlaskClient, submitted: str, actor: Actor) -> None:
+    """No browser reads it: what is no number is null."""
+    run = actor.claim(submitted)
+    run.start()
+    run.progress(1, loss=float("nan"))
+
+    answer = client.get(f"/api/v1/jobs/{submitted}/events?after=0")
+    blocks = [block for block in map(str, itertools.islice(answer.response, 6)) if "progress" in block]
+    answer.close()
+
+    assert any('"loss":null' in block for block in blocks)
+    assert not any("NaN" in block for block in blocks)
 
 
 def test_a_stream_of_an_unknown_job_is_not_found(client: FlaskClient) -> None:
