@@ -12,7 +12,7 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from shared.durable import from_json
 from shared.errors import DamagedFile
@@ -22,19 +22,13 @@ _OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """This process is short of something; that says nothing of the file."""
 
 
-def read_regular(path: Path, tail_bytes: int | None = None) -> bytes | None:
-    """The content of a file, or its last ``tail_bytes``; None where there is none.
+def open_regular(path: Path) -> BinaryIO | None:
+    """A file, open to be read; None where there is none.
 
     Raises DamagedFile for what is no regular file (a pipe would be waited on for ever) or cannot be read.
     """
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise DamagedFile("it is no file")
-            if tail_bytes is not None:
-                file.seek(max(0, found.st_size - tail_bytes))
-            return file.read()
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
     except FileNotFoundError as exc:
         if path.is_symlink():
             raise DamagedFile("it is a link to nothing") from exc
@@ -45,6 +39,24 @@ def read_regular(path: Path, tail_bytes: int | None = None) -> bytes | None:
         if exc.errno in _OURS:
             raise
         raise DamagedFile(exc.strerror or str(exc)) from exc
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise DamagedFile("it is no file")
+    return file
+
+
+def read_regular(path: Path, tail_bytes: int | None = None) -> bytes | None:
+    """The content of a file, or its last ``tail_bytes``; None where there is none. Raises DamagedFile."""
+    file = open_regular(path)
+    if file is None:
+        return None
+    with file:
+        try:
+            if tail_bytes is not None:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - tail_bytes))
+            return file.read()
+        except OSError as exc:
+            raise DamagedFile(exc.strerror or str(exc)) from exc
 
 
 def read_object(path: Path) -> dict[str, Any] | None:

@@ -27,9 +27,10 @@ from shared.store.records import JobRecord
 from web.actions import Accepted
 from web.asked import asked_kind, asked_state, whole_number
 from web.assemble import waiting
+from web.curves import Curves, Point, read_curves
 from web.desk import desk
 from web.downloads import exports, send_export
-from web.history import History, Point, read_history
+from web.history import read_history
 from web.reading import Seen
 from web.security import csrf
 from web.spec_errors import WrongFields, unknown_fields
@@ -106,7 +107,7 @@ def evaluate(job_id: str) -> ResponseReturnValue:
 @blueprint.get("/api/v1/jobs/<job_id>/history")
 def history(job_id: str) -> ResponseReturnValue:
     """The curves over all attempts, cut where an attempt went on from a checkpoint."""
-    return jsonify(_curves(read_history(desk().reader.open(job_id))))
+    return jsonify(_curves(read_curves(desk().reader.open(job_id))))
 
 
 @blueprint.get("/api/v1/jobs/<job_id>/files/<any('model.keras', 'weights.h5'):name>")
@@ -201,7 +202,7 @@ def _files(seen: Seen) -> dict[str, str]:
     return {name: url_for("api.export", job_id=seen.record.id, name=name, _external=True) for name in names}
 
 
-def _curves(found: History) -> dict[str, Any]:
+def _curves(found: Curves) -> dict[str, Any]:
     def rows(points: tuple[Point, ...]) -> list[dict[str, Any]]:
         return [{"step": p.step, "epoch": p.epoch, **p.logs} for p in points]
 

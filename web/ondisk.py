@@ -14,13 +14,12 @@ from typing import Any
 from shared.diskstate import state_on_disk
 from shared.events import Progress
 from shared.jobdir import AttemptDir, JobDir
+from shared.manifest import checkpoints_in
 from shared.states import JobState
 from shared.store.jobs import fields_of
 from shared.store.records import JobRecord
-from web.history import read_rows
+from web.rows import last_row
 
-TAIL_BYTES = 64 * 1024
-"""Enough of ``metrics.jsonl`` to hold the latest progress row."""
 ALIVE_MS = 30_000
 """Training reports at least every few seconds, also while the queue server is away."""
 
@@ -80,14 +79,12 @@ def _last_sign_ms(attempt: AttemptDir) -> int:
 
 
 def _newest_checkpoint(attempt: AttemptDir) -> int:
-    names = (p.parent.name for p in attempt.checkpoints.glob("step-*/manifest.json"))
-    return max((int(name.removeprefix("step-")) for name in names), default=0)
+    return next((checkpoint.step for checkpoint in checkpoints_in(attempt)), 0)
 
 
 def _latest_progress(attempts: list[AttemptDir]) -> dict[str, Any]:
     """The fields of a record that say how far the job is."""
     for attempt in reversed(attempts):
-        rows = [event for event in read_rows(attempt.metrics, tail_bytes=TAIL_BYTES) if isinstance(event, Progress)]
-        if rows:
-            return {"progress": dataclasses.asdict(rows[-1]), "progress_attempt": attempt.number}
+        if (row := last_row(attempt.metrics, Progress)) is not None:
+            return {"progress": dataclasses.asdict(row), "progress_attempt": attempt.number}
     return {}

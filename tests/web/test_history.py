@@ -7,7 +7,9 @@ import pytest
 from shared.events import AttemptStarted, CheckpointRejected, EpochEnded, Event, Progress
 from shared.jobdir import AttemptDir, JobDir, canonical_line, create_jobdir
 from shared.spec import TrainSpec
-from web.history import MAX_POINTS, read_history, read_log, read_rows
+from web.curves import MAX_POINTS, read_curves
+from web.history import read_history, read_log
+from web.rows import HEAD_BYTES, TAIL_BYTES, read_rows
 
 BATCHES = 100
 
@@ -42,9 +44,9 @@ def epoch(number: int) -> EpochEnded:
 
 def test_a_job_without_attempts_has_no_history(jobdir: JobDir) -> None:
     """Nothing has happened yet."""
-    history = read_history(jobdir)
+    curves = read_curves(jobdir)
 
-    assert (history.attempts, history.progress, history.epochs, history.marks) == ((), (), (), ())
+    assert (read_history(jobdir).attempts, curves.progress, curves.epochs, curves.marks) == ((), (), (), ())
 
 
 def test_what_a_kill_made_void_is_cut(jobdir: JobDir) -> None:
@@ -52,7 +54,7 @@ def test_what_a_kill_made_void_is_cut(jobdir: JobDir) -> None:
     write(jobdir.new_attempt(1), start(1), at(50), epoch(0), at(150), epoch(1), at(250, loss=9.0))
     write(jobdir.new_attempt(2), start(2, step=150), at(180), epoch(1), at(250, loss=0.3))
 
-    history = read_history(jobdir)
+    history = read_curves(jobdir)
 
     assert [p.step for p in history.progress] == [50, 150, 180, 250]
     assert history.progress[-1].logs == {"loss": 0.3}
@@ -65,7 +67,7 @@ def test_an_attempt_that_restarts_from_the_beginning_voids_everything(jobdir: Jo
     write(jobdir.new_attempt(1), start(1), at(50), epoch(0))
     write(jobdir.new_attempt(2), start(2), at(20))
 
-    history = read_history(jobdir)
+    history = read_curves(jobdir)
 
     assert [p.step for p in history.progress] == [20]
     assert history.epochs == ()
@@ -78,7 +80,7 @@ def test_an_attempt_that_died_before_it_began_changes_nothing(jobdir: JobDir) ->
 
     history = read_history(jobdir)
 
-    assert [p.step for p in history.progress] == [50]
+    assert [p.step for p in read_curves(jobdir).progress] == [50]
     assert [(a.number, a.started is None, a.last_step) for a in history.attempts] == [(1, False, 50), (2, True, 0)]
 
 
@@ -110,10 +112,67 @@ def test_a_long_history_is_thinned(jobdir: JobDir) -> None:
     """A page gets no more points than it can show, the first and the last among them."""
     write(jobdir.new_attempt(1), start(1), *(at(step) for step in range(5000)))
 
-    points = read_history(jobdir).progress
+    points = read_curves(jobdir).progress
 
     assert len(points) == MAX_POINTS
     assert (points[0].step, points[-1].step) == (0, 4999)
+
+
+def test_a_thinned_curve_keeps_its_extremes(jobdir: JobDir) -> None:
+    """The one loss that was too high or too low is what people look for."""
+    spikes = {1234: 99.0, 20_001: -7.0}
+    write(jobdir.new_attempt(1), start(1), *(at(step, spikes.get(step, 1.0)) for step in range(30_000)))
+
+    points = read_curves(jobdir).progress
+
+    assert len(points) <= MAX_POINTS
+    assert {p.step: p.logs["loss"] for p in points if p.logs["loss"] != 1.0} == spikes
+
+
+def test_only_what_was_added_is_read_again(jobdir: JobDir) -> None:
+    """A curve follows its file: rows are added, a torn one is completed, another file takes its place."""
+    attempt = jobdir.new_attempt(1)
+    write(attempt, start(1), at(50))
+    assert [p.step for p in read_curves(jobdir).progress] == [50]
+
+    with attempt.metrics.open("a") as file:
+        file.write('{"type":"progress","step":60,"steps":1000,"epoch":0,"epochs":10,"bat')
+    assert [p.step for p in read_curves(jobdir).progress] == [50]
+    with attempt.metrics.open("a") as file:
+        file.write('ch":60,"batches":100,"logs":{"loss":1.0}}\n')
+    assert [p.step for p in read_curves(jobdir).progress] == [50, 60]
+
+    attempt.metrics.unlink()
+    write(attempt, start(1), at(70), at(71), at(72))
+    assert [p.step for p in read_curves(jobdir).progress] == [70, 71, 72]
+
+
+def test_looking_at_a_job_costs_the_same_however_long_it_was(jobdir: JobDir) -> None:
+    """Its attempts come from the two ends of the file, not from what is between."""
+    attempt = jobdir.new_attempt(1)
+    write(attempt, start(1), *(epoch(number) for number in range(20_000)))
+    with attempt.metrics.open("r+b") as file:  # nobody can read what lies between
+        size = file.seek(0, 2)
+        file.seek(HEAD_BYTES)
+        file.write(b"\n" * (size - HEAD_BYTES - TAIL_BYTES))
+
+    [found] = read_history(jobdir).attempts
+
+    assert found.started == start(1)
+    assert found.last_step == 20_000 * BATCHES
+
+
+@pytest.mark.parametrize("damage", ["[" * 100_000, '{"type":"progress","step":' + "1" * 5000, "\0" * 3_000_000])
+def test_a_damaged_line_costs_that_line(jobdir: JobDir, damage: str) -> None:
+    """However it is broken."""
+    attempt = jobdir.new_attempt(1)
+    write(attempt, start(1), at(50))
+    with attempt.metrics.open("a") as file:
+        file.write(damage + "\n")
+    write(attempt, at(80))
+
+    assert [p.step for p in read_curves(jobdir).progress] == [50, 80]
+    assert read_history(jobdir).attempts[0].last_step == 80
 
 
 def test_a_damaged_checkpoint_that_was_set_aside_is_told(jobdir: JobDir) -> None:

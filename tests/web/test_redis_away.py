@@ -135,6 +135,42 @@ def test_a_training_attempt_is_seen_by_its_files(settings: Settings, submitted: 
     assert (later.state, later.recovering) == ("queued", True)
 
 
+def test_a_checkpoint_that_was_set_aside_hides_nothing(
+    client: FlaskClient, stranded: FlaskClient, settings: Settings, submitted: str, actor: Actor
+) -> None:
+    """It is no checkpoint any more, and no reason for an error."""
+    run = actor.claim(submitted)
+    run.start()
+    for name in ("step-00000000.corrupt", "step-00000113", "step-x"):
+        folder = run.directory.checkpoints / name
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text("{}")
+
+    for asked in (client, stranded):
+        assert asked.get(f"/api/v1/jobs/{submitted}").get_json()["checkpoint_step"] == 113
+        assert asked.get("/").status_code == 200
+
+
+def test_no_answer_carries_what_is_no_number(
+    client: FlaskClient, stranded: FlaskClient, submitted: str, actor: Actor
+) -> None:
+    """`response.json()` of a browser refuses a NaN, wherever it stands."""
+    run = actor.claim(submitted)
+    run.start()
+    run.progress(1, loss=float("inf"))
+    with run.directory.metrics.open("a") as file:
+        file.write(
+            '{"type":"progress","step":2,"steps":9,"epoch":0,"epochs":1,"batch":2,"batches":9,"logs":{"loss":NaN}}\n'
+        )
+
+    for asked in (client, stranded):
+        for path in ("", "/history"):
+            text = asked.get(f"/api/v1/jobs/{submitted}{path}").text
+            assert "NaN" not in text
+            assert "Infinity" not in text
+            assert '"loss":null' in text
+
+
 def test_a_failed_job_is_failed_on_disk(stranded: FlaskClient, submitted: str, actor: Actor) -> None:
     """The reason comes from the attempt's own result."""
     run = actor.claim(submitted)
