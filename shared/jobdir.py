@@ -66,6 +66,11 @@ class AttemptDir:
         return self.path / "metrics.jsonl"
 
     @property
+    def history(self) -> Path:
+        """The metrics of each epoch since the job's beginning, one JSON object a line; checkpoints refer to it."""
+        return self.path / "history.jsonl"
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of ``step-NNNNNNNN`` directories."""
         return self.path / "checkpoints"

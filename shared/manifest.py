@@ -5,9 +5,9 @@
     manifest = verify(found[0])                    # raises CorruptCheckpoint with the reason in words
 
 A checkpoint is a directory ``step-NNNNNNNN``; it exists once its manifest does, and it may be loaded
-only if every byte of it is what the manifest says. The manifest guards itself by its form: it must
-be, byte for byte, what this module would write for the values that it holds. Knows nothing of what
-is in the files.
+only if every byte of it is what the manifest says, and so is the beginning of its attempt's history.
+The manifest guards itself by its form: it must be, byte for byte, what this module would write for
+the values that it holds. Knows nothing of what is in the files.
 """
 
 import errno
@@ -16,7 +16,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,7 +24,8 @@ from shared.durable import from_json, to_json
 from shared.errors import CorruptCheckpoint
 from shared.jobdir import AttemptDir, JobDir
 
-FORMAT = 1
+FORMAT = 2
+"""1: version 0.1, whose trainer state holds the history itself."""
 NAME = "manifest.json"
 PIN = "pinned"
 """An empty file of this name in a checkpoint's directory keeps it from being pruned."""
@@ -32,6 +33,8 @@ STATE = "state.safetensors"
 TRAINER = "trainer.json"
 FILES = frozenset({STATE, TRAINER})
 _MAX_BYTES = 64 * 1024
+_MAX_HISTORY = 128 << 20
+"""Nine times that of 100,000 epochs, the most that a job can have."""
 _BLOCK = 1 << 20
 _DIRECTORY = re.compile(r"step-([0-9]{8,15})")
 
@@ -52,6 +55,13 @@ class Manifest:
     files: Mapping[str, FileRecord]
     score: float | None = None
     """What the watched metric was, if the checkpoint is at an epoch's end; lower is better."""
+    history: FileRecord | None = None
+    """How much of the attempt's history belongs to it; None in format 1."""
+
+    @property
+    def format(self) -> int:
+        """The format that it is written in."""
+        return 1 if self.history is None else FORMAT
 
     @property
     def bytes(self) -> int:
@@ -76,11 +86,13 @@ def directory_name(step: int) -> str:
 def encode(manifest: Manifest) -> bytes:
     """The one form that a manifest has on disk."""
     value: dict[str, Any] = {
-        "format": FORMAT,
+        "format": manifest.format,
         "step": manifest.step,
         "score": manifest.score,
-        "files": {name: {"bytes": r.bytes, "sha256": r.sha256} for name, r in manifest.files.items()},
+        "files": {name: asdict(record) for name, record in manifest.files.items()},
     }
+    if manifest.history is not None:
+        value["history"] = asdict(manifest.history)
     value["sha256"] = hashlib.sha256(_canonical(value)).hexdigest()
     return _canonical(value)
 
@@ -89,16 +101,30 @@ def decode(raw: bytes) -> Manifest:
     """The manifest in ``raw``. Raises CorruptCheckpoint unless ``raw`` is its one form."""
     try:
         value = from_json(raw)
-        if value["format"] != FORMAT:
-            raise CorruptCheckpoint(f"its manifest has the format {value['format']!r}, this version reads {FORMAT}")
-        files = {str(name): FileRecord(int(r["bytes"]), str(r["sha256"])) for name, r in value["files"].items()}
-        manifest = Manifest(int(value["step"]), files, value["score"])
+        if value["format"] not in (1, FORMAT):
+            raise CorruptCheckpoint(
+                f"its manifest has the format {value['format']!r}, this version reads 1 to {FORMAT}"
+            )
+        files = {str(name): _record(entry) for name, entry in value["files"].items()}
+        history = _record(value["history"]) if value["format"] != 1 else None
+        manifest = Manifest(int(value["step"]), files, _score(value["score"]), history)
         intact = encode(manifest) == raw
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as exc:
         raise CorruptCheckpoint("its manifest cannot be read") from exc
     if not intact or set(files) != FILES:
         raise CorruptCheckpoint("its manifest was changed after it was written")
     return manifest
+
+
+def _record(entry: Any) -> FileRecord:
+    record = FileRecord(int(entry["bytes"]), str(entry["sha256"]))
+    if record.bytes < 0:
+        raise ValueError(record.bytes)
+    return record
+
+
+def _score(value: Any) -> float | None:
+    return value if value is None else float(value)
 
 
 def read_manifest(checkpoint: Checkpoint) -> Manifest:
@@ -127,6 +153,7 @@ def verify(checkpoint: Checkpoint) -> Manifest:
         except OSError as exc:
             raise CorruptCheckpoint(f"its {name} cannot be read ({exc.strerror})") from exc
         _check_digest(name, digest, record)
+    read_history(checkpoint, manifest)
     return manifest
 
 
@@ -145,6 +172,25 @@ def read_verified(checkpoint: Checkpoint, manifest: Manifest, name: str) -> byte
         raise CorruptCheckpoint(f"its {name} cannot be read ({exc.strerror})") from exc
     _check_size(name, len(content), record)
     _check_digest(name, hashlib.sha256(content).hexdigest(), record)
+    return content
+
+
+def read_history(checkpoint: Checkpoint, manifest: Manifest) -> bytes:
+    """What belongs to ``checkpoint`` of its attempt's history, checked. Raises CorruptCheckpoint."""
+    record = manifest.history
+    if record is None or record.bytes == 0:
+        return b""
+    path = AttemptDir(checkpoint.path.parents[1]).history
+    if record.bytes > _MAX_HISTORY:
+        raise CorruptCheckpoint(f"its history has {record.bytes:,} bytes, more than any real one")
+    try:
+        with _open(path) as file:
+            _check_size(path.name, min(os.fstat(file.fileno()).st_size, record.bytes), record)
+            content = file.read(record.bytes)
+    except OSError as exc:
+        raise CorruptCheckpoint(f"its {path.name} cannot be read ({exc.strerror})") from exc
+    _check_size(path.name, len(content), record)
+    _check_digest(path.name, hashlib.sha256(content).hexdigest(), record)
     return content
 
 

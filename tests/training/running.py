@@ -95,7 +95,7 @@ def final_of(jobdir: JobDir) -> Final:
         iterations=next(int(value) for name, value in loaded.tensors.items() if name.endswith("/iteration")),
         state=digest(list(loaded.tensors.values())),
         callbacks=json.dumps(loaded.trainer["callbacks"]),
-        history=json.dumps(loaded.trainer["history"]),
+        history=json.dumps(loaded.history.rows()),
         weights=result["weights_sha256"],
     )
 

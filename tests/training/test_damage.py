@@ -1,5 +1,6 @@
 """P5: no bad checkpoint is ever loaded. Damage of every kind is detected, set aside, and the one before is used."""
 
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -17,12 +18,13 @@ from worker.training.checkpoints import load, load_newest
 
 DAMAGES = 1200
 PROGRAM = "dropout+adam+constant"
+HISTORY = "history.jsonl"
 
 
 def make_job(path: Path) -> JobDir:
-    """A job that was stopped after some steps; it holds two checkpoints."""
+    """A job that was stopped in its second epoch; it holds two checkpoints."""
     jobdir = jobdir_at(path)
-    attempt(programs.build(PROGRAM), jobdir, StopAfter(4))
+    attempt(programs.build(PROGRAM), jobdir, StopAfter(9))
     return jobdir
 
 
@@ -63,14 +65,16 @@ def test_no_damage_in_a_thousand_is_loaded(job: JobDir, tmp_path: Path) -> None:
     newest = checkpoints_of(job)[0]
     path = tmp_path / "attempts" / "000001" / "checkpoints" / newest.path.name
     shutil.copytree(newest.path, path)
+    history = path.parents[1] / HISTORY
+    shutil.copy(newest.path.parents[1] / HISTORY, history)
     copy = Checkpoint(path, newest.step, newest.attempt)
     load(copy)
     loaded = damages = 0
     for _ in range(DAMAGES):
-        file = path / chance.choice((NAME, STATE, TRAINER))
+        file = chance.choice((path / NAME, path / STATE, path / TRAINER, history))
         content = file.read_bytes()
         damaged = chance.choice(KINDS)(content, chance)
-        if damaged == content:  # a sector of zeros was zeroed
+        if damaged.startswith(content) and (file == history or damaged == content):  # grown, or zeros zeroed
             continue
         damages += 1
         file.write_bytes(damaged)
@@ -107,9 +111,11 @@ BREAK: dict[str, Callable[[Path, Path], object]] = {
     "its manifest is empty": lambda new, _: (new / NAME).write_bytes(b""),
     "its manifest is huge": lambda new, _: (new / NAME).write_bytes(b"[" * 10_000_000),
     "its manifest is of a later version": lambda new, _: (new / NAME).write_bytes(
-        (new / NAME).read_bytes().replace(b'"format": 1', b'"format": 2')
+        (new / NAME).read_bytes().replace(b'"format": 2', b'"format": 3')
     ),
     "its manifest is no object": lambda new, _: (new / NAME).write_bytes(b"[]\n"),
+    "its history is gone": lambda new, _: (new.parents[1] / HISTORY).unlink(),
+    "its history is cut short": lambda new, _: os.truncate(new.parents[1] / HISTORY, 10),
     "its manifest is a directory": lambda new, _: _make_dir(new / NAME),
 }
 

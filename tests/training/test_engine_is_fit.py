@@ -76,7 +76,7 @@ def by_engine(program: Program, path: Path) -> tuple[str, list[dict[str, float]]
     assert last is not None, "no valid checkpoint"
     loaded = load(last)
     own: list[Array] = [array for name, array in loaded.tensors.items() if "|callback|" not in name]
-    return state.digest(own), loaded.trainer["history"]
+    return state.digest(own), [dict(row) for row in loaded.history.rows()]
 
 
 # Where `fit` ends by replacing weights (averages, best ones), its state differs from the one before on purpose;

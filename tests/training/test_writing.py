@@ -14,13 +14,14 @@ from shared import durable
 from shared.errors import StorageFull
 from shared.events import CheckpointFailed, CheckpointSaved, LogLine
 from shared.jobdir import JobDir
-from shared.manifest import PIN, FileRecord, checkpoints_of, newest_valid, verify
+from shared.manifest import PIN, FileRecord, checkpoints_of, verify
 from shared.states import Outcome
 from tests.training import programs
 from tests.training.running import Recorder, StopAfter, attempt, final_of, jobdir_at, undisturbed
 from worker.training import run
-from worker.training.checkpoints import Contents, write
+from worker.training.checkpoints import Contents, valid, write
 from worker.training.disk import Disk
+from worker.training.history import History, parse
 from worker.training.interfaces import StopReason, StopSignal
 from worker.training.retention import prune, sweep
 from worker.training.state import Tensor
@@ -57,6 +58,12 @@ class CrashingDisk(Disk):
         self._done()
         return record
 
+    def append(self, path: Path, block: bytes) -> None:
+        """Add to it, then perhaps die."""
+        self._alive()
+        super().append(path, block)
+        self._done()
+
     def fsync(self, fd: int) -> None:
         """Make it durable, then perhaps die."""
         self._alive()
@@ -86,37 +93,53 @@ class CrashingDisk(Disk):
             raise OSError(errno.EIO, "a dead process writes nothing")
 
 
-def contents(step: int, score: float | None = None) -> Contents:
-    """A small checkpoint."""
+def contents(step: int, score: float | None = None, history: History | None = None) -> Contents:
+    """A small checkpoint, one epoch a step."""
     values = np.arange(step + 1, dtype="float32")
-    return Contents(step, [Tensor("00000|model|kernel", values)], {"cursor": {}, "step": step}, score)
+    trainer = {
+        "cursor": {"epoch": step, "batch": 0, "phase": "train"}, "step": step, "seed": 1, "plan": "graph",
+        "program_sha256": "", "data_sha256": "", "order_sha256": None, "environment": {}, "exact": True, "differs": [],
+        "callbacks": [],
+    }  # fmt: skip
+    so_far = History() if history is None else history
+    while len(so_far) < step:
+        so_far.append({"loss": 1 / (len(so_far) + 3)})
+    return Contents(step, [Tensor("00000|model|kernel", values)], trainer, score, so_far.now())
 
 
-def save(jobdir: JobDir, step: int, disk: Disk, score: float | None = None) -> None:
+def save(jobdir: JobDir, step: int, disk: Disk, score: float | None = None, history: History | None = None) -> None:
     """Write and prune, as the writer thread does."""
-    saved = write(jobdir.attempt_dirs()[-1], contents(step, score), disk)
+    saved = write(jobdir.attempt_dirs()[-1], contents(step, score, history), disk)
     prune(jobdir, saved.checkpoint, disk)
 
 
-@pytest.mark.parametrize("operation", range(1, 16))
-def test_a_crash_after_any_operation_leaves_a_valid_checkpoint(operation: int, tmp_path: Path) -> None:
-    """Three checkpoints are there; the fourth is being written, or an old one removed, when the process dies."""
+# make room for the history's line; the files, each with its fsync; the directory; its name; and an old one removed
+OPERATIONS = {"goes on": 14, "begins": 16}
+
+
+@pytest.mark.parametrize("case", OPERATIONS)
+@pytest.mark.parametrize("operation", range(1, 19))
+def test_a_crash_after_any_operation_leaves_a_valid_checkpoint(case: str, operation: int, tmp_path: Path) -> None:
+    """Three are there; the history grows, or its file is begun; the fourth is written, an old one is removed."""
     jobdir = jobdir_at(tmp_path / "job")
     jobdir.new_attempt(1)
+    history = History()
     for step in (10, 20, 30):
-        save(jobdir, step, Disk())
+        save(jobdir, step, Disk(), history=history)
+    if case == "begins":
+        history = parse(jobdir.attempt_dirs()[0].history.read_bytes(), 30)
     disk = CrashingDisk(operation)
 
     try:
-        save(jobdir, 40, disk)
+        save(jobdir, 40, disk, history=history)
         died = False
     except Crash:
         died = True
 
-    newest = newest_valid(jobdir)
-    assert died is (operation <= 12), "the protocol has another number of operations than this test"
-    assert newest is not None
-    assert newest.step in {30, 40}
+    assert died is (operation <= OPERATIONS[case]), "the protocol has another number of operations than this test"
+    newest = next(valid(jobdir, Recorder(), aside=False))
+    assert newest.checkpoint.step in {30, 40}
+    assert newest.history.rows() == [{"loss": 1 / (epoch + 3)} for epoch in range(newest.checkpoint.step)]
     for checkpoint in checkpoints_of(jobdir):
         verify(checkpoint)
 

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from shared.errors import InvalidSpec
+from shared.errors import CorruptCheckpoint, InvalidSpec
 from shared.spec import EarlyStoppingSpec, ReduceLRSpec
 from worker.training.state import Tensor
 from worker.training.tensorfile import Array
@@ -83,18 +83,34 @@ class Callbacks:
         ]
 
     def restore(self, saved: list[dict[str, Any]], tensors: Mapping[str, Array]) -> None:
-        """Put back what ``state`` and ``tensors`` gave."""
-        if [entry["kind"] for entry in saved] != [type(c).__name__ for c in self._callbacks]:
-            raise InvalidSpec("The checkpoint was made with other callbacks.")
+        """Put back what ``state`` and ``tensors`` gave. Raises CorruptCheckpoint if they are not of these callbacks."""
+        if len(saved) != len(self._callbacks) or not all(map(_fits, saved, self._callbacks)):
+            raise CorruptCheckpoint("its callbacks are not those of the job")
         for index, (callback, entry) in enumerate(zip(self._callbacks, saved, strict=True)):
             for name in _STATE[type(callback)]:
                 setattr(callback, name, entry[name])
             weights = [a for name, a in tensors.items() if name.startswith(f"{index:05d}|callback|best_weights/")]
             if weights:
                 callback.best_weights = [np.array(weight) for weight in weights]
+        self._check_weights(tensors)
         self._model.stop_training = any(entry.get("stopped_epoch") for entry in saved)
+
+    def _check_weights(self, tensors: Mapping[str, Array]) -> None:
+        shapes = [(weight.shape, str(weight.dtype)) for weight in self._model.get_weights()]
+        held = [best for best in (getattr(c, "best_weights", None) for c in self._callbacks) if best]
+        taken = [tensor.name for tensor in self.tensors()] == [name for name in tensors if "|callback|" in name]
+        if not taken or any([(w.shape, str(w.dtype)) for w in best] != shapes for best in held):
+            raise CorruptCheckpoint("the best weights in it are not of the job's model")
 
     def _state_of(self, callback: Any) -> dict[str, Any]:
         values = {name: getattr(callback, name) for name in _STATE[type(callback)]}
         plain = {name: v if v is None or isinstance(v, int) else float(v) for name, v in values.items()}
         return {"kind": type(callback).__name__, **plain}
+
+
+def _fits(entry: Mapping[str, Any], callback: Any) -> bool:
+    """Whether ``entry`` is what ``state`` gives for such a callback. More than is known here is passed over."""
+    counts = {name: entry.get(name, "") for name in _STATE[type(callback)] if name != "best"}
+    best = entry.get("best", "")
+    whole = all(type(value) is int and value >= 0 for value in counts.values())
+    return entry.get("kind") == type(callback).__name__ and whole and (best is None or type(best) in (int, float))

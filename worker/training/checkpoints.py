@@ -3,18 +3,19 @@
     saved = write(attempt, contents)               # durable when this returns
     loaded = load_newest(jobdir, attempt, reporter)    # damaged ones are set aside, the one before is used
 
-Protocol: a hidden directory, the files (hashed while written, fsynced), the manifest, fsync of the
-directory, rename, fsync of its parent. Until the rename nobody sees it; after it, it is whole.
+Protocol: the history up to here (fsynced), a hidden directory, the files (hashed while written, fsynced),
+the manifest, fsync of the directory, rename, fsync of its parent. Until the rename nobody sees it; after
+it, it is whole.
 """
 
 import contextlib
 import time
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from shared.durable import from_json, to_json
 from shared.errors import CorruptCheckpoint
 from shared.events import CheckpointRejected
 from shared.jobdir import AttemptDir, JobDir
@@ -24,13 +25,18 @@ from shared.manifest import (
     TRAINER,
     Checkpoint,
     Manifest,
+    checkpoints_in,
     checkpoints_of,
     directory_name,
     encode,
+    read_history,
     read_manifest,
     read_verified,
 )
+from worker.training import trainer
 from worker.training.disk import Disk
+from worker.training.history import History, Prefix, of_rows
+from worker.training.history import parse as parse_history
 from worker.training.interfaces import Reporter
 from worker.training.state import Tensor
 from worker.training.tensorfile import Array, blocks, parse
@@ -47,8 +53,9 @@ class Contents:
     step: int
     tensors: list[Tensor]
     trainer: Mapping[str, Any]
-    """Cursor, seed, callbacks, history, digests, plan, environment; JSON."""
+    """Cursor, seed, callbacks, digests, plan, environment; JSON."""
     score: float | None = None
+    history: Prefix = field(default_factory=lambda: History().now())
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,7 @@ class Loaded:
     checkpoint: Checkpoint
     tensors: dict[str, Array]
     trainer: dict[str, Any]
+    history: History
 
 
 @dataclass(frozen=True)
@@ -86,32 +94,45 @@ def write(attempt: AttemptDir, contents: Contents, disk: Disk, still_wanted: Any
         disk.make_dir(folder)
         disk.fsync_dir(attempt.path)
     temp = folder / f"{TEMP_PREFIX}{uuid.uuid4().hex[:12]}"
-    target = folder / directory_name(contents.step)
+    found = Checkpoint(folder / directory_name(contents.step), contents.step, attempt.number)
     try:
+        contents.history.write(attempt.history, disk)
         manifest = _write_files(temp, contents, disk)
         if not still_wanted():
             raise GivenUp
-        if target.exists():  # the same step of the same attempt has the same content
+        if _is_there(found, attempt):
             disk.remove(temp)
         else:
-            disk.rename(temp, target)
+            disk.rename(temp, found.path)
         disk.fsync_dir(folder)
     except BaseException:
         with contextlib.suppress(OSError):  # what could not be written may be impossible to remove as well
             disk.remove(temp)
         raise
-    found = Checkpoint(target, contents.step, attempt.number)
     return Saved(found, manifest.bytes, time.perf_counter() - began)
+
+
+def _is_there(found: Checkpoint, attempt: AttemptDir) -> bool:
+    """Whether it has been saved before: the same step of the same attempt has the same content.
+
+    A stranger of its name, or what is left of a damaged one, is set aside.
+    """
+    if found in checkpoints_in(attempt):
+        with contextlib.suppress(CorruptCheckpoint):
+            read_manifest(found)
+            return True
+    if found.path.exists() or found.path.is_symlink():
+        set_aside(found)
+    return False
 
 
 def _write_files(temp: Any, contents: Contents, disk: Disk) -> Manifest:
     disk.make_dir(temp)
-    trainer = to_json(contents.trainer, indent=1, sort_keys=True).encode()
     files = {
         STATE: disk.write(temp / STATE, blocks(contents.tensors)),
-        TRAINER: disk.write(temp / TRAINER, [trainer]),
+        TRAINER: disk.write(temp / TRAINER, [trainer.encode(contents.trainer)]),
     }
-    manifest = Manifest(contents.step, files, contents.score)
+    manifest = Manifest(contents.step, files, contents.score, contents.history.record)
     disk.write(temp / NAME, [encode(manifest)])
     disk.fsync_dir(temp)
     return manifest
@@ -120,30 +141,53 @@ def _write_files(temp: Any, contents: Contents, disk: Disk) -> Manifest:
 def load(checkpoint: Checkpoint) -> Loaded:
     """Read ``checkpoint``. Raises CorruptCheckpoint unless every byte of it is right."""
     manifest = read_manifest(checkpoint)
-    tensors = parse(read_verified(checkpoint, manifest, STATE))
-    trainer = from_json(read_verified(checkpoint, manifest, TRAINER))
-    return Loaded(checkpoint, tensors, trainer)
+    found = trainer.decode(read_verified(checkpoint, manifest, TRAINER), manifest.format)
+    epochs = found["cursor"]["epoch"]
+    if found["step"] != checkpoint.step:
+        raise CorruptCheckpoint(f"its trainer state is the one of step {found['step']:,}")
+    if manifest.format == 1:
+        so_far = of_rows(found.pop("history", None), epochs)
+    else:
+        so_far = parse_history(read_history(checkpoint, manifest), epochs)
+    return Loaded(checkpoint, parse(read_verified(checkpoint, manifest, STATE)), found, so_far)
 
 
 def load_newest(
     jobdir: JobDir, reporter: Reporter, up_to_attempt: int | None = None, aside: bool = True
 ) -> Loaded | None:
-    """The newest valid checkpoint over all attempts (up to one), or None.
+    """The newest valid checkpoint over all attempts (up to one), or None. See ``valid``."""
+    return next(valid(jobdir, reporter, up_to_attempt, aside), None)
 
-    Damaged ones are renamed to ``*.corrupt`` if ``aside``, so that nobody meets them twice, and reported.
+
+def valid(jobdir: JobDir, reporter: Reporter, up_to_attempt: int | None = None, aside: bool = True) -> Iterator[Loaded]:
+    """The valid checkpoints over all attempts (up to one), the newest first; each is read when it is asked for.
+
+    Damaged ones that are met are renamed to ``*.corrupt`` if ``aside``, so that nobody meets them twice, and reported.
     """
-    vanished = False
-    for checkpoint in checkpoints_of(jobdir, up_to_attempt):
-        try:
-            return load(checkpoint)
-        except CorruptCheckpoint as exc:
-            if not checkpoint.path.exists():  # pruned meanwhile by a writer that has saved a newer one
-                vanished = True
+    tried: set[Path] = set()
+    again = True
+    while again:
+        again = False
+        for checkpoint in checkpoints_of(jobdir, up_to_attempt):
+            if checkpoint.path in tried:
                 continue
-            if aside:
-                set_aside(checkpoint)
-            reporter.report(CheckpointRejected(f"attempt {checkpoint.attempt}, {checkpoint.path.name}", str(exc)))
-    return load_newest(jobdir, reporter, up_to_attempt, aside) if vanished else None
+            try:
+                found = load(checkpoint)
+            except CorruptCheckpoint as exc:
+                if not checkpoint.path.exists():  # pruned meanwhile by a writer that has saved a newer one
+                    again = True
+                    continue
+                reject(checkpoint, str(exc), reporter, aside)
+            else:
+                yield found
+            tried.add(checkpoint.path)
+
+
+def reject(checkpoint: Checkpoint, reason: str, reporter: Reporter, aside: bool = True) -> None:
+    """Report a checkpoint that is not to be used, and set it aside."""
+    if aside:
+        set_aside(checkpoint)
+    reporter.report(CheckpointRejected(f"attempt {checkpoint.attempt}, {checkpoint.path.name}", reason))
 
 
 def set_aside(checkpoint: Checkpoint) -> None:

@@ -34,6 +34,15 @@ class Disk:
             self.fsync(file.fileno())
         return FileRecord(size, sha.hexdigest())
 
+    def append(self, path: Path, block: bytes) -> None:
+        """Add ``block`` to the end of a file that is there, and make it durable."""
+        with path.open("r+b", buffering=0) as file:
+            file.seek(0, os.SEEK_END)
+            view = memoryview(block)
+            while view:
+                view = view[file.write(view) :]
+            self.fsync(file.fileno())
+
     def fsync(self, fd: int) -> None:
         """Make the content of an open file durable."""
         os.fsync(fd)
@@ -43,12 +52,15 @@ class Disk:
         fsync_dir(path)
 
     def rename(self, source: Path, target: Path) -> None:
-        """Rename a directory; the target does not exist."""
+        """Rename a file or a directory; a directory's target does not exist."""
         source.rename(target)
 
     def remove(self, path: Path) -> None:
-        """Remove a directory with all that it holds."""
-        shutil.rmtree(path)
+        """Remove a file, or a directory with all that it holds."""
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
     def free_bytes(self, path: Path) -> int:
         """How much can still be written below ``path``."""

@@ -22,6 +22,7 @@ from shared.events import EpochEnded, Progress
 from worker.training.callbacks import Callbacks
 from worker.training.checkpoints import Contents
 from worker.training.engine import Engine
+from worker.training.history import History
 from worker.training.interfaces import Reporter, StopReason, StopSignal
 from worker.training.order import Orders
 from worker.training.pace import Pace
@@ -56,7 +57,7 @@ class Position:
     """Where a run is, and its history so far."""
 
     cursor: Cursor = Cursor()
-    history: list[dict[str, float]] = field(default_factory=list)
+    history: History = field(default_factory=History)
     saved: bool = False
     """Whether a checkpoint of this very position exists."""
 
@@ -181,9 +182,9 @@ class Loop:
             "step": self.step,
             "order_sha256": self._order_sha256 if cursor.batch else None,
             "callbacks": self._p.callbacks.state(),
-            "history": list(self._at.history),
         }
-        return Contents(self.step, [*tensors, *self._p.callbacks.tensors()], trainer, reached)
+        state = [*tensors, *self._p.callbacks.tensors()]
+        return Contents(self.step, state, trainer, reached, self._at.history.now())
 
     def _check_loss(self, logs: Mapping[str, float]) -> None:
         loss = logs.get("loss", 0.0)

@@ -50,7 +50,4 @@ def sweep(jobdir: JobDir, before_attempt: int, disk: Disk) -> None:
             continue
         with contextlib.suppress(OSError):  # not worth failing for; the next attempt tries again
             for path in attempt.unfinished():
-                if path.is_dir():
-                    disk.remove(path)
-                else:
-                    path.unlink(missing_ok=True)
+                disk.remove(path)

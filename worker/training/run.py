@@ -120,7 +120,7 @@ def train(program: Program, session: Session) -> AttemptResult:
 def _finalise(program: Program, start: Start, session: Session, step: int, failed: int) -> AttemptResult:
     """Test and export. Killed in here, the next attempt comes back to this point by the last checkpoint."""
     start.callbacks.finalise()
-    metrics = dict(start.position.history[-1])
+    metrics = dict(start.position.history.last)
     if program.test is not None:
         found = Evaluator(start.model, program.test, TEST_BATCH_SIZE, program.resident_bytes).run(session.stop.is_set)
         if found is None:

@@ -101,20 +101,22 @@ def restore(model: Any, tensors: Mapping[str, Array]) -> None:
     """Put ``tensors`` (the part of a checkpoint that ``take`` made) into ``model``.
 
     Raises:
-        CorruptCheckpoint: they do not fit, each by its position, or read back differently.
+        CorruptCheckpoint: they do not fit, each by its position, and then nothing is changed; or they read back
+            differently.
     """
     targets = slots(model)
     if len(targets) != len(tensors):
         raise CorruptCheckpoint(f"it holds {len(tensors)} variables, the model has {len(targets)}")
     for slot, (name, value) in zip(targets, tensors.items(), strict=True):
-        _, role, _ = name.split("|", 2)
+        role = name.split("|")[1:2]
         wanted = (slot.role, tuple(slot.variable.shape), keras.backend.standardize_dtype(slot.variable.dtype))
-        if (role, value.shape, str(value.dtype)) != wanted:
-            raise CorruptCheckpoint(f"its variable {name} ({value.dtype}{value.shape}) does not fit {wanted}")
+        if (*role, value.shape, str(value.dtype)) != wanted:
+            raise CorruptCheckpoint(f"its variable {name[:200]!r} ({value.dtype}{value.shape}) does not fit {wanted}")
+    for slot, value in zip(targets, tensors.values(), strict=True):
         slot.variable.assign(value)
     for slot, (name, value) in zip(targets, tensors.items(), strict=True):
         if raw_bytes(slot.variable.value.numpy()) != raw_bytes(value):
-            raise CorruptCheckpoint(f"its variable {name} reads back differently")
+            raise CorruptCheckpoint(f"its variable {name[:200]!r} reads back differently")
 
 
 def digest(arrays: Sequence[Array]) -> str:

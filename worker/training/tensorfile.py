@@ -4,8 +4,9 @@ The layout is written here because a checkpoint streams its tensors, one at a ti
 to the disk; any safetensors reader opens the result. Knows nothing of what the tensors mean.
 """
 
+import math
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import ml_dtypes
@@ -24,17 +25,29 @@ _NAMES = {
 _DTYPES = {code: np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name) for name, code in _NAMES.items()}
 
 
+_MOST_TENSORS, _LONGEST_HEADER = 1 << 16, 16 << 20
+"""More would take seconds to read; the largest models of Keras have some 4,000 variables, optimizer included."""
+
+
 def header(tensors: Sequence[tuple[str, str, tuple[int, ...]]]) -> bytes:
-    """The start of a file of ``tensors`` (name, dtype name, shape), whose bytes follow in this order."""
+    """The start of a file of ``tensors`` (name, dtype name, shape), whose bytes follow in this order.
+
+    Raises:
+        ValueError: they are more than ``parse`` takes.
+    """
+    if len(tensors) > _MOST_TENSORS:
+        raise ValueError(f"{len(tensors):,} tensors are too many for one checkpoint")
     entries: dict[str, Any] = {}
     offset = 0
     for name, dtype, shape in tensors:
         code = _NAMES[dtype]
-        size = int(np.prod(shape, dtype=np.int64)) * _DTYPES[code].itemsize
+        size = math.prod(shape) * _DTYPES[code].itemsize
         entries[name] = {"dtype": code, "shape": list(shape), "data_offsets": [offset, offset + size]}
         offset += size
     raw = to_json(entries).encode()
     raw += b" " * (-len(raw) % 8)
+    if len(raw) > _LONGEST_HEADER:
+        raise ValueError(f"{len(raw):,} bytes of names and shapes are too many for one checkpoint")
     return struct.pack("<Q", len(raw)) + raw
 
 
@@ -72,17 +85,34 @@ def parse(content: bytes) -> dict[str, Array]:
     """The tensors in ``content``, by name, in the order of the file; views, not copies.
 
     Raises:
-        CorruptCheckpoint: ``content`` is not such a file.
+        CorruptCheckpoint: ``content`` is not, byte for byte, a file that ``blocks`` would write for some tensors.
     """
     try:
         (length,) = struct.unpack_from("<Q", content)
-        entries = from_json(content[8 : 8 + length])
-        return dict(_views(entries, memoryview(content)[8 + length :]))
+        if length > _LONGEST_HEADER:
+            raise CorruptCheckpoint(f"the header of its tensors has {length:,} bytes, more than any real one")
+        start = 8 + length
+        described = [_description(name, entry) for name, entry in from_json(content[8:start]).items()]
+        if header(described) != content[:start]:
+            raise CorruptCheckpoint("the header of its tensors was changed after it was written")
+        return dict(_views(described, memoryview(content)[start:]))
     except (struct.error, ValueError, KeyError, TypeError, AttributeError) as exc:
         raise CorruptCheckpoint("its tensors cannot be read") from exc
 
 
-def _views(entries: dict[str, Any], data: memoryview) -> Iterable[tuple[str, Array]]:
-    for name, entry in entries.items():
-        start, stop = entry["data_offsets"]
-        yield name, np.frombuffer(data[start:stop], dtype=_DTYPES[entry["dtype"]]).reshape(entry["shape"])
+def _description(name: str, entry: Any) -> tuple[str, str, tuple[int, ...]]:
+    shape = tuple(entry["shape"])
+    if any(type(size) is not int or size < 0 for size in shape):
+        raise ValueError(shape)
+    return name, _DTYPES[entry["dtype"]].name, shape
+
+
+def _views(described: Sequence[tuple[str, str, tuple[int, ...]]], content: memoryview) -> Iterator[tuple[str, Array]]:
+    offset = 0
+    for name, dtype, shape in described:
+        kind = _DTYPES[_NAMES[dtype]]
+        end = offset + math.prod(shape) * kind.itemsize
+        yield name, np.frombuffer(content[offset:end], dtype=kind).reshape(shape)
+        offset = end
+    if offset != len(content):
+        raise ValueError(f"{len(content)} bytes instead of {offset}")
