@@ -11,7 +11,7 @@ from flask import Flask
 
 from shared import datadir
 from shared.settings import Settings, get_settings
-from web import errors, plain_json, security, wording
+from web import errors, security, wording
 from web.api import blueprint as api
 from web.desk import open_desk
 from web.numbers import FiniteJson
@@ -36,7 +36,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.extensions["keepfit"] = open_desk(settings)
     app.jinja_env.filters.update(wording.FILTERS)
-    plain_json.init_app(app)
     security.init_app(app)
     errors.init_app(app)
     app.register_blueprint(pages)

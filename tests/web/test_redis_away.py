@@ -73,16 +73,6 @@ def test_what_needs_the_server_says_that_it_is_away(stranded: FlaskClient, submi
     assert answer.get_json()["error"]["message"]
 
 
-def test_health_says_what_is_missing(stranded: FlaskClient, client: FlaskClient) -> None:
-    """The web side answers in any case."""
-    away, there = stranded.get("/health"), client.get("/health")
-
-    assert (away.status_code, there.status_code) == (200, 200)
-    assert away.get_json()["web"] == "ok"
-    assert away.get_json()["redis"] != "ok"
-    assert there.get_json() == {"status": "degraded", "web": "ok", "redis": "ok", "workers": 0}
-
-
 def test_a_wiped_server_is_being_rebuilt(client: FlaskClient, valkey_url: str, finished: str) -> None:
     """Between the wipe and the rebuild the pages come from the disk and say so."""
     with redis.Redis.from_url(valkey_url) as server:
