@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.documents import read_or_nothing, text, whole
+from shared.documents import read_object, read_or_nothing, text, whole
 from shared.durable import write_json
+from shared.errors import DamagedFile
 from shared.jobdir import AttemptDir, JobDir
 from shared.states import JobState, Outcome, Wish
 
@@ -36,6 +37,20 @@ def state_on_disk(jobdir: JobDir) -> DiskState:
         return found
     state = JobState.PAUSED if found.state is JobState.QUEUED else found.state
     return DiskState(state, damage, found.result)
+
+
+def damage_of(jobdir: JobDir) -> str:
+    """Which document of a job that goes on without it is damaged; empty if none is."""
+    last = jobdir.attempt_dirs()[-1:]
+    for path in (
+        jobdir.verdict,
+        *(path for attempt in last for path in (attempt.claim, attempt.record, attempt.result)),
+    ):
+        try:
+            read_object(path)
+        except DamagedFile as exc:
+            return f"{path.relative_to(jobdir.path)} is damaged ({exc}) and counts as absent; it may be removed"
+    return ""
 
 
 def _state(jobdir: JobDir) -> DiskState:

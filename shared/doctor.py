@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.diskstate import state_on_disk
+from shared.diskstate import damage_of, state_on_disk
 from shared.errors import JobNotFound
 from shared.jobdir import JobDir, list_jobdirs, open_jobdir
-from shared.restoring import note_stop, only_server_knows_stop, restore_from_disk
+from shared.restoring import is_of, note_stop, only_server_knows_stop, restore_from_disk
 from shared.states import JobState, wish_allowed
 from shared.store import JobRecord, Store
+from shared.store.jobs import fields_of
 
 PAGE = 500
 UNNOTED = "the disk does not know that the job has stopped"
@@ -80,7 +81,7 @@ def _all_records(store: Store) -> Iterator[JobRecord]:
 
 def _compare(jobdir: JobDir, record: JobRecord | None, now_ms: int) -> Finding:
     try:
-        found, status, name = state_on_disk(jobdir), jobdir.status(), jobdir.spec.name
+        found, status, name = state_on_disk(jobdir), jobdir.status(), str(fields_of(jobdir)["name"])
     except Exception as exc:  # noqa: BLE001 - whatever a damaged or foreign file leads to
         server = record.state.value if record else "-"
         return Finding(jobdir.id, "?", "unreadable", server, f"the directory cannot be read: {exc}", mendable=False)
@@ -88,6 +89,8 @@ def _compare(jobdir: JobDir, record: JobRecord | None, now_ms: int) -> Finding:
     if record is None:
         return Finding(jobdir.id, name, disk, "-", "the server does not know the job")
     server = f"{record.state.value}, attempt {record.attempt}"
+    if damage := jobdir.damage or status.damage:
+        return Finding(jobdir.id, name, "damaged", server, damage, mendable=False)
     if record.state is JobState.RUNNING:
         lapsed = record.lease_ms < now_ms
         problem = "its lease has lapsed and no worker takes it over: start a worker" if lapsed else ""
@@ -96,8 +99,10 @@ def _compare(jobdir: JobDir, record: JobRecord | None, now_ms: int) -> Finding:
         return Finding(jobdir.id, name, disk, server, f"the server has not heard of the wish to {status.wish.value}")
     if only_server_knows_stop(jobdir, record):
         return Finding(jobdir.id, name, disk, server, UNNOTED)
+    if not is_of(record, jobdir) or record.name != name:  # another directory, or this one while it was damaged
+        return Finding(jobdir.id, name, disk, server, "the server knows the job as something else")
     if found.state is not record.state:
         return Finding(jobdir.id, name, disk, server, "the states differ")
     if status.attempt > record.attempt:
         return Finding(jobdir.id, name, disk, server, "the disk has a later attempt")
-    return Finding(jobdir.id, name, disk, server)
+    return Finding(jobdir.id, name, disk, server, damage_of(jobdir), mendable=False)

@@ -5,6 +5,7 @@ from shared.durable import to_json
 from shared.jobdir import JobDir
 from shared.states import JobState
 from shared.store import JobRecord, Store
+from shared.store.jobs import fields_of
 
 
 def restore_from_disk(jobdir: JobDir, store: Store) -> bool:
@@ -30,8 +31,13 @@ def only_server_knows_stop(jobdir: JobDir, record: JobRecord) -> bool:
     """Whether the directory would have a stopped job go on: its disk was full, or its keeper died, when it stopped."""
     status = jobdir.status()
     behind = status.wish_number > record.wish_number or status.attempt > record.attempt
-    stopped = record.state in (JobState.PAUSED, JobState.FAILED)
+    stopped = record.state in (JobState.PAUSED, JobState.FAILED) and is_of(record, jobdir)
     return stopped and not behind and state_on_disk(jobdir).state is JobState.QUEUED
+
+
+def is_of(record: JobRecord, jobdir: JobDir) -> bool:
+    """Whether the record is of this directory, and not of one that was removed before this one was made."""
+    return record.created_ms == fields_of(jobdir)["created_ms"]
 
 
 def note_stop(jobdir: JobDir, record: JobRecord) -> None:

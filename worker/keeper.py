@@ -24,6 +24,7 @@ from kombu.exceptions import KombuError, OperationalError
 from shared.diskstate import write_verdict
 from shared.errors import KeepfitError, StoreUnavailable
 from shared.jobdir import open_jobdir
+from shared.restoring import is_of
 from shared.settings import Settings
 from shared.states import Cause, JobState, Outcome, Wish
 from shared.store import Budget, Claim, Running, Store, open_store
@@ -273,7 +274,7 @@ class Keeper:
             return
         try:
             record, jobdir = self._store.jobs.get(job_id), open_jobdir(self._settings.jobs_dir, job_id)
-            if record.state is state:  # else a person has had it go on already
+            if record.state is state and is_of(record, jobdir):  # else a person has had it go on, or made it anew
                 write_verdict(jobdir, state, record.reason, record.attempt, record.wish_number)
         except (KeepfitError, OSError) as exc:
             log.warning("the end of the job is only in the queue server: %s", exc, extra={"job_id": job_id})

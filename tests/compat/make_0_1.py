@@ -63,7 +63,7 @@ SPECS: dict[str, dict[str, Any]] = {
     "no data": cnn(seed=7, batch_size=32) | {"data": {"name": "mnist"}},
     "budget used up": cnn(seed=8, epochs=2, checkpoint_interval_s=3600),
     "full disk": cnn(seed=9, epochs=8),
-    "killed": cnn(seed=10, epochs=30),
+    "killed": cnn(seed=10, epochs=8),
     "killed mlp": {
         "kind": "train",
         "model": {"name": "mlp"},

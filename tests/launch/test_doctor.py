@@ -125,7 +125,7 @@ def test_a_directory_that_cannot_be_read_is_named_and_left(
     others = [submit(settings, store, str(n)).id for n in range(5)]
     (jobdir.path / file).write_text("[1, 2]")
 
-    is_left(settings, f"{jobdir.id}  disk: unreadable  server: queued  the directory cannot be read")
+    is_left(settings, f"{file} {'cannot be read' if file == 'job.json' else 'is damaged'} (it holds no JSON object)")
 
     lines = doctor(settings).output.splitlines()
     assert sorted(line.split()[0] for line in lines if line.endswith("agree")) == sorted(others)

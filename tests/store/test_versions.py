@@ -1,17 +1,19 @@
 """Two versions on one server: each claims what it can read and leaves the rest; a row of the other ends no stream."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shared.doctor import examine, mend
 from shared.durable import write_json
 from shared.events import LogLine
 from shared.jobdir import JobDir, create_jobdir, open_jobdir
-from shared.restoring import restore_from_disk
+from shared.restoring import only_server_knows_stop, restore_from_disk
 from shared.spec import KINDS, READS, parse_spec
-from shared.states import JobState, Wish
-from shared.store import Store, keys
+from shared.states import JobState, Outcome, Wish
+from shared.store import Budget, Store, keys
 
 
 def submit(store: Store, jobs_dir: Path, name: str, priority: int = 0, **newer: Any) -> JobDir:
@@ -121,3 +123,38 @@ def test_a_row_that_cannot_be_read_ends_no_stream(store: Store, jobs_dir: Path) 
 
     assert found == ["before", "after"]
     assert store.events.read_all("0", block_ms=10)[-1].job_id == job_id
+
+
+def test_what_an_old_record_says_is_not_written_onto_a_new_directory(store: Store, jobs_dir: Path) -> None:
+    """The directory was removed by hand and the job submitted anew, with the same key."""
+    old = submit(store, jobs_dir, "key")
+    claim = store.leases.claim("worker", "", 60)
+    assert claim is not None
+    store.leases.finish(claim, Outcome.FAILED, "There is no job.", Budget(3, 60.0))
+    record = store.jobs.get(old.id)
+    assert only_server_knows_stop(old, record)
+    shutil.rmtree(old.path)
+
+    new, made = create_jobdir(jobs_dir, parse_spec({"name": "key"}), "key")
+
+    assert made
+    assert not only_server_knows_stop(new, record)
+    assert [finding.problem for finding in examine(jobs_dir, store)] != [""]
+
+
+def test_doctor_names_a_damaged_job_and_sees_that_it_was_restored(store: Store, jobs_dir: Path) -> None:
+    """What was put back from a damaged directory is put back again when the directory is whole."""
+    jobdir = submit(store, jobs_dir, "job")
+    content = (jobdir.path / "job.json").read_bytes()
+    (jobdir.path / "job.json").write_text("{")
+    store.link.read(lambda r: r.flushdb())
+    restore_from_disk(open_jobdir(jobs_dir, jobdir.id), store)
+    [damaged] = examine(jobs_dir, store)
+
+    (jobdir.path / "job.json").write_bytes(content)
+    [whole] = examine(jobs_dir, store)
+
+    assert "its job.json cannot be read" in damaged.problem
+    assert (damaged.name, damaged.mendable) == (jobdir.id, False)
+    assert mend(whole, jobs_dir, store)
+    assert (store.jobs.get(jobdir.id).name, store.jobs.get(jobdir.id).state) == ("job", JobState.QUEUED)
