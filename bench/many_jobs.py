@@ -55,7 +55,7 @@ class Bench:
     def __init__(self, service: Service, store: Store, jobs: int) -> None:
         self.service, self.store, self.jobs = service, store, jobs
         self.http = httpx.Client(base_url=service.url, timeout=60)
-        web, worker = service.part("gunicorn"), service.part("celery")
+        web, worker = service.part("web.serve"), service.part("celery")
         assert web is not None, "there is no web part"
         assert worker is not None, "there is no worker part"
         self.web, self.worker = [web, *web.children(recursive=True)], worker

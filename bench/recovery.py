@@ -128,7 +128,7 @@ def keepfit(workers: int) -> Iterator[House]:
     """`keepfit up` with so many workers of one slot."""
     with tempfile.TemporaryDirectory() as folder, Household(Path(folder, "household")) as household:
         service = Service(household, Path(folder, "data"), "--workers", str(workers), "--slots", "1")
-        store = open_store(f"redis://127.0.0.1:{service.redis_port}/0")
+        store = open_store(service.redis_url)
         with KeepfitClient(service.url) as client:
             house = House(service, store, client, workers)
             house.rest(house.train().id)  # the first job of a model compiles it

@@ -29,6 +29,13 @@ class Settings(BaseSettings):
     redis_port: int = Field(6390, ge=1, le=65535, description="Port of the embedded server on 127.0.0.1.")
     host: str = Field("127.0.0.1", description="Address that the web server listens on.")
     port: int = Field(8080, ge=1, le=65535, description="Port that the web server listens on.")
+    hosts: str = Field("", description="Further names, with commas, by which browsers may call this instance.")
+    bind: str | None = Field(
+        None, description="In a container: the host's address that its port is published on; set by docker-compose.yml."
+    )
+    trusted_proxy: str | None = Field(
+        None, description="Address of the proxy before it, whose X-Forwarded-Proto is believed; nobody's otherwise."
+    )
     secret_key: SecretStr | None = Field(
         None, description="Signs the form tokens; made and kept in the data directory if not given."
     )
@@ -51,8 +58,19 @@ class Settings(BaseSettings):
 
     @property
     def broker_url(self) -> str:
-        """The URL of the server in use, external or embedded."""
-        return self.redis_url or f"redis://127.0.0.1:{self.redis_port}/0"
+        """The URL of the server in use, external or embedded; the latter's password is in the data directory."""
+        return self.redis_url or f"redis://{self._embedded_password()}127.0.0.1:{self.redis_port}/0"
+
+    @property
+    def password_path(self) -> Path:
+        """The file with the embedded server's password, which only its owner can read."""
+        return self.data_dir / "redis-password"
+
+    def _embedded_password(self) -> str:
+        try:
+            return f":{self.password_path.read_text().strip()}@"
+        except OSError:  # never started here, or not ours to read: the server says so
+            return ""
 
     @property
     def threads_per_slot(self) -> int:

@@ -5,6 +5,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from shared.settings import Settings
 from tests.processes import Household, Part, free_port
 
 
@@ -17,7 +18,13 @@ class Service:
         self.url = f"http://127.0.0.1:{self.port}"
         self.options = ["--data-dir", str(data_dir), "--port", str(self.port), "--redis-port", str(self.redis_port)]
         self.options += options
+        self.settings = Settings(data_dir=data_dir, port=self.port, redis_port=self.redis_port)
         self.process: Part = household.start_service(*self.options)
+
+    @property
+    def redis_url(self) -> str:
+        """The embedded server's address, with its password."""
+        return self.settings.broker_url
 
     def part(self, word: str) -> psutil.Process | None:
         """The running part whose command line has ``word`` in it."""

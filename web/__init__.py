@@ -1,6 +1,6 @@
 """The web side: pages, the JSON API and the live streams, on Flask.
 
-    app = create_app()              # gunicorn: "web:create_app()"
+    app = create_app()              # served by `python -m web.serve`
     app = create_app(Settings(...)) # tests
 
 Knows flask and ``shared``; never tensorflow, keras, numpy or ``worker``; Redis only through
@@ -10,6 +10,7 @@ Knows flask and ``shared``; never tensorflow, keras, numpy or ``worker``; Redis 
 from flask import Flask
 
 from shared import datadir
+from shared.addresses import open_to_others
 from shared.settings import Settings, get_settings
 from web import errors, security, wording
 from web.api import blueprint as api
@@ -23,11 +24,15 @@ def create_app(settings: Settings | None = None) -> Flask:
     """The web application of one data directory. Opens no connection yet. Raises NewerVersion."""
     settings = settings or get_settings()
     datadir.take(settings.data_dir)
+    if open_to_others(settings):  # nobody from elsewhere may kill workers
+        settings = settings.model_copy(update={"drills": False})
+    key = security.secret_key(settings)
     app = Flask(__name__)
     app.json = FiniteJson(app)
     app.config.update(
-        SECRET_KEY=security.secret_key(settings),
-        SESSION_COOKIE_NAME="keepfit",
+        SECRET_KEY=key,
+        SESSION_COOKIE_NAME=security.cookie_name(key, settings.port),
+        SESSION_COOKIE_PATH="/",
         SESSION_COOKIE_SAMESITE="Lax",
         WTF_CSRF_TIME_LIMIT=None,  # a form may stay open over night; its token ends with the session
         MAX_CONTENT_LENGTH=64 * 1024,  # the largest honest request is a spec of a few kilobytes
@@ -36,7 +41,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.extensions["keepfit"] = open_desk(settings)
     app.jinja_env.filters.update(wording.FILTERS)
-    security.init_app(app)
+    security.init_app(app, settings)
     errors.init_app(app)
     app.register_blueprint(pages)
     app.register_blueprint(api)

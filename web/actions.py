@@ -154,7 +154,9 @@ class Actions:
             StoreUnavailable: the queue server, over which the worker is told, does not answer.
         """
         if not self._settings.drills:
-            raise BadTransition("Recovery drills are off. Start Keepfit with KEEPFIT_DRILLS=true to allow them.")
+            raise BadTransition(
+                "Recovery drills are off. KEEPFIT_DRILLS=true allows them where only this machine reaches Keepfit."
+            )
         record = self._reader.get(job_id).record
         if not self._store.jobs.drill(job_id):
             raise BadTransition("No worker runs this job now, so there is none to kill.")

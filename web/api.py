@@ -181,7 +181,8 @@ def _accepted(accepted: Accepted, status: int) -> ResponseReturnValue:
 
 
 def _record(record: JobRecord) -> dict[str, Any]:
-    return dataclasses.asdict(record) | {
+    fields = {name: value for name, value in dataclasses.asdict(record).items() if name != "owner"}
+    return fields | {
         "recovering": record.recovering,
         "url": url_for("pages.job", job_id=record.id, _external=True),
     }

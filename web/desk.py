@@ -16,8 +16,8 @@ from web.index import Feeder, IndexFile, JobIndex
 from web.reading import JobReader
 from web.reminder import Reminder
 
-MOST_STREAMS = 96
-"""gunicorn.conf.py has a third more threads."""
+MOST_STREAMS = 512
+"""Each holds a thread; ``web.serve`` has some more, for the pages."""
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,12 @@ from shared.errors import (
     StoreRefused,
     StoreUnavailable,
 )
+from web.desk import desk
 from web.spec_errors import field_errors
 
 log = logging.getLogger(__name__)
+
+AWAY = "The queue server does not answer. What is on disk is safe; please try again."
 
 STATUS: dict[type[KeepfitError], int] = {
     InvalidSpec: 422,
@@ -90,9 +93,20 @@ def answer(status: int, message: str, fields: dict[str, str] | None = None) -> R
 
 
 def _keepfit_error(exc: KeepfitError) -> ResponseReturnValue:
+    if isinstance(exc, StoreUnavailable | StorageFull):  # where they are is for the log, not for the reader
+        log.warning("%s", exc, extra={"action": f"{request.method} {request.path}"})
+        return answer(status_of(exc), _without_place(exc))
     fields = field_errors(exc) if isinstance(exc, InvalidSpec) else {}
     said = " ".join(f"{path}: {words}" if path else words for path, words in fields.items())
     return answer(status_of(exc), said or str(exc), fields)
+
+
+def _without_place(exc: KeepfitError) -> str:
+    """What ``exc`` says, but for hosts, ports and paths."""
+    if isinstance(exc, StoreUnavailable):
+        return AWAY
+    place = str(desk().settings.data_dir)
+    return str(exc).replace(f"the data directory {place}", "the data directory").replace(place, "the data directory")
 
 
 def _expired_form(_exc: CSRFError) -> ResponseReturnValue:

@@ -1,13 +1,23 @@
-"""What keeps foreign pages out: the secret key, the form tokens, the security headers."""
+"""What keeps foreign pages out: own hosts only, own origin only, form tokens, security headers; the secret key.
 
+A request must be addressed to a name of this instance (``shared.addresses``). One that changes something
+must come from a page of this very origin, or from no page at all: a terminal sends neither ``Origin``
+nor ``Sec-Fetch-Site``, and no browser can be made to leave both out.
+"""
+
+import hashlib
+import hmac
 import logging
 import secrets
 
-from flask import Flask, Response
+from flask import Flask, Response, request
+from flask.typing import ResponseReturnValue
 from flask_wtf import CSRFProtect
 
+from shared.addresses import Hosts
 from shared.durable import write_bytes
 from shared.settings import Settings
+from web.errors import answer
 
 # No inline scripts or styles and nothing from elsewhere; uPlot sets styles through the DOM, which this allows.
 POLICY = (
@@ -22,19 +32,51 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+UNKNOWN_HOST = (
+    "Keepfit does not answer under this name. If it is one of yours, start Keepfit with "
+    "KEEPFIT_HOSTS=<the name in your browser's address bar>; several are separated by commas."
+)
+FOREIGN_PAGE = "This was sent by a page of another site, so nothing was done. Open Keepfit itself and try again."
+
 log = logging.getLogger(__name__)
 csrf = CSRFProtect()
 
 
-def init_app(app: Flask) -> None:
-    """Protect every form post and put the headers on every answer."""
+def init_app(app: Flask, settings: Settings) -> None:
+    """Look at who asks before anything else, protect every form post, put the headers on every answer."""
+    hosts = Hosts(settings)
+
+    @app.before_request
+    def look_at_who_asks() -> ResponseReturnValue | None:
+        if not hosts.known(request.headers.get("Host")):
+            return answer(400, UNKNOWN_HOST)
+        if request.method not in READING and not _from_here():
+            return answer(403, FOREIGN_PAGE)
+        return None
+
     csrf.init_app(app)
 
     @app.after_request
     def put_headers(response: Response) -> Response:
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
+        if request.endpoint != "static":  # pages hold a token, answers what only their reader may know
+            response.headers.setdefault("Cache-Control", "no-store")
         return response
+
+
+def _from_here() -> bool:
+    """Whether a request was not made by a page of another origin, another port of the same host included."""
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        return False
+    origin = request.headers.get("Origin")
+    return origin is None or origin.lower() == f"{request.scheme}://{request.headers['Host']}".lower()
+
+
+def cookie_name(key: bytes, port: int) -> str:
+    """A name of its own for each instance: browsers share cookies between all ports of a host."""
+    return f"keepfit-{hmac.new(key, f'cookie {port}'.encode(), hashlib.sha256).hexdigest()[:8]}"
 
 
 def secret_key(settings: Settings) -> bytes:

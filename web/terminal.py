@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from rich.cells import cell_len
 from rich.console import Console
 
+from shared.addresses import url_of
 from shared.errors import KeepfitError
 from shared.settings import Settings
 from web.client import KeepfitClient
@@ -67,7 +68,7 @@ def _take_url(ctx: click.Context, _param: click.Parameter, value: str | None) ->
 def client_of(ctx: click.Context) -> Iterator[KeepfitClient]:
     """A client of the service that the command line or the settings name."""
     settings = settings_of()
-    with KeepfitClient(ctx.obj or f"http://{settings.host}:{settings.port}", patience_s=3.0) as client:
+    with KeepfitClient(ctx.obj or url_of(settings), patience_s=3.0) as client:
         yield client
 
 

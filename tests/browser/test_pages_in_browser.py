@@ -41,7 +41,7 @@ class Desk:
 
     def open(self) -> None:
         """Start the web server and wait until it answers."""
-        command = [sys.executable, "-m", "gunicorn", "-c", "web/gunicorn.conf.py", "web:create_app()"]
+        command = [sys.executable, "-m", "web.serve"]
         self.web = self.household.start(command, environment_of(self.settings))
         wait_until(lambda: _answers(self.url), "the web server answers")
 

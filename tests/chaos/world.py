@@ -184,7 +184,7 @@ class World:
         self.web_port = free_port()
         proxy = Proxy(self.server.port).start()
         env = environment_of(self.settings_for(proxy)) | {"KEEPFIT_PORT": str(self.web_port)}
-        command = [sys.executable, "-m", "gunicorn", "-c", "web/gunicorn.conf.py", "web:create_app()"]
+        command = [sys.executable, "-m", "web.serve"]
         return Member("web", command, env, proxy)
 
     def _worker(self, number: int) -> Member:

@@ -27,7 +27,7 @@ def running(service: Service) -> str:
 
 
 def _redis(service: Service) -> dict[str, str]:
-    return {"KEEPFIT_REDIS_URL": f"redis://127.0.0.1:{service.redis_port}/0"}
+    return {"KEEPFIT_DATA_DIR": str(service.data_dir), "KEEPFIT_REDIS_PORT": str(service.redis_port)}
 
 
 def test_inspect_shows_the_running_task(service: Service, running: str, household: Household) -> None:
@@ -92,7 +92,7 @@ ORDERS: dict[str, dict[str, object]] = {
 
 def test_remote_control_only_reads(service: Service, running: str) -> None:
     """Whoever reaches the queue server can look at a worker, but neither end it nor touch what it trains."""
-    with Celery(broker=f"redis://127.0.0.1:{service.redis_port}/0") as stranger, KeepfitClient(service.url) as client:
+    with Celery(broker=service.redis_url) as stranger, KeepfitClient(service.url) as client:
         remote = stranger.control
         (active,) = remote.inspect(timeout=5).active().values()
         task = {"task_id": active[0]["id"]}

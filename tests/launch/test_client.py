@@ -14,7 +14,7 @@ QUICK = {"name": "quick", "training": {"epochs": 1}}
 
 def test_a_submit_survives_a_restart_of_the_web_side(service: Service) -> None:
     """The web process is killed; the same call waits for the next one and makes exactly one job."""
-    web = service.part("gunicorn")
+    web = service.part("web.serve")
     assert web is not None
     with KeepfitClient(service.url, patience_s=30) as client:
         before = {job.id for job in client.jobs()}
@@ -37,7 +37,7 @@ def test_events_go_on_after_a_restart_of_the_web_side(service: Service) -> None:
                 seen.append(event.id)
             if event.type == "epoch" and not killed:
                 killed = True
-                if web := service.part("gunicorn"):
+                if web := service.part("web.serve"):
                     web.kill()
             if event.type == "state" and event.data["state"] == "succeeded":
                 break

@@ -216,7 +216,7 @@ def test_verify_checks_every_job(service: Service, done: str) -> None:
 def test_doctor_finds_and_mends_what_the_server_has_forgotten(service: Service, done: str) -> None:
     """A job that is missing from the server is reported, put back from its directory, and then agrees."""
     options = ["--data-dir", str(service.data_dir), "--redis-port", str(service.redis_port)]
-    with closing(open_store(f"redis://127.0.0.1:{service.redis_port}/0")) as store:
+    with closing(open_store(service.redis_url)) as store:
         assert store.upkeep.forget(done)
 
     sick = _keepfit(service, "doctor", *options)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from shared.launch.holding import hold
 from shared.launch.preflight import (
     CannotStart,
     check_ports,
     check_server,
-    hold,
     prepare_data_dir,
     without_password,
 )

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from shared.errors import JobNotFound, StoreUnavailable
+from shared.settings import Settings
 from shared.states import ENDS, JobState
 from shared.store import JobRecord, Store, open_store
 from tests.processes import Household, Part, free_port
@@ -91,7 +92,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     options = ["--data-dir", str(data_dir), "--port", str(port), "--redis-port", str(redis_port)]
     with Household(directory / "household") as household:
         process = household.start_service(*options, "--workers", "2", "--slots", "1", "--drills")
-        store = open_store(f"redis://127.0.0.1:{redis_port}/0")
+        store = open_store(Settings(data_dir=data_dir, redis_port=redis_port).broker_url)
         with KeepfitClient(f"http://127.0.0.1:{port}") as client:
             yield Service(process, data_dir, client, store)
         store.close()

@@ -34,7 +34,7 @@ def server_of(service: Service, record: JobRecord) -> int:
 
 def web_of(service: Service, record: JobRecord) -> int:
     """The web server's main process."""
-    return int(service.part("gunicorn").pid)
+    return int(service.part("web.serve").pid)
 
 
 @pytest.mark.parametrize(("victim", "attempts"), [(child_of, 2), (main_of, 2), (server_of, 1), (web_of, 1)])

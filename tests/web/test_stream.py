@@ -23,7 +23,7 @@ from web import create_app
 from web.desk import MOST_STREAMS
 from web.wording import OUTAGE, REBUILDING
 
-GUNICORN = (sys.executable, "-m", "gunicorn", "-c", "web/gunicorn.conf.py")
+WEB = (sys.executable, "-m", "web.serve")
 Message = tuple[str, str, dict[str, Any]]
 
 
@@ -213,14 +213,14 @@ def test_streams_end_when_the_process_is_told_to_stop(client: FlaskClient, app: 
 
 
 def test_the_web_server_stops_with_pages_open(household: Household, settings: Settings, submitted: str) -> None:
-    """SIGTERM ends gunicorn while streams are being read, and the readers see the end."""
+    """SIGTERM ends the web server while streams are being read, and the readers see the end."""
     port = free_port()
     env = {
         "KEEPFIT_DATA_DIR": str(settings.data_dir),
         "KEEPFIT_REDIS_URL": settings.broker_url,
         "KEEPFIT_PORT": str(port),
     }
-    part = household.start([*GUNICORN, "web:create_app()"], env)
+    part = household.start(WEB, env)
     client = httpx.Client(transport=httpx.HTTPTransport(retries=10), base_url=f"http://127.0.0.1:{port}", timeout=10)
     with client, client.stream("GET", f"/api/v1/jobs/{submitted}/events") as answer:
         lines = answer.iter_lines()

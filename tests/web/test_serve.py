@@ -1,0 +1,264 @@
+"""The web server itself: slow and half-open clients, hundreds of readers, broken requests, one for a directory."""
+
+import http.client
+import json
+import socket
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from shared.settings import Settings
+from tests.processes import Household, Part, environment_of, free_port
+from tests.waiting import wait_until
+from tests.web.conftest import SPEC
+
+WEB = ("-m", "web.serve")
+POST = b"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: %s\r\nContent-Length: 500\r\n\r\n"
+HALF = {
+    "one byte": b"G",
+    "half a header": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Half: ",
+    "half a JSON body": POST % (b"/api/v1/jobs", b"application/json") + b'{"na',
+    "half a form": POST % (b"/jobs", b"application/x-www-form-urlencoded") + b"name=ha",
+    "nothing": b"",
+}
+
+
+@dataclass
+class Web:
+    """A web side in its own process."""
+
+    part: Part
+    port: int
+    host: str = "127.0.0.1"
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    def health(self) -> httpx.Response | None:
+        """The answer, if there is one soon."""
+        try:
+            return httpx.get(f"{self.url}/health", timeout=3)
+        except httpx.TransportError:
+            return None
+
+    def connect(self, sent: bytes = b"") -> socket.socket:
+        """A connection on which ``sent`` was sent."""
+        connection = socket.create_connection((self.host, self.port), timeout=10)
+        connection.sendall(sent)
+        return connection
+
+
+@pytest.fixture
+def start(household: Household, settings: Settings) -> Callable[..., Web]:
+    """Starts a web side of this test's data directory."""
+
+    def started(host: str = "127.0.0.1", env: dict[str, str] | None = None, **given: object) -> Web:
+        port = free_port()
+        asked = settings.model_copy(update={"port": port, "host": host, "drills": False, **given})
+        command = [sys.executable, *WEB]
+        reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        web = Web(household.start(command, environment_of(asked) | (env or {})), port, reached)
+        wait_until(lambda: web.health() or not web.part.running(), "the web side answers", poll_s=0.02)
+        return web
+
+    return started
+
+
+@pytest.fixture
+def web(start: Callable[..., Web]) -> Web:
+    """One web side."""
+    return start()
+
+
+@pytest.fixture
+def held() -> Iterator[list[socket.socket]]:
+    """Connections that are closed at the end."""
+    connections: list[socket.socket] = []
+    yield connections
+    for connection in connections:
+        connection.close()
+
+
+@pytest.mark.parametrize("sent", HALF.values(), ids=HALF.keys())
+@pytest.mark.parametrize("count", [150, 600])
+def test_half_open_clients_cost_no_page(web: Web, held: list[socket.socket], count: int, sent: bytes) -> None:
+    """A stuck proxy, a scanner or somebody hostile: hundreds of requests that never end."""
+    held += [web.connect(sent) for _ in range(count)]
+
+    answers = [httpx.get(f"{web.url}{path}", timeout=3).status_code for path in ("/health", "/", "/api/v1/jobs") * 3]
+
+    assert answers == [200] * 9
+
+
+def test_more_half_open_clients_than_there_is_room_for(web: Web, held: list[socket.socket]) -> None:
+    """Those that have not asked anything yet make room for those that do."""
+    held += [web.connect(b"G") for _ in range(4200)]
+
+    assert wait_until(web.health, "it answers", timeout_s=5)
+
+
+@pytest.mark.parametrize("sent", HALF.values(), ids=HALF.keys())
+def test_a_request_must_arrive_in_time(sent: bytes) -> None:
+    """Bytes that trickle in do not keep it alive: it counts from the first one."""
+    from web.serve import IDLE_S, REQUEST_S, _Channel
+
+    class Trickling(_Channel):  # without its socket
+        def __init__(self) -> None:
+            self.requests: list[object] = []
+            self.request, self.total_outbufs_len = None, 0
+            self.last_activity = 1000.0
+
+    idle, waiting = Trickling(), Trickling()
+    waiting.waits_since = 1000.0
+    waiting.last_activity = 1000.0 + REQUEST_S
+
+    assert not idle.overdue(1000.0 + IDLE_S)
+    assert idle.overdue(1001.0 + IDLE_S)
+    assert not waiting.overdue(1000.0 + REQUEST_S)
+    assert waiting.overdue(1001.0 + REQUEST_S)
+
+
+def test_hundreds_of_streams_and_pages(web: Web, held: list[socket.socket], submitted: str) -> None:
+    """500 open pages are told of a change, and there is room for more pages."""
+    request = b"GET /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    held += [web.connect(request) for _ in range(500)]
+    for connection in held:
+        assert b" 200 OK" in connection.recv(4096)
+
+    answers = [httpx.post(f"{web.url}/api/v1/jobs", json=SPEC, timeout=10).status_code for _ in range(3)]
+
+    assert answers == [201] * 3
+    for connection in held:
+        seen = b""
+        while b"event: change" not in seen:
+            more = connection.recv(4096)
+            assert more, seen
+            seen += more
+    assert web.health()
+
+
+def test_it_stops_in_time_with_hundreds_of_streams(web: Web, held: list[socket.socket]) -> None:
+    """SIGTERM ends them all; exit code 0."""
+    held += [web.connect(b"GET /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") for _ in range(500)]
+    for connection in held:
+        assert connection.recv(4096)
+
+    web.part.process.terminate()
+
+    assert web.part.wait(timeout_s=5) == 0
+    assert "Traceback" not in web.part.text()
+
+
+@pytest.mark.parametrize(("size", "kept"), [(65_537, True), (500_000, True), (2_000_000, False)])
+def test_after_a_body_that_is_too_large_the_connection_is_used_or_closed(web: Web, size: int, kept: bool) -> None:
+    """It is never said to stay open and then closed: the next request on it would be lost."""
+    with closing(http.client.HTTPConnection("127.0.0.1", web.port, timeout=10)) as connection:
+        connection.putrequest("POST", "/api/v1/jobs")
+        connection.putheader("Content-Type", "application/json")
+        connection.putheader("Content-Length", str(size))
+        connection.endheaders(b"x" * size if kept else None)
+        refused = connection.getresponse()
+        refused.read()
+        assert refused.status == 413
+        assert (refused.getheader("Connection") == "close") is not kept
+
+        if kept:
+            connection.request("GET", "/health")
+            assert connection.getresponse().status == 200
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "SCRIPT_NAME: /zzz",
+        "Script-Name: //evil.example",
+        "X-Forwarded-Proto: https",
+        "X-Forwarded-Host: evil.example",
+        "X-Forwarded-For: 6.6.6.6",
+        "X-Forwarded-Prefix: //evil.example",
+        "Forwarded: host=evil.example;proto=https",
+    ],
+)
+def test_headers_for_proxies_are_nobodys_to_send(web: Web, header: str) -> None:
+    """They change no address, and no answer."""
+    with web.connect(
+        f"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{header}\r\n\r\n".encode()
+    ) as connection:
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"evil" not in answer
+    assert b"zzz" not in answer
+    assert b"https:" not in answer
+
+
+def test_the_proxy_that_is_named_is_believed(start: Callable[..., Web]) -> None:
+    """Behind it pages are https, and so is the origin of their forms."""
+    web = start(trusted_proxy="127.0.0.1", hosts="lab.example")
+    headers = {"Host": "lab.example", "Origin": "https://lab.example", "X-Forwarded-Proto": "https"}
+
+    answer = httpx.post(f"{web.url}/api/v1/jobs", json=SPEC, headers=headers)
+
+    assert answer.status_code == 201
+    assert answer.json()["url"].startswith("https://lab.example/jobs/")
+
+
+def test_what_is_no_request_is_refused_in_words(web: Web) -> None:
+    """With the headers of every other answer, and the connection closed."""
+    for sent in (b"NOT HTTP\r\n\r\n", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"y" * 40_000 + b"\r\n\r\n"):
+        with web.connect(sent) as connection:
+            answer = connection.recv(65536)
+            assert answer.split()[1] in (b"400", b"431")
+            assert b"Connection: close" in answer
+            assert b"nosniff" in answer
+            assert b"waitress" not in answer.lower()
+
+
+def test_a_second_web_side_of_one_directory_is_refused(start: Callable[..., Web]) -> None:
+    """In words, and the first one goes on; a job must not be started twice because its web side was."""
+    first, second = start(), start()
+
+    assert second.part.wait() == 1
+    assert "Another web side already serves the data directory" in second.part.text()
+    assert "Traceback" not in second.part.text()
+    assert first.health()
+
+
+def test_the_next_web_side_takes_over_from_one_that_was_killed(start: Callable[..., Web]) -> None:
+    """Nothing is left that would keep it out."""
+    first = start()
+    first.part.process.kill()
+
+    assert start().health()
+
+
+@pytest.mark.parametrize("host", ["::1", "::"])
+def test_ipv6_is_listened_on(start: Callable[..., Web], host: str) -> None:
+    """With the brackets where they belong; ``::`` takes IPv4 as well."""
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    web = start(host)
+
+    assert web.health()
+    if host == "::":
+        assert httpx.get(f"http://127.0.0.1:{web.port}/health").status_code == 200
+
+
+def test_what_it_writes_is_private(start: Callable[..., Web], settings: Settings) -> None:
+    """Jobs, their settings and logs are for this user only; a directory of 0.1 is closed at the start."""
+    settings.jobs_dir.mkdir()
+    settings.data_dir.chmod(0o755)
+
+    web = start()
+    job = httpx.post(f"{web.url}/api/v1/jobs", json=SPEC).json()
+
+    paths = [settings.data_dir, settings.jobs_dir / job["id"], settings.jobs_dir / job["id"] / "job.json"]
+    assert not [p for p in paths if stat.S_IMODE(p.stat().st_mode) & 0o077]
+    assert json.loads(paths[-1].read_text())

@@ -1,0 +1,162 @@
+"""Serves the web side: `python -m web.serve`. One process; waitress reads and writes, threads answer.
+
+Waitress hands a request to a thread when it is whole: however slowly a client sends, or if it stops
+half-way, no thread waits for it. What it lacks is added here: a time for a request to arrive and for
+its answer to be taken, an end of the open streams on SIGTERM, answers to broken requests in our words.
+"""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from types import FrameType
+from typing import Any
+
+from flask import Flask
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.server import TcpWSGIServer
+from waitress.task import ErrorTask
+
+from shared import datadir
+from shared.addresses import warning_of
+from shared.errors import KeepfitError
+from shared.launch.holding import hold_web
+from shared.launch.preflight import make_private
+from shared.settings import Settings, get_settings
+from web import create_app
+from web.desk import MOST_STREAMS
+from web.security import HEADERS
+
+THREADS = MOST_STREAMS + 64
+"""Each open stream holds one; the rest is for pages."""
+CONNECTIONS = 4000
+"""Beyond it those that have not sent a whole request make room."""
+REQUEST_S, IDLE_S, UNREAD_S = 20.0, 30.0, 60.0
+"""For a request to arrive whole; for the next one to begin; for a client to take anything of its answer."""
+LARGEST_BODY = 2**20
+"""Read to its end, so that a body beyond the application's own limit leaves the connection usable."""
+STOP_S = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class _RefusalTask(ErrorTask):
+    """What is no request at all is answered in plain words, with the headers of every other answer."""
+
+    def execute(self) -> None:
+        error = self.request.error
+        said = f"{error.reason}: {error.body}\n".encode()
+        self.status = f"{error.code} {error.reason}"
+        self.response_headers += [("Content-Type", "text/plain; charset=utf-8"), *HEADERS.items()]
+        self.set_close_on_finish()
+        self.content_length = len(said)
+        self.write(said)
+
+
+class _Channel(HTTPChannel):
+    """One connection, which knows since when it waits for the rest of a request."""
+
+    error_task_class = _RefusalTask
+    waits_since = 0.0
+    """When the request that is not whole yet began; 0 between two of them."""
+
+    def received(self, data: bytes) -> bool:
+        """Some bytes of a request, or of several."""
+        taken: bool = super().received(data)
+        self.waits_since = 0.0 if self.request is None else self.waits_since or time.time()
+        return taken
+
+    def overdue(self, now: float) -> bool:
+        """Whether its client has had its time."""
+        if self.total_outbufs_len:
+            return bool(now - self.last_activity > UNREAD_S)
+        if self.requests:  # being answered: a stream may last for ever
+            return False
+        if self.waits_since:
+            return now - self.waits_since > REQUEST_S
+        return bool(now - self.last_activity > IDLE_S)
+
+
+class _Server(TcpWSGIServer):
+    """Waitress, which closes what is overdue."""
+
+    channel_class = _Channel
+
+    def maintenance(self, now: float) -> None:
+        """Called each second."""
+        crowded = len(self._map) >= self.adj.connection_limit
+        for channel in list(self.active_channels.values()):
+            if channel.overdue(now) or (crowded and not channel.requests and not channel.total_outbufs_len):
+                channel.will_close = True
+
+
+def listener(settings: Settings) -> socket.socket:
+    """The socket that the web side listens on. On ``::`` it takes IPv4 too, where the system can."""
+    if settings.host == "::":
+        both = socket.has_dualstack_ipv6()
+        return socket.create_server(("::", settings.port), family=socket.AF_INET6, dualstack_ipv6=both, backlog=1024)
+    family, *_, where = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+    return socket.create_server(where, family=family, backlog=1024)
+
+
+def _serve(app: Flask, settings: Settings, sock: socket.socket) -> None:
+    """Answer until SIGTERM or SIGINT; then end the streams, and what is being answered within ``STOP_S``."""
+    options: dict[str, Any] = {
+        "threads": THREADS,
+        "connection_limit": CONNECTIONS,
+        "cleanup_interval": 1,
+        "asyncore_use_poll": True,
+        "max_request_header_size": 32 * 1024,
+        "max_request_body_size": LARGEST_BODY,
+        "outbuf_high_watermark": 256 * 1024,
+        "ident": None,
+        # Nobody's X-Forwarded-* is believed, but that of the proxy which is named.
+        "clear_untrusted_proxy_headers": True,
+    }
+    if settings.trusted_proxy:
+        options |= {"trusted_proxy": settings.trusted_proxy, "trusted_proxy_headers": {"x-forwarded-proto"}}
+    server = _Server(
+        app, adj=Adjustments(sockets=[sock], **options), _sock=sock, sockinfo=_described(sock), bind_socket=False
+    )
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  the signal module's signature
+        app.extensions["keepfit"].closing.set()
+        raise SystemExit(0)
+
+    app.extensions["keepfit"].feeder.start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    try:
+        wasyncore.loop(timeout=1, map=server._map, use_poll=True)  # noqa: SLF001  its own run() waits for 5 s at the end
+    finally:
+        server.task_dispatcher.shutdown(timeout=STOP_S)
+
+
+def _described(sock: socket.socket) -> tuple[Any, ...]:
+    return (sock.family, sock.type, sock.proto, sock.getsockname())
+
+
+def main() -> None:
+    """Serve the data directory of the settings; exit code 1 with a message where that cannot be."""
+    os.umask(0o077)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that a request waited a moment
+    settings = get_settings()
+    try:
+        datadir.check(settings.data_dir)
+        with hold_web(settings.data_dir):
+            make_private(settings.data_dir)
+            if warning := warning_of(settings):
+                log.warning(warning)
+            with listener(settings) as sock:
+                _serve(create_app(settings), settings, sock)
+    except (KeepfitError, OSError) as exc:
+        sys.exit(str(exc))
+
+
+if __name__ == "__main__":
+    main()
