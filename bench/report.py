@@ -206,6 +206,38 @@ def before_after(found: dict[str, Any]) -> Iterator[str]:
     yield table(["number", "before", "after", "change", "noise"], rows)
 
 
+def many_jobs(found: dict[str, Any]) -> Iterator[str]:
+    """What stays quick with many jobs."""
+    yield f"## {found['jobs']:,} jobs\n"
+    missed = ", ".join(found["missed"]) or "none"
+    yield (
+        f"`keepfit up` on a data directory of {found['jobs']:,} jobs and an empty queue server: {found['filled']}. "
+        f"{found['cores']} cores, {found['date']}, load at the end {found['load']:.1f}. Targets missed: {missed}.\n"
+    )
+    rows = [
+        ["ready", f"{found['ready_s']:.1f} s", "10 s"],
+        ["every job is in the queue server, after the start", f"{found['rebuilt_after_start_s']:.1f} s", ""],
+        ["the same after FLUSHALL", f"{found['rebuilt_after_wipe_s']:.1f} s", "60 s"],
+        ["longest silence of the worker's beat, rebuilds included", f"{found['longest_silence_s']:.1f} s", "3 s"],
+        ["a killed child trains again, worst", f"{found['killed_child_worst_s']:.2f} s", "3 s"],
+        ["from submit to start, worst", f"{found['submit_to_start_worst_s']:.2f} s", "2 s"],
+        ["idle worker, share of a core", f"{found['idle_worker_share']:.1%}", "2 %"],
+        ["idle web side, share of a core", f"{found['idle_web_share']:.1%}", ""],
+        ["memory: web side, worker's main process", f"{found['web_mb']:.0f}, {found['worker_main_mb']:.0f} MB", ""],
+        ["memory: queue server", f"{found['server_rss_mb']:.0f} MB", ""],
+    ]
+    yield table(["", "measured", "target"], rows)
+    meanwhile = found["pages_meanwhile_ms"]
+    yield (
+        f"While the server was rebuilt, the list was asked for {meanwhile['asked']} times: {meanwhile['p50']:.0f} ms "
+        f"(p99 {meanwhile['p99']:.0f}, worst {meanwhile['worst']:.0f}), {found['pages_meanwhile_failed']} failed, and "
+        f"it never had fewer than {found['lists_meanwhile_shortest']:,} jobs.\n"
+    )
+    yield "200 requests each over one connection; target for the list's pages: p99 of 100 ms.\n"
+    pages = [[name, f"{row['p50']:.1f} ms", f"{row['p99']:.1f} ms"] for name, row in found["pages_ms"].items()]
+    yield table(["request", "p50", "p99"], pages)
+
+
 def main() -> None:
     """Write the page."""
     parts = [HEAD]

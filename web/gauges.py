@@ -24,6 +24,7 @@ NO_WORKER, NONE_TAKES = "no worker is alive", "no worker takes jobs"
 
 def health(desk: Desk) -> dict[str, Any]:
     """Whether the web side, the queue server and workers are there, and how far a rebuild is."""
+    desk.feeder.start()  # who starts the service asks this first, before anybody opens the list
     filling = desk.feeder.index.filling
     found: dict[str, Any] = {"status": "degraded", "web": "ok", "redis": "ok", "workers": None, "problem": ""}
     found["listed"] = {"done": filling.done, "total": filling.total} if filling else None
