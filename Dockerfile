@@ -11,7 +11,7 @@ ENV PYTHONUNBUFFERED=1 \
 # One id in both images: they write to the same volume.
 RUN groupadd --gid 10001 keepfit \
     && useradd --uid 10001 --gid keepfit --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin keepfit \
-    && install -d -o keepfit -g keepfit /data
+    && install -d -m 700 -o keepfit -g keepfit /data
 WORKDIR /app
 VOLUME /data
 
@@ -27,7 +27,7 @@ EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8080/health', timeout=2)"]
 STOPSIGNAL SIGTERM
-CMD ["gunicorn", "-c", "web/gunicorn.conf.py", "web:create_app()"]
+CMD ["python", "-m", "web.serve"]
 
 
 FROM base AS worker

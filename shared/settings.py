@@ -7,6 +7,7 @@ docs/decisions/0002-leases.md.
 import os
 from functools import cache
 from pathlib import Path
+from urllib.parse import quote
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -26,6 +27,7 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(
         None, description="An external Redis or Valkey server; without it an embedded one is started."
     )
+    redis_password: SecretStr | None = Field(None, description="Password of the external server, if its URL has none.")
     redis_port: int = Field(6390, ge=1, le=65535, description="Port of the embedded server on 127.0.0.1.")
     host: str = Field("127.0.0.1", description="Address that the web server listens on.")
     port: int = Field(8080, ge=1, le=65535, description="Port that the web server listens on.")
@@ -59,7 +61,11 @@ class Settings(BaseSettings):
     @property
     def broker_url(self) -> str:
         """The URL of the server in use, external or embedded; the latter's password is in the data directory."""
-        return self.redis_url or f"redis://{self._embedded_password()}127.0.0.1:{self.redis_port}/0"
+        if self.redis_url is None:
+            return f"redis://{self._embedded_password()}127.0.0.1:{self.redis_port}/0"
+        if self.redis_password is None or "@" in self.redis_url:
+            return self.redis_url
+        return self.redis_url.replace("://", f"://:{quote(self.redis_password.get_secret_value(), safe='')}@", 1)
 
     @property
     def password_path(self) -> Path:

@@ -77,6 +77,7 @@ def _take_data_dir(**_: Any) -> None:
 
 @worker_init.connect
 def _preload(**_: Any) -> None:
+    os.umask(0o077)  # what the worker writes is its user's affair only, also where `keepfit up` did not start it
     # Before the pool forks: every attempt then starts with TensorFlow imported. One BLAS thread and no
     # operation run, so that the parent stays single-threaded and the fork is safe.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

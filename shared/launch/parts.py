@@ -43,7 +43,7 @@ def parts_of(settings: Settings) -> list[Part]:
 
 def _environment(settings: Settings) -> dict[str, str]:
     """What the parts are told: every setting that differs from its default, and the server in use."""
-    values = settings.model_dump(exclude_none=True, exclude_defaults=True, exclude={"secret_key"})
+    values = settings.model_dump(exclude_none=True, exclude_defaults=True, exclude={"secret_key", "redis_password"})
     told = {f"KEEPFIT_{name.upper()}": str(value) for name, value in values.items()}
     return told | {
         "KEEPFIT_DATA_DIR": str(settings.data_dir),

@@ -50,7 +50,7 @@ def up(settings: Settings, console: Console) -> int:
             console.print(f"Ended {ended} process{'es' if ended > 1 else ''} that an earlier run had left behind.")
         check_ports(settings)
         if settings.redis_url is not None:
-            check_server(settings.redis_url)
+            check_server(settings.broker_url)
         else:
             keep_password(settings)
             write_server_file(settings)
