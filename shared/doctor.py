@@ -5,12 +5,12 @@
         mend(finding, settings.jobs_dir, store)
 
 The disk is the truth: mending drops what the server says of a job that nobody runs and restores the
-job from its directory. Only a stop that could not be put on disk when it happened is put there. A
-running job is left to its lease.
+job from its directory. A job that has fallen out of a list of the server is put there again. Only a stop
+that could not be put on disk when it happened is put there. A running job is left to its lease.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shared.diskstate import damage_of, state_on_disk
@@ -18,11 +18,22 @@ from shared.errors import JobNotFound
 from shared.jobdir import JobDir, list_jobdirs, open_jobdir
 from shared.restoring import is_of, note_stop, only_server_knows_stop, restore_from_disk
 from shared.states import JobState, wish_allowed
-from shared.store import JobRecord, Store
+from shared.store import JobRecord, Store, keys
 from shared.store.jobs import fields_of
 
 PAGE = 500
 UNNOTED = "the disk does not know that the job has stopped"
+DAMAGED = "the server's record of the job is damaged"
+ASTRAY = {
+    "unqueued": "the job is queued, but in no queue of the server",
+    "queued": "the job is not queued, but in a queue of the server",
+    "unleased": "the job is running, but nobody looks after its lease",
+    "leased": "the job is not running, but the server keeps a lease of it",
+    "unlisted": "the job is in no list of the server",
+    "miscounted": "the job is counted in the wrong state",
+    "stream": "the key of the job's events is of the wrong type",
+}
+"""By what the server calls it (``mend.lua``)."""
 
 
 @dataclass(frozen=True)
@@ -39,25 +50,53 @@ class Finding:
 
 
 def examine(jobs_dir: Path, store: Store) -> Iterator[Finding]:
-    """Every job of the directory and of the server, each once. Raises StoreUnavailable."""
-    records = {record.id: record for record in _all_records(store)}
+    """Every job of the directory and of the server, each once, after the keys that nothing can be read from.
+
+    Raises StoreUnavailable; StoreRefused if such a key is not mended as soon as it is found.
+    """
+    for key in store.upkeep.sound(repair=False):
+        yield Finding(key, "", "-", "-", "the key is of the wrong type, and what it holds cannot be read")
     now_ms = store.now_ms()
-    for jobdir in sorted(list_jobdirs(jobs_dir), key=lambda d: d.id):
-        yield _compare(jobdir, records.pop(jobdir.id, None), now_ms)
-    for record in records.values():
-        yield Finding(record.id, record.name, "-", record.state.value, "the server has a job that has no directory")
+    dirs = {jobdir.id: jobdir for jobdir in list_jobdirs(jobs_dir)}
+    ids = sorted({*dirs, *store.upkeep.all_known()})
+    for start in range(0, len(ids), PAGE):
+        page = ids[start : start + PAGE]
+        records, wrong = store.upkeep.records(page), store.upkeep.mend(page, repair=False)
+        for job_id in page:
+            record, jobdir = records.get(job_id), dirs.get(job_id)
+            if job_id in records and record is None:
+                yield Finding(job_id, "", "?" if jobdir else "-", "damaged", DAMAGED)
+            elif jobdir is not None:
+                yield _with_place(_compare(jobdir, record, now_ms), wrong.get(job_id, ""))
+            else:
+                state, name = (record.state.value, record.name) if record else ("?", "")
+                yield Finding(job_id, name, "-", state, "the server has a job that has no directory")
+
+
+def _with_place(found: Finding, word: str) -> Finding:
+    """``found``, or that the job is not where its record says, where that is what keeps it from going on."""
+    if word not in ASTRAY or (found.problem and found.mendable):
+        return found
+    return replace(found, problem=ASTRAY[word], mendable=True)
 
 
 def mend(finding: Finding, jobs_dir: Path, store: Store) -> bool:
     """Make both sides say the same. False where that is not possible now. Raises StoreUnavailable."""
     if not finding.mendable:
         return False
+    if finding.job_id.startswith(keys.PREFIX):
+        return bool(store.upkeep.sound())
     if finding.problem == UNNOTED:
         return _note_stop(finding.job_id, jobs_dir, store)
-    if finding.server != "-" and not store.upkeep.forget(finding.job_id):
-        return False
+    if finding.problem in ASTRAY.values():
+        return bool(store.upkeep.mend([finding.job_id]))
     if finding.disk == "-":
+        if finding.server == JobState.RUNNING:
+            return False
+        store.upkeep.remove(finding.job_id)
         return True
+    if finding.server != "-" and not store.upkeep.forget(finding.job_id, damaged=finding.problem == DAMAGED):
+        return False
     return restore_from_disk(open_jobdir(jobs_dir, finding.job_id), store)
 
 
@@ -70,13 +109,6 @@ def _note_stop(job_id: str, jobs_dir: Path, store: Store) -> bool:
     except (JobNotFound, OSError):  # taken away meanwhile, or the disk is still full
         return False
     return True
-
-
-def _all_records(store: Store) -> Iterator[JobRecord]:
-    offset = 0
-    while page := store.jobs.list(PAGE, offset):
-        yield from page
-        offset += PAGE
 
 
 def _compare(jobdir: JobDir, record: JobRecord | None, now_ms: int) -> Finding:

@@ -87,7 +87,8 @@ _S = JobState
 TRANSITIONS: tuple[Transition, ...] = (
     Transition("create", None, _S.QUEUED),
     *(Transition("restore", None, state) for state in _S if state is not _S.RUNNING),
-    *(Transition("forget", state, None) for state in _S if state is not _S.RUNNING),
+    *(Transition("forget", state, None) for state in _S),
+    *(Transition("remove", state, None) for state in _S),
     Transition("claim", _S.QUEUED, _S.RUNNING),
     Transition("adopt", None, _S.RUNNING),
     Transition("adopt", _S.QUEUED, _S.RUNNING),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from shared.errors import JobNotFound, StoreUnavailable
+from shared.errors import DamagedFile, JobNotFound, StoreRefused, StoreUnavailable
 from shared.jobdir import JobDir, open_jobdir
 from shared.states import JobState
 from shared.store import Store
@@ -84,7 +84,7 @@ class JobReader:
             return Seen(jobdir, filled_in(self.ask(lambda store: store.jobs.get(job_id)), jobdir))
         except StoreUnavailable:
             return Seen(jobdir, record_on_disk(jobdir), OUTAGE)
-        except JobNotFound:
+        except (JobNotFound, DamagedFile, StoreRefused):  # a keeper puts it right from the directory
             return Seen(jobdir, record_on_disk(jobdir), REBUILDING)
 
     def page(self, limit: int, offset: int = 0, state: JobState | None = None, kind: str | None = None) -> SeenList:

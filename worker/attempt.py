@@ -191,7 +191,7 @@ class _Attempt:
         begun = attempt.record.exists()  # before that it has computed nothing that a stop could lose
         outcome = Outcome.INTERRUPTED if begun else Outcome.STOPPED
         reason = DRAINED + (" before it could write a checkpoint" if begun else "")
-        state = self._store.leases.finish(self._claim, outcome, reason, self._budget)
+        state = self._store.leases.finish(self._claim, outcome, reason, self._budget, cause=Cause.WORKER)
         if state is not None:
             self._audit(f"end:{state.value}")
 

@@ -97,7 +97,7 @@ class Keeper:
                 self._deafness.forget()
                 if self._may_log("outage"):
                     log.warning("the queue server is away: %s", exc)
-            self._ended.wait(self._settings.keeper_tick_s)
+            self._ended.wait(0.01 if self._rebuilder.hurries else self._settings.keeper_tick_s)
 
     def _tick(self) -> None:
         """One round of chores. The beat comes first: whatever takes long or fails, this worker is seen to live."""

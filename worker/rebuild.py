@@ -1,21 +1,29 @@
-"""Rebuilds the store from the job directories: at once after a wipe, and every minute against drift.
+"""When the server is compared with the job directories, and by whom: once a minute what has not ended and what has
+changed, once an hour everything, and all of it at once after a wipe.
 
-Live owners adopt their jobs by themselves first; what is left is put back as the directory says.
-Attempt numbers never go back, since the directories hold them.
+One keeper does it, under a lock, in slices between two beats (``worker.comparing``). Live owners adopt their jobs by
+themselves first; what is left is put back as its directory says. Attempt numbers never go back, since the directories
+hold them. A key of the wrong type is dropped as soon as anything was refused because of it.
 """
 
 import logging
 import time
+from collections.abc import Iterator
+from itertools import chain
 
-from shared.errors import BadTransition, StoreUnavailable
-from shared.jobdir import JobDir, list_jobdirs
-from shared.restoring import note_stop, only_server_knows_stop, restore_from_disk
 from shared.settings import Settings
-from shared.states import JobState
 from shared.store import Store
+from worker.comparing import Comparison
 
-SCAN_S = 60.0
-SCAN_BATCH = 500
+MINUTE_S, HOUR_S = 60.0, 3600.0
+SLICE_S = 0.02
+"""Of each tick, so that comparing takes less than a tenth of a core."""
+REBUILD_SLICE_S = 0.15
+"""While jobs are missing that is all that counts, beside the beat and those that run."""
+LOCK_S = 3.0
+"""How often the lock is renewed, or asked for."""
+SOUND_GAP_S = 1.0
+NEVER = -HOUR_S
 
 log = logging.getLogger(__name__)
 
@@ -24,69 +32,96 @@ class Rebuilder:
     """Part of a keeper; ``tick`` is called several times a second."""
 
     def __init__(self, settings: Settings, store: Store, name: str) -> None:
-        self._settings, self._store, self._name = settings, store, name
+        self._store, self._name = store, name
+        self._adoption_s = 4 * settings.renew_s
+        self._comparison = Comparison(settings, store)
+        self._lock_at = self._sound_at = self._minute_at = self._hour_at = NEVER
+        self._holds_lock = False
+        self._changed_since = 0.0
         self._wiped_at: float | None = None
-        self._scanned_at = time.monotonic()
+        self._rebuild: Iterator[None] | None = None
+        self._minutely: Iterator[None] | None = None
+        self._hourly: Iterator[None] | None = None
+        self._refusals = 0
+
+    @property
+    def hurries(self) -> bool:
+        """Whether a rebuild is under way: the next tick should come at once."""
+        return self._rebuild is not None
 
     def note_outage(self) -> None:
         """The server was away: what happened on disk meanwhile is looked for as soon as it is back."""
-        self._scanned_at = -SCAN_S
+        self._lock_at = self._minute_at = self._hour_at = NEVER
+        self._rebuild = self._minutely = self._hourly = None
 
     def tick(self) -> None:
-        """Notice a wipe and rebuild, or scan if it is time to. Raises StoreUnavailable."""
+        """Take the next slice of whatever is due. Raises StoreUnavailable, StoreRefused."""
         now = time.monotonic()
+        self._look_at_keys(now)
         if self._store.upkeep.booted():
-            self._wiped_at = None
-            if now - self._scanned_at > SCAN_S:
-                self.scan()
+            self._wiped_at = self._rebuild = None
+            if self._has_lock(now):
+                self._compare(now)
+        else:
+            self._put_all_back(now)
+
+    def scan(self) -> None:
+        """Compare everything now, in one go, whoever else does."""
+        for _ in chain(self._comparison.live(), self._comparison.directories(0.0)):
+            self._comparison.settle()
+
+    def _look_at_keys(self, now: float) -> None:
+        """Whether a key is of the wrong type, now and then, and at once after something was refused."""
+        refused = self._store.link.refusals != self._refusals
+        if now - self._sound_at < (SOUND_GAP_S if refused else MINUTE_S):
             return
+        self._sound_at = now
+        wrong = self._store.upkeep.sound()
+        self._refusals = self._store.link.refusals
+        if wrong:
+            log.error("keys of the wrong type were dropped: %s", ", ".join(wrong))
+        if wrong or refused:
+            self._minute_at, self._minutely = NEVER, None
+
+    def _has_lock(self, now: float) -> bool:
+        if now - self._lock_at > LOCK_S:
+            self._lock_at = now
+            self._holds_lock = self._store.upkeep.lock(self._name)
+        return self._holds_lock
+
+    def _compare(self, now: float) -> None:
+        if self._minutely is None and now - self._minute_at > MINUTE_S:
+            self._minute_at = now
+            since, self._changed_since = self._changed_since, time.time()
+            # The first time everything is looked at anyway, the slow way, after what is live.
+            changed = self._comparison.directories(since or self._changed_since)
+            self._minutely = chain(self._comparison.live(), changed)
+        if self._hourly is None and now - self._hour_at > HOUR_S:
+            self._hour_at = now
+            self._hourly = self._comparison.directories(0.0)
+        self._comparison.settle()
+        until = now + SLICE_S
+        if self._minutely is not None:
+            self._minutely = _advance(self._minutely, until)
+        if self._hourly is not None and self._minutely is None:
+            self._hourly = _advance(self._hourly, until)
+
+    def _put_all_back(self, now: float) -> None:
+        """The server was wiped: owners get the time to adopt their jobs, then one keeper restores all others."""
         if self._wiped_at is None:
-            self._wiped_at = now
-        owners_had_time = now - self._wiped_at > 4 * self._settings.renew_s
-        if owners_had_time and self._store.upkeep.lock_rebuild(self._name):
-            restored = self.scan()
-            self._store.upkeep.mark_booted()
-            log.info("the store is rebuilt from the job directories", extra={"restored": restored})
+            self._minutely = self._hourly = None
+            self._wiped_at, self._lock_at = now, NEVER  # the lock is lost as well
+        if now - self._wiped_at <= self._adoption_s:
+            return
+        if self._has_lock(now):
+            self._rebuild = _advance(self._rebuild or self._comparison.rebuild(), now + REBUILD_SLICE_S)
+        else:
+            self._rebuild = None
 
-    def scan(self) -> int:
-        """Put back every job that the server does not know, and every wish. Returns how many jobs."""
-        self._scanned_at = time.monotonic()
-        jobdirs = {jobdir.id: jobdir for jobdir in list_jobdirs(self._settings.jobs_dir)}
-        ids = list(jobdirs)
-        restored = 0
-        for start in range(0, len(ids), SCAN_BATCH):
-            batch = ids[start : start + SCAN_BATCH]
-            known = self._store.upkeep.known(batch)
-            for job_id in batch:
-                restored += self._look_at(jobdirs[job_id], known.get(job_id))
-        return restored
 
-    def _look_at(self, jobdir: JobDir, known: tuple[JobState, int] | None) -> bool:
-        """Whether the job was put back. One directory that cannot be read keeps no other job from its rebuild."""
-        try:
-            if known is None:
-                return restore_from_disk(jobdir, self._store)
-            state, wish_number = known
-            self._pass_on_wish(jobdir, wish_number)
-            if state in (JobState.PAUSED, JobState.FAILED):
-                self._keep_stop(jobdir)
-        except StoreUnavailable:
-            raise
-        except Exception as exc:  # noqa: BLE001 - whatever a damaged or foreign file leads to
-            log.warning("a job directory cannot be read: %s", exc, extra={"job_id": jobdir.id})
-        return False
-
-    def _pass_on_wish(self, jobdir: JobDir, known: int) -> None:
-        """Tell the server of a wish that a person made while it was away."""
-        status = jobdir.status()
-        if status.wish_number > known:
-            try:
-                self._store.jobs.request(jobdir.id, status.wish, status.wish_number, status.priority)
-            except BadTransition as exc:  # the job ended before the wish could reach it
-                log.info("a wish came too late: %s", exc, extra={"job_id": jobdir.id})
-
-    def _keep_stop(self, jobdir: JobDir) -> None:
-        """Put on disk a stop that only the server knows: the disk was full, or its keeper died, when it happened."""
-        record = self._store.jobs.get(jobdir.id)  # anew: a person may have had it go on just now
-        if only_server_knows_stop(jobdir, record):
-            note_stop(jobdir, record)
+def _advance(work: Iterator[None], until: float) -> Iterator[None] | None:
+    """Take slices of ``work`` until then; what is left of it."""
+    while time.monotonic() < until:
+        if next(work, work) is work:
+            return None
+    return work

@@ -11,7 +11,7 @@ from shared.jobdir import JobDir
 from shared.spec import READS, Needs
 from shared.states import JobState, Wish
 from shared.store import keys
-from shared.store.records import JobRecord, job_record
+from shared.store.records import JobRecord, job_record, whole
 from shared.store.scripts import Link
 
 DRILL_KEPT_MS = 10_000
@@ -67,18 +67,28 @@ class Jobs:
         self._link = link
 
     def create(self, jobdir: JobDir, priority: int | None = None) -> bool:
-        """Queue the job of ``jobdir``, whose directory is durable. False if Redis knows it already."""
+        """Queue the job of ``jobdir``, whose directory is durable. False if Redis knows it already.
+
+        What Redis knows of a directory that was removed and has been made anew since is dropped first.
+        """
         fields = fields_of(jobdir)
         if priority is not None:
             fields["priority"] = priority
-        return bool(self._link.run("create", jobdir.id, *flat(fields)))
+        answer = self._link.run("create", jobdir.id, fields["created_ms"], *flat(fields))
+        if answer == "another":
+            self._link.run("remove", jobdir.id)
+            answer = self._link.run("create", jobdir.id, fields["created_ms"], *flat(fields))
+        return bool(answer == "created")
 
     def get(self, job_id: str) -> JobRecord:
-        """The record of ``job_id``. Raises JobNotFound."""
-        raw = self._link.read(lambda r: r.hgetall(keys.job(job_id)))
+        """The record of ``job_id``. Raises JobNotFound; DamagedFile until a keeper has put it right from the disk."""
+        (raw,) = self._link.hashes([keys.job(job_id)])
         if not raw:
             raise JobNotFound(f"There is no job {job_id}.")
-        return job_record(job_id, raw)
+        try:
+            return job_record(job_id, raw)
+        except (ValueError, KeyError) as exc:
+            raise DamagedFile(f"The queue server's record of the job {job_id} is damaged ({exc}).") from exc
 
     def list(self, limit: int = 50, offset: int = 0) -> list[JobRecord]:
         """Records, newest first."""
@@ -162,7 +172,7 @@ class Jobs:
             return Waiting(place, "no worker takes jobs now")
         if place:
             return Waiting(place, f"{place} {'job' if place == 1 else 'jobs'} before it")
-        free = sum(int(raw.get("slots", 0)) - int(raw.get("busy", 0)) for raw in rows)
+        free = sum(whole(raw, "slots") - whole(raw, "busy") for raw in rows)
         return Waiting(0, "a worker is about to take it" if free > 0 else "workers are busy")
 
 

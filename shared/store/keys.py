@@ -18,7 +18,9 @@
 | kf:drill:<owner> | string  | this owner's worker is to die  | 10 s               | drill                    |
 | kf:kick          | string  | a top-up was just made         | kick_gap_s         | topup                    |
 | kf:boot          | string  | random; missing after a wipe   | for ever           | keeper                   |
-| kf:rebuild       | string  | lock of a rebuilding keeper    | 10 s               | keeper                   |
+| kf:scan          | string  | the keeper that compares all   | 10 s               | lock                     |
+|                  |         | jobs with their directories    |                    |                          |
+| kf:rebuild       | hash    | mark, done, total of a rebuild | 60 s               | keeper                   |
 | keepfit          | list    | Celery's queue of kicks        | -                  | Celery                   |
 """
 
@@ -32,6 +34,7 @@ WORKERS = "kf:workers"
 KICK = "kf:kick"
 BOOT = "kf:boot"
 REBUILD = "kf:rebuild"
+SCAN = "kf:scan"
 COUNTERS = "kf:counters"
 JOB_PREFIX = "kf:job:"
 EVENTS_PREFIX = "kf:events:"
@@ -59,6 +62,8 @@ SCRIPT_KEYS = (
     DRILL_PREFIX,
     STATE_PREFIX,
     COUNTERS,
+    SCAN,
+    REBUILD,
 )
 """KEYS of every script, in the order in which ``lua/common.lua`` names them."""
 

@@ -15,12 +15,14 @@ from enum import StrEnum
 from typing import Any
 
 from shared.durable import to_json
+from shared.errors import DamagedFile, JobNotFound
 from shared.events import Event, encode
 from shared.jobdir import JobDir
 from shared.spec import KINDS, READS
 from shared.states import Cause, JobState, Outcome, Wish
 from shared.store import keys
 from shared.store.jobs import fields_of, flat
+from shared.store.records import whole, wish_of
 from shared.store.scripts import Argument, Link
 from shared.store.wishes import WishChannel
 
@@ -101,9 +103,9 @@ class Leases:
         return dataclasses.replace(claim, attempt=int(raised)) if raised else None
 
     def renew(self, claim: Claim, lease_s: float) -> Renewal:
-        """The owner's heartbeat."""
+        """The owner's heartbeat. A wish that nobody can read is none: the record is put right from the disk."""
         status, wish, _ = self._link.run("renew", *_who(claim), round(lease_s * 1000))
-        return Renewal(Hold(status), Wish(wish))
+        return Renewal(Hold(status), wish_of(wish))
 
     def report(self, claim: Claim, events: Sequence[Event]) -> bool:
         """Append events to the job's stream; False when the lease is lost."""
@@ -142,23 +144,24 @@ class Leases:
     def adopt(self, claim: Claim, jobdir: JobDir, lease_s: float) -> Hold:
         """Take the job back whose record the server has lost; lost where the disk has a later attempt.
 
-        After a wipe the server cannot know that; a frozen attempt that wakes up then must not come back.
+        After a wipe the server cannot know that; a frozen attempt that wakes up then must not come back. Nor must
+        one whose directory was removed, even if the job was submitted anew. Raises OSError.
         """
-        if jobdir.status().attempt > claim.attempt:
+        if not _is_still(jobdir) or jobdir.status().attempt > claim.attempt:
             return Hold.LOST
         fields = flat(fields_of(jobdir))
         return Hold(self._link.run("adopt", *_who(claim), round(lease_s * 1000), *fields))
 
     def running(self) -> list[Running]:
-        """All attempts that the server holds for running."""
+        """All attempts that the server holds for running. A damaged field is 0: it matches no attempt."""
         ids = self._link.read(lambda r: r.zrange(keys.LEASES, 0, -1))
         rows = self._link.hashes([keys.job(job_id) for job_id in ids])
         return [
             Running(
-                Claim(job_id, int(raw["attempt"]), raw["owner"]),
-                Wish(raw.get("wish", "run")),
-                int(raw.get("wish_ms", 0)),
-                int(raw.get("lease_ms", 0)),
+                Claim(job_id, whole(raw, "attempt"), raw["owner"]),
+                wish_of(raw.get("wish")),
+                whole(raw, "wish_ms"),
+                whole(raw, "lease_ms"),
             )
             for job_id, raw in zip(ids, rows, strict=True)
             if raw.get("owner")
@@ -167,6 +170,16 @@ class Leases:
     def listen(self, job_id: str) -> WishChannel:
         """A channel on which a wish for ``job_id`` is heard at once. Close it after use."""
         return WishChannel(self._link, job_id)
+
+
+def _is_still(jobdir: JobDir) -> bool:
+    """Whether the directory is there, and is that of the job which ``jobdir`` has read."""
+    try:
+        return bool(JobDir(jobdir.path, jobdir.datasets).job["created_ms"] == jobdir.job["created_ms"])
+    except JobNotFound:
+        return False
+    except DamagedFile:  # its attempt has read it while it was whole
+        return True
 
 
 def _who(claim: Claim) -> tuple[Argument, Argument, Argument]:

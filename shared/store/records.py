@@ -1,10 +1,10 @@
 """What the store answers with: frozen values, decoded once from Redis' strings."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.durable import from_json
 from shared.states import JobState, Wish
 
 
@@ -55,6 +55,33 @@ class JobRecord:
         return self.state is JobState.QUEUED and self.attempt > 0
 
 
+def whole(raw: Mapping[str, str], name: str) -> int:
+    """The whole number in a field; 0 for none, or for one that cannot be read."""
+    try:
+        return int(raw.get(name, 0))
+    except ValueError:
+        return 0
+
+
+def wish_of(text: str | None) -> Wish:
+    """The wish written as ``text``; to run where there is none, or none that this version knows."""
+    return Wish(text) if text in set(Wish) else Wish.RUN
+
+
+def _number(raw: Mapping[str, str], name: str) -> int:
+    value = int(raw.get(name, 0))
+    if abs(value) >= 2**53:  # beyond what the scripts can count
+        raise ValueError(f"its {name} is no number that anything can have come to")
+    return value
+
+
+def _object(raw: Mapping[str, str], name: str) -> Mapping[str, Any]:
+    value = from_json(raw.get(name) or "{}")
+    if not isinstance(value, dict):
+        raise ValueError(f"its {name} is no object")  # noqa: TRY004 - of a damaged text, like all that JSON raises
+    return value
+
+
 @dataclass(frozen=True)
 class WorkerRecord:
     """One living worker."""
@@ -72,30 +99,30 @@ class WorkerRecord:
 
 
 def job_record(job_id: str, raw: Mapping[str, str]) -> JobRecord:
-    """Decode the hash of a job."""
+    """Decode the hash of a job. Raises ValueError, KeyError for one that is damaged."""
     return JobRecord(
         id=job_id,
         name=raw.get("name", ""),
         kind=raw.get("kind", "train"),
         state=JobState(raw["state"]),
         wish=Wish(raw.get("wish", "run")),
-        wish_number=int(raw.get("wish_number", 0)),
-        attempt=int(raw.get("attempt", 0)),
+        wish_number=_number(raw, "wish_number"),
+        attempt=_number(raw, "attempt"),
         owner=raw.get("owner", ""),
-        lease_ms=int(raw.get("lease_ms", 0)),
-        heartbeat_ms=int(raw.get("heartbeat_ms", 0)),
-        priority=int(raw.get("priority", 0)),
+        lease_ms=_number(raw, "lease_ms"),
+        heartbeat_ms=_number(raw, "heartbeat_ms"),
+        priority=_number(raw, "priority"),
         reason=raw.get("reason", ""),
         last_end=raw.get("last_end", ""),
-        created_ms=int(raw.get("created_ms", 0)),
-        since_ms=int(raw.get("since_ms", 0)),
-        needs=int(raw.get("needs", 1)),
+        created_ms=_number(raw, "created_ms"),
+        since_ms=_number(raw, "since_ms"),
+        needs=_number(raw, "needs") or 1,
         source=raw.get("source", ""),
         data=raw.get("data", ""),
         model=raw.get("model", ""),
-        checkpoint_step=int(raw.get("checkpoint_step", 0)),
-        checkpoint_failure=json.loads(raw.get("checkpoint_failure") or "{}"),
-        progress=json.loads(raw.get("progress") or "{}"),
-        progress_attempt=int(raw.get("progress_attempt", 0)),
-        result=json.loads(raw.get("result") or "{}"),
+        checkpoint_step=_number(raw, "checkpoint_step"),
+        checkpoint_failure=_object(raw, "checkpoint_failure"),
+        progress=_object(raw, "progress"),
+        progress_attempt=_number(raw, "progress_attempt"),
+        result=_object(raw, "result"),
     )

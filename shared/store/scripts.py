@@ -33,6 +33,8 @@ AWAY = {"LOADING", "BUSY", "READONLY", "MISCONF", "OOM", "NOREPLICAS", "MASTERDO
 AWAY |= {"CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "WRONGPASS", "NOPERM", "UNKILLABLE"}
 """The last ones while a password changes, or a script is stuck."""
 LOG_GAP_S = 10.0
+NO_HASH = {"(type)": "not a hash"}
+"""Stands for a key of another type: no decoder takes it for a record."""
 _CODE = re.compile(r"(?:.*caused error: )?([A-Z]+)\b", re.DOTALL)
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ class Link:
         self._redis: Any = redis.Redis.from_url(
             url,
             decode_responses=True,
+            encoding_errors="replace",  # bytes that are no text cost their field, not the answer
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 0),
@@ -57,6 +60,8 @@ class Link:
             max_connections=CONNECTIONS,
         )
         self._logged: dict[str, float] = {}
+        self.refusals = 0
+        """How often something was refused: a reason for a keeper to look at the keys."""
 
     @cached_property
     def _scripts(self) -> dict[str, Script]:
@@ -73,20 +78,39 @@ class Link:
             lambda r: self._scripts[script](keys=list(keys.SCRIPT_KEYS), args=list(args), client=r), f"script {script}"
         )
 
-    def hashes(self, names: Sequence[str]) -> list[dict[str, str]]:
-        """The hashes of these keys, in one round trip; {} for a key that is not there.
+    def run_many(self, script: str, calls: Sequence[Sequence[Argument]]) -> list[Any]:
+        """Run one named script many times, in one round trip. Raises StoreUnavailable, StoreRefused."""
 
-        Raises StoreUnavailable, StoreRefused.
+        def ask(client: Any) -> list[Any]:
+            pipe = client.pipeline(transaction=False)
+            for args in calls:
+                self._scripts[script](keys=list(keys.SCRIPT_KEYS), args=list(args), client=pipe)
+            return list(pipe.execute())
+
+        answers: list[Any] = self.read(ask, f"script {script}") if calls else []
+        return answers
+
+    def hashes(self, names: Sequence[str]) -> list[dict[str, str]]:
+        """The hashes of these keys, in one round trip; {} for a key that is not there, NO_HASH for one of another type.
+
+        Raises StoreUnavailable.
         """
 
-        def ask(client: Any) -> list[dict[str, str]]:
+        def ask(client: Any) -> list[Any]:
             pipe = client.pipeline(transaction=False)
             for name in names:
                 pipe.hgetall(name)
-            return list(pipe.execute())
+            rows = list(pipe.execute(raise_on_error=False))
+            for row in rows:
+                if isinstance(row, redis.RedisError) and not str(row).startswith("WRONGTYPE"):
+                    raise row
+            return rows
 
-        answer: list[dict[str, str]] = self.read(ask)
-        return answer
+        rows = self.read(ask, "hashes")
+        for name, row in zip(names, rows, strict=True):
+            if isinstance(row, redis.RedisError):
+                self._log_refusal(f"hash {name}", row)
+        return [NO_HASH if isinstance(row, redis.RedisError) else row for row in rows]
 
     def read(self, question: Callable[[Any], Any], what: str = "a command") -> Any:
         """Ask ``question`` of the client; ``what`` it is, for the log. Raises StoreUnavailable, StoreRefused."""
@@ -106,6 +130,7 @@ class Link:
 
     def _log_refusal(self, what: str, exc: redis.RedisError) -> None:
         """Once in a while for each kind of request: some are made four times a second."""
+        self.refusals += 1
         now = time.monotonic()
         if now - self._logged.get(what, -LOG_GAP_S) >= LOG_GAP_S:
             self._logged[what] = now

@@ -1,15 +1,21 @@
-"""What the keepers of the workers need: top-ups of the task queue, drills, the boot mark, the rebuild lock."""
+"""What the keepers of the workers need: top-ups of the task queue, drills, the boot mark, and all that puts right
+what the server has lost, wholly or in part: the lock of who compares, the comparison, the restoration.
+"""
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from shared.jobdir import JobDir
-from shared.states import JobState
+from shared.states import ENDS, JobState
 from shared.store import keys
 from shared.store.jobs import fields_of, flat
-from shared.store.scripts import Link
+from shared.store.records import JobRecord, job_record, whole
+from shared.store.scripts import Argument, Link
 
-REBUILD_LOCK_MS = 10_000
+LOCK_MS = 10_000
+REBUILD_KEPT_MS = 60_000
+"""A rebuild that says nothing for so long has ended with its keeper."""
 
 
 class Upkeep:
@@ -36,36 +42,128 @@ class Upkeep:
 
     def mark_booted(self) -> None:
         """Say that the records are whole again."""
-        self._link.read(lambda r: r.set(keys.BOOT, uuid.uuid4().hex))
+
+        def ask(client: Any) -> None:
+            pipe = client.pipeline()
+            pipe.set(keys.BOOT, uuid.uuid4().hex)
+            pipe.delete(keys.REBUILD)
+            pipe.execute()
+
+        self._link.read(ask)
 
     def uptime_s(self) -> float:
         """Seconds since the server started."""
         return float(self._link.read(lambda r: r.info("server"))["uptime_in_seconds"])
 
-    def lock_rebuild(self, who: str) -> bool:
-        """Take the right to rebuild, for some seconds; False if another keeper has it."""
-        return bool(self._link.read(lambda r: r.set(keys.REBUILD, who, nx=True, px=REBUILD_LOCK_MS)))
+    def lock(self, who: str) -> bool:
+        """Take, or keep, the right to compare all jobs, for some seconds; False if another keeper has it."""
+        return bool(self._link.run("lock", who, LOCK_MS))
+
+    def note_rebuild(self, mark: str, done: int, total: int) -> bool:
+        """Say how far a rebuild is; False if what was rebuilt is lost, so that it must begin again."""
+
+        def ask(client: Any) -> Any:
+            pipe = client.pipeline()
+            pipe.hget(keys.REBUILD, "mark")
+            pipe.hset(keys.REBUILD, mapping={"mark": mark, "done": done, "total": total})
+            pipe.pexpire(keys.REBUILD, REBUILD_KEPT_MS)
+            return pipe.execute()[0]
+
+        return done == 0 or self._link.read(ask) == mark
+
+    def rebuilding(self) -> tuple[int, int] | None:
+        """How many jobs a rebuild after a wipe has put back, and of how many; None while there is none."""
+        (raw,) = self._link.hashes([keys.REBUILD])
+        return (whole(raw, "done"), whole(raw, "total")) if raw else None
 
     def restore(self, jobdir: JobDir, state: JobState, reason: str, result: str = "") -> bool:
         """Put back a job that the server does not know. False if it knows it."""
-        fields = fields_of(jobdir)
-        if result:
-            fields["result"] = result
-        return bool(self._link.run("restore", jobdir.id, state.value, reason, *flat(fields)))
+        return bool(self._link.run("restore", *restoration(jobdir, state, reason, result)))
 
-    def forget(self, job_id: str) -> bool:
-        """Drop the record of a job that nobody runs; its directory stays. False for a running job."""
-        return bool(self._link.run("forget", job_id))
+    def restore_many(self, found: Sequence[Sequence[Argument]]) -> int:
+        """Put back many jobs in one round trip; each as ``restoration`` says. Returns how many were not known."""
+        return sum(bool(answer) for answer in self._link.run_many("restore", found))
 
-    def known(self, job_ids: list[str]) -> dict[str, tuple[JobState, int]]:
-        """The state and the number of the latest wish of each job that the server knows; the others are left out."""
+    def forget(self, job_id: str, damaged: bool = False) -> bool:
+        """Drop the record of a job that nobody runs, or a ``damaged`` one; its directory stays. Else False.
 
-        def ask(client: Any) -> list[list[str | None]]:
+        Who runs a job whose record was damaged adopts it, with a new record.
+        """
+        return bool(self._link.run("forget", job_id, int(damaged)))
+
+    def remove(self, job_id: str) -> None:
+        """Drop all that the server has of a job whose directory is gone; who runs it stops."""
+        self._link.run("remove", job_id)
+
+    def sound(self, repair: bool = True) -> Sequence[str]:
+        """The keys that are of another type than they should be; dropped if ``repair``."""
+        wrong: Sequence[str] = self._link.run("sound", int(repair))
+        return wrong
+
+    def mend(self, job_ids: Sequence[str], repair: bool = True) -> dict[str, str]:
+        """What is wrong with the places of these jobs, one word for each (``mend.lua``), and put right if ``repair``.
+
+        ``missing`` and ``damaged`` records are only named: they are restored from their directories.
+        """
+        answer = self._link.run("mend", int(repair), *job_ids)
+        return dict(zip(answer[::2], answer[1::2], strict=True))
+
+    def records(self, job_ids: Sequence[str]) -> dict[str, JobRecord | None]:
+        """The records of these jobs; None for one that cannot be read. One that is not there is left out."""
+        found: dict[str, JobRecord | None] = {}
+        for job_id, raw in zip(job_ids, self._link.hashes([keys.job(job_id) for job_id in job_ids]), strict=True):
+            if raw:
+                try:
+                    found[job_id] = job_record(job_id, raw)
+                except (ValueError, KeyError):
+                    found[job_id] = None
+        return found
+
+    def listed(self, job_ids: Sequence[str]) -> list[bool]:
+        """Which of these jobs are in the list of all jobs. Cheap."""
+        scores = self._link.read(lambda r: r.zmscore(keys.JOBS, job_ids)) if job_ids else []
+        return [score is not None for score in scores]
+
+    def live(self) -> list[str]:
+        """The jobs that have not ended, by every index that has such."""
+        places = [
+            keys.READY,
+            keys.DELAYED,
+            keys.LEASES,
+            *(keys.state(state) for state in JobState if state not in ENDS),
+        ]
+        return self._members(places)
+
+    def miscounted(self) -> bool:
+        """Whether the lists of the jobs of each state are not, together, as long as that of all jobs."""
+
+        def ask(client: Any) -> list[int]:
             pipe = client.pipeline(transaction=False)
-            for job_id in job_ids:
-                pipe.hmget(keys.job(job_id), "state", "wish_number")
+            for key in (keys.JOBS, *(keys.state(state) for state in JobState)):
+                pipe.zcard(key)
             return list(pipe.execute())
 
-        rows = self._link.read(ask)
-        pairs = zip(job_ids, rows, strict=True)
-        return {job_id: (JobState(state), int(number or 0)) for job_id, (state, number) in pairs if state}
+        total, *parts = self._link.read(ask)
+        return bool(total != sum(parts))
+
+    def all_known(self) -> list[str]:
+        """Every job that the server has anywhere."""
+        places = [keys.JOBS, keys.READY, keys.DELAYED, keys.LEASES, *(keys.state(state) for state in JobState)]
+        return self._members(places)
+
+    def _members(self, places: Sequence[str]) -> list[str]:
+        def ask(client: Any) -> list[list[str]]:
+            pipe = client.pipeline(transaction=False)
+            for key in places:
+                pipe.zrange(key, 0, -1)
+            return list(pipe.execute())
+
+        return list({job_id: None for ids in self._link.read(ask) for job_id in ids})
+
+
+def restoration(jobdir: JobDir, state: JobState, reason: str, result: str = "") -> list[Argument]:
+    """What a script needs to put a job back. Raises JobNotFound and what else says that it cannot be read."""
+    fields = fields_of(jobdir)
+    if result:
+        fields["result"] = result
+    return [jobdir.id, state.value, reason, *flat(fields)]

@@ -195,7 +195,12 @@ def test_a_stop_that_only_the_server_knows_is_noted_on_disk(settings: Settings, 
     rebuilder.scan()
 
     store.link.read(lambda r: r.flushall())
-    rebuilder.scan()
+
+    def back() -> int:
+        rebuilder.scan()
+        return store.jobs.count()
+
+    wait_until(back, "the job is back")
 
     record = store.jobs.get(jobdir.id)
     assert (record.state, record.reason) == (JobState.PAUSED, "the disk is full")

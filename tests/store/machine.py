@@ -40,6 +40,7 @@ REPORTS: list[list[Event]] = [
 ]
 ENDS = [Outcome.INTERRUPTED] * 2 + [*Outcome]
 CAUSES = [Cause.PROCESS, Cause.WORKER, Cause.MEMORY, Cause.SERVER]
+FALLS = {JobState.QUEUED: (keys.READY, "unqueued"), JobState.RUNNING: (keys.LEASES, "unleased")}
 WRONG = ["other owner", "other attempt", "somebody before"]
 WHO = ["owner"] * 3 + WRONG
 
@@ -246,11 +247,41 @@ class Transitions(RuleBasedStateMachine):
         self.step("restore", restored, lambda: self.model.restore(jobdir.id, state, "found so", result))
 
     @precondition(lambda self: self.every(2 if self.model.delayed else 6))
-    @rule(pick=picks)
-    def forget(self, pick: int) -> None:
-        """The doctor drops a record, but not that of a running job."""
+    @rule(pick=picks, damaged=rarely)
+    def forget(self, pick: int, damaged: bool) -> None:
+        """The doctor drops a record, but not that of a running job, unless it is damaged."""
         jobdir = self.aimed(pick, [*self.model.delayed] if pick % 2 else [])
-        self.step("forget", self.store.upkeep.forget(jobdir.id), lambda: self.model.forget(jobdir.id))
+        forgotten = self.store.upkeep.forget(jobdir.id, damaged)
+        self.step("forget", forgotten, lambda: self.model.forget(jobdir.id, damaged))
+
+    @precondition(lambda self: self.model.jobs and self.every(12))
+    @rule(pick=picks)
+    def remove(self, pick: int) -> None:
+        """A job's directory was removed by hand."""
+        job_id = self.aimed(pick, [*self.model.jobs]).id
+        self.store.upkeep.remove(job_id)
+        self.step("remove", None, lambda: self.model.remove(job_id))
+        self.observer.start_over_with(job_id)
+
+    @precondition(lambda self: self.model.jobs and self.every(2))
+    @rule(pick=picks, counted=rarely, lost=st.booleans())
+    def fall_out(self, pick: int, counted: bool, lost: bool) -> None:
+        """A job falls out of the list that it belongs in, or that whole list is lost; a keeper puts all back."""
+        job_id = self.aimed(pick, [*self.model.jobs]).id
+        state = self.model.jobs[job_id].state
+        place, word = FALLS.get(state, (keys.JOBS, "unlisted"))
+        if counted:
+            place, word = keys.state(state), "miscounted"
+        elif job_id in self.model.delayed:
+            place = keys.DELAYED
+        there = self.store.link.read(lambda r: r.zrange(place, 0, -1))
+        gone = there if lost else [job_id]
+        self.store.link.read(lambda r: r.zrem(place, *gone))
+        self.step(
+            "mend",
+            self.store.upkeep.mend([d.id for d in self.dirs if d.id in self.model.jobs]),
+            lambda: {i: w for i in gone for i, w in self.model.mend(i, word).items()},
+        )
 
     @precondition(lambda self: self.model.movable())
     @rule(pick=picks, wish=st.sampled_from([Wish.RUN, *Wish]))

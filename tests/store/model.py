@@ -177,9 +177,21 @@ class Model:
         self._become(job_id, state, reason, happened=state not in ENDS)
         return True
 
-    def forget(self, job_id: str) -> bool:
-        """A record is dropped, unless its job is running."""
-        if job_id in self.in_state(S.RUNNING):
+    def mend(self, job_id: str, word: str) -> dict[str, str]:
+        """A job that had fallen out of one list, which is called ``word``, is there again; a back-off is over then."""
+        if word == "unqueued":
+            self.delayed.pop(job_id, None)
+        return {job_id: word}
+
+    def remove(self, job_id: str) -> None:
+        """A job's directory is gone, and so is all that is known of it."""
+        self.jobs.pop(job_id, None)
+        self.delayed.pop(job_id, None)
+        self._events.append((job_id, Happened("gone", 0, {}, kept=False)))
+
+    def forget(self, job_id: str, damaged: bool = False) -> bool:
+        """A record is dropped, unless its job is running and nothing is wrong with it."""
+        if job_id in self.in_state(S.RUNNING) and not damaged:
             return False
         self.jobs.pop(job_id, None)
         self.delayed.pop(job_id, None)

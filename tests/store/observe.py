@@ -77,6 +77,10 @@ class Observer:
         """The streams have been emptied."""
         self._last = ["0-0"] * (1 + len(self._ids))
 
+    def start_over_with(self, job_id: str) -> None:
+        """The stream of this job has been dropped; a new one may begin in the same millisecond."""
+        self._last[1 + self._ids.index(job_id)] = "0-0"
+
     def look(self) -> Look:
         """All that counts, at one moment."""
         raw = self._link.read(lambda r: self._script(keys=self._keys, args=[*self._last, *self._hashes], client=r))

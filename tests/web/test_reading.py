@@ -6,8 +6,8 @@ import redis
 from shared.errors import StoreUnavailable
 from shared.jobdir import open_jobdir
 from shared.settings import Settings
-from shared.states import Outcome
-from shared.store import Store
+from shared.states import JobState, Outcome
+from shared.store import Store, keys
 from tests.processes import free_port
 from tests.web.acting import Actor
 from web.desk import open_desk
@@ -43,3 +43,14 @@ def test_why_attempts_ended_is_known_from_the_disk(
     attempts = read_history(open_jobdir(settings.jobs_dir, submitted)).attempts
 
     assert [a.after for a in attempts] == ["", "the worker was killed", "no word from its worker for 3 s"]
+
+
+def test_a_damaged_record_is_read_from_the_directory(settings: Settings, submitted: str, store: Store) -> None:
+    """Whatever the server's record of a job holds, its page and the API say what the directory says."""
+    harm = {"state": "banana", "progress": '["x"]'}
+    store.link.read(lambda r: r.hset(keys.job(submitted), mapping=harm))
+
+    seen = open_desk(settings).reader.get(submitted)
+
+    assert seen.record.state is JobState.QUEUED
+    assert seen.notice

@@ -1,8 +1,9 @@
--- A live owner whose record was lost (a wipe, or writes lost by the server): nothing or queued -> running.
+-- A live owner whose record was lost (a wipe, or writes lost by the server) or damaged: nothing or queued -> running.
 -- ARGV: id, owner, attempt, lease_ms, then names and values of the job's fields.
 -- Answers 'held', or 'lost' when another attempt has begun or the job has ended.
 local id, owner, attempt, lease_ms = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-if redis.call('EXISTS', job_key(id)) == 0 then
+if not is_whole(id) then
+  redis.call('DEL', job_key(id))
   insert(id, { unpack(ARGV, 5) })
   redis.call('HSET', job_key(id), 'wish_ms', now) -- when it was made is lost: its owner gets the whole grace
 elseif field(id, 'state') ~= 'queued' or number(id, 'attempt') > attempt then

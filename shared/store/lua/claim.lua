@@ -1,6 +1,7 @@
 -- queued -> running. Takes the hinted job if it is ready, else the best one. ARGV: owner, hint, lease_ms,
 -- the highest version of a spec that the worker reads, and the kinds that it knows. A job that needs more is left
--- to others. Answers {id, attempt, why the attempt before it ended}, or nothing when no job is ready.
+-- to others. What is in the queue without a whole record of a queued job is taken out: a keeper puts it right.
+-- Answers {id, attempt, why the attempt before it ended}, or nothing when no job is ready.
 local owner, hint, lease_ms, reads = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local STEP, MOST = 50, 2000 -- looked at in one go, and at all
 
@@ -11,11 +12,21 @@ local function readable(id)
   return (tonumber(job[1] or 1) or 1) <= reads and kinds[job[2] or 'train']
 end
 
+local function belongs(id)
+  if is_whole(id) and field(id, 'state') == 'queued' then return true end
+  redis.call('ZREM', READY, id)
+  return false
+end
+
 local function best()
-  for first = 0, MOST - STEP, STEP do
-    local ids = redis.call('ZRANGE', READY, first, first + STEP - 1)
+  local left = 0 -- to others
+  for _ = 1, MOST / STEP do
+    local ids = redis.call('ZRANGE', READY, left, left + STEP - 1)
     for _, id in ipairs(ids) do
-      if readable(id) then return id end
+      if belongs(id) then
+        if readable(id) then return id end
+        left = left + 1
+      end
     end
     if #ids < STEP then return nil end
   end
@@ -23,7 +34,7 @@ end
 
 promote()
 local id = hint
-if id == '' or not redis.call('ZSCORE', READY, id) or not readable(id) then id = best() end
+if id == '' or not redis.call('ZSCORE', READY, id) or not belongs(id) or not readable(id) then id = best() end
 if not id then return false end
 redis.call('ZREM', READY, id)
 local attempt = redis.call('HINCRBY', job_key(id), 'attempt', 1)

@@ -4,12 +4,15 @@
 local JOBS, READY, DELAYED, LEASES, CHANGES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local WORKERS, KICK, QUEUE = KEYS[6], KEYS[7], KEYS[8]
 local JOB_PREFIX, EVENTS_PREFIX, WISHES_PREFIX = KEYS[9], KEYS[10], KEYS[11]
-local WORKER_PREFIX, DRILL_PREFIX, STATE_PREFIX, COUNTERS = KEYS[12], KEYS[13], KEYS[14], KEYS[15]
+local WORKER_PREFIX, DRILL_PREFIX, STATE_PREFIX = KEYS[12], KEYS[13], KEYS[14]
+local COUNTERS, SCAN, REBUILD = KEYS[15], KEYS[16], KEYS[17]
 
 local EVENTS_KEPT, CHANGES_KEPT = 20000, 2000
 local ENDED_EVENTS_KEPT, ENDED_EVENTS_MS = 200, 3600000 -- the files have everything
 local LONGEST_BACKOFF_MS = 30000
 local STATES = { 'queued', 'running', 'paused', 'succeeded', 'failed', 'cancelled' }
+local KNOWN = { queued = true, running = true, paused = true, succeeded = true, failed = true, cancelled = true }
+local WISHES = { run = true, pause = true, cancel = true }
 local ENDED = { succeeded = true, failed = true, cancelled = true }
 local OWN_FAULTS = { process = true, memory = true, silence = true } -- states.OWN_FAULTS
 
@@ -20,16 +23,49 @@ local function job_key(id) return JOB_PREFIX .. id end
 
 local function field(id, name) return redis.call('HGET', job_key(id), name) end
 
-local function number(id, name) return tonumber(field(id, name) or 0) end
+local function number(id, name) return tonumber(field(id, name) or 0) or 0 end
 
-local function count(name) redis.call('HINCRBY', COUNTERS, name, 1) end
+-- Whether a key is of this type, or is not there at all.
+local function is_of(key, kind)
+  local found = redis.call('TYPE', key).ok
+  return found == kind or found == 'none'
+end
 
-local function changed(id, kind) redis.call('XADD', CHANGES, 'MAXLEN', '~', CHANGES_KEPT, '*', 'job', id, 'type', kind) end
+local function is_whole_number(text) return text and #text < 17 and string.match(text, '^%-?%d+$') ~= nil end
+
+-- Whether a job's record has all that the scripts need of it; one that has not is put right from its directory.
+local function is_whole(id)
+  if redis.call('TYPE', job_key(id)).ok ~= 'hash' then return false end
+  local job = redis.call('HMGET', job_key(id), 'state', 'wish', 'attempt', 'wish_number', 'priority', 'created_ms')
+  if not (KNOWN[job[1]] and WISHES[job[2]]) then return false end
+  for i = 3, 6 do
+    if not is_whole_number(job[i]) then return false end
+  end
+  return true
+end
+
+-- Take a job out of every index but that of all jobs.
+local function leave_queues(id)
+  for _, index in ipairs({ READY, DELAYED, LEASES }) do redis.call('ZREM', index, id) end
+  for _, state in ipairs(STATES) do redis.call('ZREM', STATE_PREFIX .. state, id) end
+end
+
+local function count(name)
+  local before = tonumber(redis.call('HGET', COUNTERS, name) or 0) or 0
+  redis.call('HSET', COUNTERS, name, before + 1)
+end
+
+-- Append to a stream. A key of another type in its place loses nothing that the files have not.
+local function append(key, kept, ...)
+  if not is_of(key, 'stream') then redis.call('DEL', key) end
+  redis.call('XADD', key, 'MAXLEN', '~', kept, '*', ...)
+end
+
+local function changed(id, kind) append(CHANGES, CHANGES_KEPT, 'job', id, 'type', kind) end
 
 local function emit(id, kind, data)
   local job = redis.call('HMGET', job_key(id), 'attempt', 'state')
-  redis.call('XADD', EVENTS_PREFIX .. id, 'MAXLEN', '~', EVENTS_KEPT, '*',
-    'type', kind, 'attempt', job[1] or 0, 'data', data)
+  append(EVENTS_PREFIX .. id, EVENTS_KEPT, 'type', kind, 'attempt', job[1] or 0, 'data', data)
   if ENDED[job[2]] then redis.call('PEXPIRE', EVENTS_PREFIX .. id, ENDED_EVENTS_MS) end
   changed(id, kind)
 end

@@ -1,8 +1,8 @@
--- Drops the record of a job that nobody runs, so that it can be restored from its directory.
--- ARGV: id. Answers 1, or 0 for a running job: then nothing has changed.
+-- Drops the record of a job that nobody runs, or one that is damaged, so that it can be restored from its directory;
+-- who runs it all the same adopts it. ARGV: id, 1 for one of which some detail cannot be read. Answers 1, or 0 for a running job: then nothing has changed.
 local id = ARGV[1]
-if field(id, 'state') == 'running' then return 0 end
+if ARGV[2] ~= '1' and is_whole(id) and field(id, 'state') == 'running' then return 0 end
 redis.call('DEL', job_key(id))
-for _, index in ipairs({ JOBS, READY, DELAYED, LEASES }) do redis.call('ZREM', index, id) end
-for _, state in ipairs(STATES) do redis.call('ZREM', STATE_PREFIX .. state, id) end
+redis.call('ZREM', JOBS, id)
+leave_queues(id)
 return 1

@@ -1,10 +1,11 @@
 -- A person's wish. ARGV: id, wish (run, pause, cancel), number, priority ('' for unchanged), only_priority (1 or 0).
 -- A queued or stopped job changes its state at once; a running one gets a flag, which its owner reads with the
 -- next heartbeat or at once from the channel. Where only the priority is to change, the wish is the one that holds
--- already, and refused if it would change the state. Answers the state after it, 'missing', or {'refused', state}.
+-- already, and refused if it would change the state. Answers the state after it, 'missing' (damaged too), or
+-- {'refused', state}.
 local id, wish, wish_number = ARGV[1], ARGV[2], tonumber(ARGV[3])
+if not is_whole(id) then return 'missing' end
 local state = field(id, 'state')
-if not state then return 'missing' end
 if wish_number < number(id, 'wish_number') then return state end
 
 local targets = {

@@ -1,0 +1,71 @@
+-- Jobs that are not where their record says. ARGV: 1 to put them there, then ids.
+-- Answers a flat list of id and what was wrong, for those where something was: missing and damaged records are only
+-- named, since they are restored from their directories. A lease is put back as long as it was: its owner goes on
+-- renewing it if it lives, else it lapses. No state changes here.
+local mending = ARGV[1] == '1'
+
+local function put(key, id, score)
+  if redis.call('ZSCORE', key, id) then return false end
+  if mending then redis.call('ZADD', key, score, id) end
+  return true
+end
+
+local function take(key, id)
+  if not redis.call('ZSCORE', key, id) then return false end
+  if mending then redis.call('ZREM', key, id) end
+  return true
+end
+
+local function is_queued_wrongly(id, state)
+  local ready, delayed = redis.call('ZSCORE', READY, id), redis.call('ZSCORE', DELAYED, id)
+  if state == 'queued' then
+    if ready or delayed then return false end
+    if mending then enqueue(id, 0) end
+    return true
+  end
+  local in_ready, in_delayed = take(READY, id), take(DELAYED, id)
+  return in_ready or in_delayed
+end
+
+local function is_counted_wrongly(id, state)
+  local wrong = put(STATE_PREFIX .. state, id, number(id, 'since_ms'))
+  for _, other in ipairs(STATES) do
+    if other ~= state and take(STATE_PREFIX .. other, id) then wrong = true end
+  end
+  return wrong
+end
+
+local function has_wrong_stream(id)
+  if is_of(EVENTS_PREFIX .. id, 'stream') then return false end
+  if mending then redis.call('DEL', EVENTS_PREFIX .. id) end
+  return true
+end
+
+local function look(id)
+  if redis.call('EXISTS', job_key(id)) == 0 then
+    if mending then leave_queues(id) end
+    return 'missing'
+  end
+  if not is_whole(id) then return 'damaged' end
+  local state, wrong = field(id, 'state'), nil
+  if has_wrong_stream(id) then wrong = 'stream' end
+  if put(JOBS, id, number(id, 'created_ms')) then wrong = 'unlisted' end
+  if is_counted_wrongly(id, state) then wrong = wrong or 'miscounted' end
+  if is_queued_wrongly(id, state) then wrong = state == 'queued' and 'unqueued' or 'queued' end
+  if state == 'running' then
+    if put(LEASES, id, number(id, 'lease_ms')) then wrong = 'unleased' end
+  elseif take(LEASES, id) then
+    wrong = 'leased'
+  end
+  return wrong
+end
+
+local found = {}
+for i = 2, #ARGV do
+  local wrong = look(ARGV[i])
+  if wrong then
+    found[#found + 1] = ARGV[i]
+    found[#found + 1] = wrong
+  end
+end
+return found

@@ -1,0 +1,303 @@
+"""Single keys and records lost or damaged: each costs itself, for a moment, and comes back as the disk has it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.doctor import examine, mend
+from shared.durable import write_json
+from shared.errors import DamagedFile, JobNotFound
+from shared.jobdir import JobDir, create_jobdir
+from shared.settings import Settings
+from shared.spec import parse_spec
+from shared.states import JobState, Outcome, Wish
+from shared.store import Budget, Claim, Hold, Store, keys
+from tests.waiting import wait_until
+from worker import comparing
+from worker.rebuild import Rebuilder
+
+BUDGET = Budget(5, 0.0)
+Harm = Callable[[Any, str], None]
+"""What is done to a server, for one job."""
+
+
+def make(settings: Settings, store: Store, name: str) -> JobDir:
+    """A queued job."""
+    jobdir, _ = create_jobdir(settings.jobs_dir, parse_spec({"name": name}), name)
+    store.jobs.create(jobdir)
+    return jobdir
+
+
+def make_rebuilder(settings: Settings, store: Store) -> Rebuilder:
+    """One that leaves owners only a moment to adopt their jobs."""
+    return Rebuilder(settings.model_copy(update={"renew_s": 0.05}), store, "keeper")
+
+
+@pytest.fixture
+def crowd(settings: Settings, store: Store) -> dict[JobState, JobDir]:
+    """One job in each state, the running one with a dead owner whose lease lapses soon."""
+    store.upkeep.mark_booted()
+    dirs = {state: make(settings, store, state.value) for state in JobState}
+    for state in (JobState.SUCCEEDED, JobState.FAILED, JobState.RUNNING):
+        claim = store.leases.claim("owner", dirs[state].id, 0.2 if state is JobState.RUNNING else 60)
+        assert claim
+        dirs[state].new_attempt(claim.attempt)
+        outcome = Outcome.FINISHED if state is JobState.SUCCEEDED else Outcome.FAILED
+        if state is not JobState.RUNNING:
+            store.leases.finish(claim, outcome, "", BUDGET)
+    for state, wish in ((JobState.PAUSED, Wish.PAUSE), (JobState.CANCELLED, Wish.CANCEL)):
+        dirs[state].write_wish(wish, 1)
+        store.jobs.request(dirs[state].id, wish, 1)
+    return dirs
+
+
+def set_field(name: str, value: str) -> Harm:
+    """A field of the record is no longer what it was."""
+    return lambda r, job_id: r.hset(keys.job(job_id), name, value)
+
+
+def drop(key: str) -> Harm:
+    """A whole key is lost."""
+    return lambda r, _: r.delete(key)
+
+
+def take_out(key: str) -> Harm:
+    """The job falls out of a list."""
+    return lambda r, job_id: r.zrem(key, job_id)
+
+
+def of_another_type(name_of: Callable[[str], str]) -> Harm:
+    """A key becomes a string."""
+    return lambda r, job_id: r.set(name_of(job_id), "x")
+
+
+def lose_record(r: Any, job_id: str) -> None:
+    """The record is lost, the lists know the job."""
+    r.delete(keys.job(job_id))
+
+
+DAMAGES: dict[str, Harm] = {
+    "state": set_field("state", "banana"),
+    "attempt": set_field("attempt", "x"),
+    "huge attempt": set_field("attempt", "9" * 30),
+    "wish": set_field("wish", "banana"),
+    "progress": set_field("progress", '["x"]'),
+    "result": set_field("result", "{"),
+    "deep result": set_field("result", "[" * 5000),
+    "no text": lambda r, job_id: r.hset(keys.job(job_id), "wish_number", b"\xff\xfe"),
+    "no hash": of_another_type(keys.job),
+    "no record": lose_record,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.PAUSED, JobState.SUCCEEDED, JobState.RUNNING])
+def test_a_damaged_record_costs_itself(
+    settings: Settings, store: Store, crowd: dict[JobState, JobDir], damage: str, state: JobState
+) -> None:
+    """Lists, leases and claims of the other jobs go on; one scan later the record says what the directory says."""
+    harmed = crowd[state].id
+    others = {d.id for d in crowd.values()} - {harmed}
+
+    store.link.read(lambda r: DAMAGES[damage](r, harmed))
+
+    assert others <= {record.id for record in store.jobs.list(10)}
+    with pytest.raises((DamagedFile, JobNotFound)):
+        store.jobs.get(harmed)
+    store.leases.running()
+    store.leases.reap(BUDGET, "silence")
+    rebuilder = make_rebuilder(settings, store)
+
+    def healed() -> bool:
+        rebuilder.tick()
+        store.leases.reap(BUDGET, "silence")
+        return harmed in {record.id for record in store.jobs.list(10)}
+
+    wait_until(healed, "the record is back", timeout_s=10)
+    expected = {JobState.RUNNING: JobState.QUEUED, JobState.SUCCEEDED: JobState.QUEUED}.get(state, state)  # as on disk
+    wait_until(lambda: healed() and store.jobs.get(harmed).state is expected, "as the directory has it")
+    assert store.upkeep.mend([d.id for d in crowd.values()], repair=False) == {}
+
+
+def test_a_claim_passes_over_what_is_not_whole(settings: Settings, store: Store) -> None:
+    """A record that is lost, damaged or not queued is never run as a shell; the job behind it starts."""
+    lost, damaged, typed, stopped, good = (make(settings, store, n) for n in ("1", "2", "3", "4", "5"))
+    store.jobs.request(stopped.id, Wish.PAUSE, 1)
+
+    def harm(r: Any) -> None:
+        lose_record(r, lost.id)
+        r.hdel(keys.job(damaged.id), "wish")
+        r.set(keys.job(typed.id), "x")
+        r.zadd(keys.READY, {stopped.id: 1})
+
+    store.link.read(harm)
+
+    claim = store.leases.claim("owner", lost.id, 60)
+
+    assert claim
+    assert claim.job_id == good.id
+    assert store.leases.claim("owner", "", 60) is None
+    assert store.jobs.get(stopped.id).state is JobState.PAUSED
+    assert not store.link.read(lambda r: r.exists(keys.job(lost.id)))
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES])
+def test_a_living_owner_keeps_a_job_whose_record_is_damaged(settings: Settings, store: Store, damage: str) -> None:
+    """It adopts the job with its next heartbeat, or after the scan; nobody else gets it."""
+    store.upkeep.mark_booted()
+    jobdir = make(settings, store, "job")
+    claim = store.leases.claim("owner", "", 60)
+    assert claim
+    jobdir.new_attempt(claim.attempt)
+    rebuilder = make_rebuilder(settings, store)
+
+    def beat() -> bool:
+        rebuilder.tick()
+        if store.leases.renew(claim, 60).hold is not Hold.HELD:
+            assert store.leases.adopt(claim, jobdir, 60) is Hold.HELD
+        assert store.leases.claim("thief", "", 60) is None
+        return [r.id for r in store.jobs.list() if r.attempt == claim.attempt] == [jobdir.id]
+
+    store.link.read(lambda r: DAMAGES[damage](r, jobdir.id))
+
+    wait_until(beat, "the record is whole and the job its own", timeout_s=10)
+    assert [r.claim for r in store.leases.running()] == [claim]
+
+
+FALLS: dict[str, tuple[JobState, Harm]] = {
+    "ready lost": (JobState.QUEUED, drop(keys.READY)),
+    "ready of another type": (JobState.QUEUED, of_another_type(lambda _: keys.READY)),
+    "delayed of another type": (JobState.QUEUED, of_another_type(lambda _: keys.DELAYED)),
+    "out of ready": (JobState.QUEUED, take_out(keys.READY)),
+    "leases lost": (JobState.RUNNING, drop(keys.LEASES)),
+    "leases of another type": (JobState.RUNNING, of_another_type(lambda _: keys.LEASES)),
+    "out of leases": (JobState.RUNNING, take_out(keys.LEASES)),
+    "jobs lost": (JobState.CANCELLED, drop(keys.JOBS)),
+    "jobs of another type": (JobState.CANCELLED, of_another_type(lambda _: keys.JOBS)),
+    "out of jobs": (JobState.SUCCEEDED, take_out(keys.JOBS)),
+    "state lost": (JobState.QUEUED, drop(keys.state("queued"))),
+    "state of another type": (JobState.PAUSED, of_another_type(lambda _: keys.state("paused"))),
+    "events of another type": (JobState.PAUSED, of_another_type(keys.events)),
+    "changes of another type": (JobState.QUEUED, of_another_type(lambda _: keys.CHANGES)),
+    "workers of another type": (JobState.QUEUED, of_another_type(lambda _: keys.WORKERS)),
+    "counters of another type": (JobState.QUEUED, of_another_type(lambda _: keys.COUNTERS)),
+    "no queues, no lists": (JobState.QUEUED, lambda r, _: r.delete(keys.READY, keys.JOBS, keys.state("queued"))),
+}
+
+
+@pytest.mark.parametrize("fall", FALLS)
+def test_what_has_fallen_out_of_a_key_is_back_after_one_scan(
+    settings: Settings, store: Store, crowd: dict[JobState, JobDir], fall: str
+) -> None:
+    """Queued jobs are in the queue, running ones are looked after, every job is in the list."""
+    state, harm = FALLS[fall]
+    store.link.read(lambda r: harm(r, crowd[state].id))
+    rebuilder = make_rebuilder(settings, store)
+
+    def whole() -> bool:
+        rebuilder.tick()
+        store.leases.reap(BUDGET, "silence")
+        listed = {r.id for r in store.jobs.list(10)} == {d.id for d in crowd.values()}
+        return listed and not store.upkeep.sound(repair=False) and store.jobs.counts()[JobState.QUEUED] == 2
+
+    wait_until(whole, "everything is where it belongs, and the dead attempt's job waits again", timeout_s=10)
+    claims = [store.leases.claim("owner", "", 60) for _ in range(3)]
+    assert {c.job_id for c in claims if c} == {crowd[JobState.QUEUED].id, crowd[JobState.RUNNING].id}
+    store.workers.beat("w", "host", 1, 1, 0)
+    assert store.upkeep.mend([d.id for d in crowd.values()], repair=False) == {}
+
+
+@pytest.mark.parametrize("fall", FALLS)
+def test_the_doctor_sees_and_mends_it(
+    settings: Settings, store: Store, crowd: dict[JobState, JobDir], fall: str
+) -> None:
+    """``keepfit doctor --repair`` names each of them; a second look finds nothing."""
+    state, harm = FALLS[fall]
+    wait_until(lambda: store.leases.running()[0].lease_ms < store.now_ms(), "the lease has lapsed")
+    store.leases.reap(BUDGET, "silence")
+    if state is JobState.RUNNING:
+        again = store.leases.claim("owner", crowd[state].id, 60)
+        assert again
+        crowd[state].new_attempt(again.attempt)
+    note_ends(crowd)
+    before = [f.problem for f in examine(settings.jobs_dir, store)]
+    store.link.read(lambda r: harm(r, crowd[state].id))
+
+    found = [(f, mend(f, settings.jobs_dir, store)) for f in examine(settings.jobs_dir, store) if f.problem]
+    after = [f.problem for f in examine(settings.jobs_dir, store)]
+
+    assert not any(before)
+    assert found
+    assert all(mended for _, mended in found)
+    assert not any(after)
+
+
+def note_ends(crowd: dict[JobState, JobDir]) -> None:
+    """What an attempt would have written at its end."""
+    for state, outcome in ((JobState.SUCCEEDED, Outcome.FINISHED), (JobState.FAILED, Outcome.FAILED)):
+        write_json(crowd[state].attempt_dirs()[-1].result, {"outcome": outcome.value, "reason": ""})
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_the_doctor_mends_a_damaged_record(
+    settings: Settings, store: Store, crowd: dict[JobState, JobDir], damage: str
+) -> None:
+    """From the directory, in one run."""
+    harmed = crowd[JobState.PAUSED].id
+    store.link.read(lambda r: DAMAGES[damage](r, harmed))
+
+    mended = [f.job_id for f in examine(settings.jobs_dir, store) if f.problem and mend(f, settings.jobs_dir, store)]
+
+    assert harmed in mended
+    assert store.jobs.get(harmed).state is JobState.PAUSED
+
+
+def test_a_directory_that_was_removed_takes_its_job_along(
+    settings: Settings, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at once, since it may have been moved for a moment; then with all its keys, and who runs it has lost."""
+    monkeypatch.setattr(comparing, "GONE_S", 0.5)
+    store.upkeep.mark_booted()
+    gone, moved = make(settings, store, "gone"), make(settings, store, "moved")
+    claim = store.leases.claim("owner", gone.id, 60)
+    assert claim
+    rebuilder = make_rebuilder(settings, store)
+    rebuilder.scan()
+    gone.path.rename(tmp_path / "away")
+    moved.path.rename(tmp_path / "aside")
+    rebuilder.scan()
+    (tmp_path / "aside").rename(moved.path)
+
+    def dropped() -> bool:
+        rebuilder.tick()
+        return not store.link.read(lambda r: r.exists(keys.job(gone.id), keys.events(gone.id)))
+
+    wait_until(dropped, "the job is gone", timeout_s=15)
+
+    assert [r.id for r in store.jobs.list()] == [moved.id]
+    assert store.leases.renew(claim, 60).hold is Hold.MISSING
+    assert store.leases.adopt(claim, gone, 60) is Hold.LOST
+
+
+def test_a_job_submitted_again_after_its_directory_was_removed_runs(settings: Settings, store: Store) -> None:
+    """The same key, another directory: what the server has of the first one does not decide; its owner has lost."""
+    first = make(settings, store, "job")
+    claim = store.leases.claim("owner", "", 60)
+    assert claim
+    first.job["created_ms"]  # its attempt has read it
+    for path in (first.path / "job.json", first.path):
+        path.unlink() if path.is_file() else path.rmdir()
+
+    second, new = create_jobdir(settings.jobs_dir, parse_spec({"name": "job"}), "job")
+    assert new
+    assert store.jobs.create(second)
+    assert not store.jobs.create(second)
+
+    record = store.jobs.get(second.id)
+    assert (record.state, record.attempt) == (JobState.QUEUED, 0)
+    assert store.leases.adopt(claim, first, 60) is Hold.LOST
+    again: Claim | None = store.leases.claim("other", "", 60)
+    assert again
+    assert again.job_id == second.id
