@@ -26,7 +26,6 @@ import psutil
 
 from bench.jobs.filling import FILLED_BY, fill, train_one
 from bench.jobs.watching import BeatWatch, PageWatch
-from shared.settings import Settings
 from shared.states import JobState
 from shared.store import Store, open_store
 from tests.processes import Household
@@ -203,8 +202,7 @@ def service_on(folder: Path, jobs: int, found: dict[str, Any]) -> Iterator[Bench
         service = Service(household, folder / "data", "--slots", "2")
         found["ready_s"] = time.perf_counter() - began
         print(f"ready after {found['ready_s']:.1f} s", flush=True)
-        settings = Settings(data_dir=folder / "data", redis_port=service.redis_port)
-        store = open_store(settings.broker_url)
+        store = open_store(service.settings.broker_url)
         bench = Bench(service, store, jobs)
         yield bench
         bench.http.close()

@@ -70,8 +70,7 @@ class _Gauges(Collector):
         for state, number in store.jobs.counts().items():
             jobs.add_metric([state.value], number)
         yield jobs
-        since_ms = store.jobs.oldest_queued_ms()
-        waited_s = 0.0 if since_ms is None else max(0.0, (store.now_ms() - since_ms) / 1000)
+        waited_s = (store.jobs.oldest_queued_ms() or 0) / 1000
         yield _gauge("oldest_queued_seconds", "How long the job has waited that waits the longest.", waited_s)
         beats = GaugeMetricFamily("keepfit_worker_beat_age_seconds", "Time since a worker's beat.", labels=["worker"])
         takes = GaugeMetricFamily("keepfit_worker_takes_jobs", "Whether a worker takes jobs.", labels=["worker"])

@@ -80,6 +80,7 @@ def test_the_numbers_of_a_service_at_work(client: FlaskClient, store: Store, sub
     wait_until(lambda: numbers(client)["keepfit_oldest_queued_seconds"] > 0, "the second job has waited")
     found = numbers(client)
 
+    assert found["keepfit_oldest_queued_seconds"] < 60
     assert found["keepfit_jobs{state=running}"] == 1
     assert found["keepfit_jobs{state=queued}"] == 1
     assert found["keepfit_jobs{state=failed}"] == 0
