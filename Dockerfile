@@ -32,7 +32,9 @@ CMD ["python", "-m", "web.serve"]
 
 FROM base AS worker
 COPY requirements/worker.lock requirements/
-RUN pip install --require-hashes --only-binary :all: -r requirements/worker.lock
+# TensorFlow carries 430 MB of C++ headers for those who extend it.
+RUN pip install --require-hashes --only-binary :all: -r requirements/worker.lock && \
+    rm -rf /usr/local/lib/python3.11/site-packages/tensorflow/include
 COPY shared shared
 COPY worker worker
 COPY data data

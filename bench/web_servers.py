@@ -1,6 +1,6 @@
 """Which web server: pages beside half-open connections, hundreds of streams, and submits that wait for the disk.
 
-    PYTHONPATH=. python bench/web_servers.py [--only waitress,gevent] [--seconds 4]
+    PYTHONPATH=. python bench/web_servers.py [--only keepfit,gevent] [--seconds 4]
 
 Each candidate of bench/peers/web_servers.py serves the real web side over a real server and 200 jobs. Writes
 bench/results/web_servers.json. Times are in milliseconds; everything shares the machine's cores.
@@ -205,7 +205,7 @@ def _beside_submits(port: int, seconds: float) -> dict[str, Any]:
 
 def measure(name: str, seconds: float, peers: Path) -> dict[str, Any]:
     """Everything about one candidate."""
-    directory, port = Path(tempfile.mkdtemp(dir=ROOT / "bench")), free_port()
+    directory, port = Path(tempfile.mkdtemp()), free_port()
     with Valkey(directory / "valkey") as server:
         environment = os.environ | {"KEEPFIT_DATA_DIR": str(directory / "data"), "KEEPFIT_REDIS_URL": server.url}
         environment |= {"PYTHONPATH": f"{ROOT}:{peers}", "KEEPFIT_PORT": str(port)}
@@ -231,6 +231,7 @@ def measure(name: str, seconds: float, peers: Path) -> dict[str, Any]:
             found["beside submits"] = _beside_submits(port, seconds)
             for count in (300, 500):
                 found["rows"][f"streams {count}"] = _streams(port, count, server.url, process, seconds)
+                time.sleep(3)  # each notices at its next word that its reader has gone
                 wait_until(lambda: _ask(port, "/health"), "it answers again", 60)
             return found
         except Exception as exc:  # noqa: BLE001 - a candidate that breaks is a result
@@ -246,7 +247,7 @@ def main() -> None:
     """Measure all, or some."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="")
-    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--peers", type=Path, default=ROOT / ".venv-peers")
     chosen = parser.parse_args()
     names: list[str] = [s.__name__ for s in SERVERS if not chosen.only or s.__name__ in chosen.only.split(",")]

@@ -20,7 +20,7 @@ build() { # makes $work/<target>/app and $work/<target>/venv as the Dockerfile w
     section "$target" | awk '$1 == "COPY" { print $2, $3 }' | while read -r source destination; do
         cp -R "$project/$source" "$app/$destination"
     done
-    section "$target" | sed -n 's/^RUN pip //p' | while read -r command; do
+    section "$target" | sed -n 's/ *&& *\\$//; s/^RUN pip //p' | while read -r command; do
         echo "[$target] pip $command"
         # shellcheck disable=SC2086  the words of the command are words
         (cd "$app" && "$work/$target/venv/bin/python" -m pip --quiet --disable-pip-version-check $command)

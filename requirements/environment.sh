@@ -76,6 +76,8 @@ quiet="--quiet"
 
 say 4 "Compiling and installing Keepfit itself"
 # Some packages carry files that are meant for other Pythons; those do not compile, and need not.
+# TensorFlow carries 430 MB of C++ headers for those who extend it; nothing here is compiled against them.
+rm -rf "$venv"/lib/python3*/site-packages/tensorflow/include
 "$venv/bin/python" -m compileall -q -q -j 0 "$venv"/lib/python3*/site-packages || true
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation \
     --editable .

@@ -18,7 +18,9 @@ def application() -> Any:
     from web import create_app, desk
 
     desk.MOST_STREAMS = THREADS - 50
-    return create_app()
+    app = create_app()
+    app.extensions["keepfit"].feeder.start()
+    return app
 
 
 def _gunicorn(port: str, *options: str) -> None:
@@ -51,19 +53,11 @@ def gevent(port: str) -> None:
     _gunicorn(port, "-k", "gevent", "--worker-connections", "2000", "--keep-alive", "15")
 
 
-def waitress(port: str) -> None:
-    """Requests are read whole by one thread, answered by others."""
-    import waitress as server  # type: ignore[import-not-found,import-untyped,unused-ignore]
+def keepfit(_port: str) -> None:
+    """What was chosen, as it is: waitress reads requests whole, threads answer."""
+    from web.serve import main
 
-    server.serve(
-        application(),
-        host="127.0.0.1",
-        port=int(port),
-        threads=THREADS,
-        connection_limit=2000,
-        asyncore_use_poll=True,
-        asyncore_loop_timeout=1,
-    )
+    main()
 
 
 def cheroot(port: str) -> None:
@@ -100,7 +94,7 @@ def uvicorn(port: str) -> None:
     server.run(bridged, host="127.0.0.1", port=int(port), log_level="error")
 
 
-SERVERS = (gthread, gthread_600, gevent, waitress, cheroot, granian, uvicorn)
+SERVERS = (gthread, gthread_600, gevent, keepfit, cheroot, granian, uvicorn)
 
 if __name__ == "__main__":
     next(s for s in SERVERS if s.__name__ == sys.argv[1])(sys.argv[2])

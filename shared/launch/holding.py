@@ -33,8 +33,9 @@ def hold(data_dir: Path, address: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
             raise CannotStart(_taken(data_dir, read_json(path))) from exc
-        if not free or (launcher := living_launcher(data_dir / "run" / "parts.json")):
-            raise CannotStart(_taken(data_dir, read_json(path) or ({} if not free else {"pid": launcher})))
+        launcher = living_launcher(data_dir / "run" / "parts.json")
+        if launcher or not free:  # its lock file was removed by hand, and with it where it is
+            raise CannotStart(_taken(data_dir, read_json(path) or {"pid": launcher or "unknown"}))
         file.truncate(0)
         json.dump({"pid": os.getpid(), "address": address}, file)
         file.flush()

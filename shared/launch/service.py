@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from shared import datadir
 from shared.addresses import url_of, warning_of
@@ -56,7 +57,7 @@ def up(settings: Settings, console: Console) -> int:
             write_server_file(settings)
         parts = parts_of(settings)
         _empty(run_dir / "tmp")
-        console.print(f"Starting Keepfit in {settings.data_dir}", soft_wrap=True)
+        console.print(f"Starting Keepfit in {settings.data_dir}", soft_wrap=True, markup=False)
         narrator = Narrator(settings, console, parts)
         try:
             supervise(parts, run_dir, settings.data_dir / "logs", narrator)
@@ -135,23 +136,22 @@ class Narrator:
         self._readiness.close()
 
     def _say(self, text: str) -> None:
-        self.console.print(f"{time.strftime('%H:%M:%S')}  {text}", soft_wrap=True, highlight=False)
+        self.console.print(f"{time.strftime('%H:%M:%S')}  {text}", soft_wrap=True, highlight=False, markup=False)
 
     def _say_healthy(self, name: str) -> None:
         where = {"web": url_of(self.settings), "server": without_password(self.settings.broker_url)}.get(name, "")
         seconds = time.monotonic() - self._started
         text = f"  {name:<8} {self._readiness.healthy[name]} {where}".rstrip()
-        self.console.print(f"{text}  ({seconds:.1f} s)", soft_wrap=True, highlight=False)
+        self.console.print(f"{text}  ({seconds:.1f} s)", soft_wrap=True, highlight=False, markup=False)
 
     def _say_ready(self) -> None:
         seconds = time.monotonic() - self._started
+        said = Text.assemble(("Keepfit is ready:", "bold green"), " ", (url_of(self.settings), "bold"))
         self.console.print(
-            f"[bold green]Keepfit is ready:[/] [bold]{url_of(self.settings)}[/]  ({seconds:.1f} s; Ctrl-C stops it)",
-            soft_wrap=True,
-            highlight=False,
+            said.append(f"  ({seconds:.1f} s; Ctrl-C stops it)"), soft_wrap=True, highlight=False, markup=False
         )
         if warning := warning_of(self.settings):
-            self.console.print(warning, soft_wrap=True, highlight=False)
+            self.console.print(warning, soft_wrap=True, highlight=False, markup=False)
 
     def _cause_to_give_up(self) -> str:
         for part in self.parts:

@@ -48,14 +48,17 @@ def test_a_lock_that_was_removed_by_hand_lets_nobody_in(household: Household, da
 
 def test_a_second_service_does_not_end_the_first_ones_processes(service: Service, household: Household) -> None:
     """Its lock file is gone; its parts go on, and the second one is refused."""
-    parts = service.process.children()
-    (service.data_dir / "run" / "lock").unlink()
+    parts, lock = service.process.children(), service.data_dir / "run" / "lock"
+    said = lock.read_text()
+    lock.unlink()
     options = ["--data-dir", str(service.data_dir), "--port", str(free_port()), "--redis-port", str(free_port())]
 
     second = household.start_service(*options, ready=False)
 
     assert second.wait() == 1
-    assert "already runs on the data directory" in second.text()
+    lock.write_text(said)  # for the tests after this one
+    assert f"already runs on the data directory {service.data_dir}" in second.text()
+    assert f"(process {service.process.pid})" in second.text()
     assert "Traceback" not in second.text()
     assert all(part.is_running() for part in parts)
 
