@@ -8,8 +8,8 @@ from shared.durable import write_json
 from shared.errors import StoreUnavailable
 from shared.jobdir import JobDir, create_jobdir
 from shared.settings import Settings
-from shared.spec import parse_spec
-from shared.states import JobState
+from shared.spec import Needs, parse_spec
+from shared.states import JobState, Wish
 from shared.store import Store, open_store
 from tests.processes import free_port
 from worker.attempt import _Attempt, run_one
@@ -52,14 +52,37 @@ def test_the_end_that_the_server_had_lost_is_reported_from_disk(
     assert len(jobdir.attempt_dirs()) == 1
 
 
-def test_a_spec_that_cannot_be_read_ends_the_job_at_once(settings: Settings, store: Store, jobdir: JobDir) -> None:
-    """Another version has written it: trying again would not help."""
+def write(jobdir: JobDir, **changes: object) -> None:
+    """Change the kept spec by hand."""
     job = json.loads((jobdir.path / "job.json").read_text())
-    job["spec"]["training"]["epochs"] = -1
-    write_json(jobdir.path / "job.json", job)
+    write_json(jobdir.path / "job.json", job | {"spec": job["spec"] | changes})
+
+
+def test_a_damaged_job_is_paused_and_never_failed(settings: Settings, store: Store, jobdir: JobDir) -> None:
+    """A person can restore its file, and have it go on."""
+    for content in ("", json.dumps({"spec": {"training": {"epochs": -1}}, "spec_sha256": "0"})):
+        (jobdir.path / "job.json").write_text(content)
+
+        run_one(settings, jobdir.id)
+
+        record = store.jobs.get(jobdir.id)
+        assert record.state is JobState.PAUSED
+        assert "its job.json cannot be read" in record.reason
+        assert not jobdir.attempt_dirs()
+        store.jobs.request(jobdir.id, Wish.RUN, record.wish_number + 1)
+
+
+@pytest.mark.parametrize("newer", [{"version": 2}, {"kind": "script", "file": "train.py"}])
+def test_a_job_that_needs_a_newer_version_is_given_back(
+    settings: Settings, store: Store, jobdir: JobDir, newer: dict[str, object]
+) -> None:
+    """Its record does not say so; after one look it does, and nobody of this version claims it again."""
+    write(jobdir, **newer)
 
     run_one(settings, jobdir.id)
 
     record = store.jobs.get(jobdir.id)
-    assert (record.state, record.attempt) == (JobState.FAILED, 1)
-    assert "epochs" in record.reason
+    assert (record.state, record.name, record.attempt) == (JobState.QUEUED, "claimed", 0)
+    assert not Needs(record.needs, record.kind).met
+    assert store.leases.claim("owner", jobdir.id, 60) is None
+    assert not jobdir.attempt_dirs()
