@@ -14,7 +14,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from shared.diskstate import state_on_disk
@@ -84,23 +84,27 @@ class Comparison:
 
     def rebuild(self) -> Iterator[None]:
         """Put every job back, those whose directories have changed last first. Begins again if all is lost again."""
-        upkeep, mark = self._store.upkeep, uuid.uuid4().hex
         changed = []
         for batch in _sliced(self._entries(), NAMES_A_SLICE):
             changed += batch
             yield
         names = [name for name, _ in sorted(changed, key=lambda entry: entry[1], reverse=True)]
-        done = restored = 0
+        while not (yield from self._restore(names)):
+            log.warning("the server was wiped again, the rebuild begins again")
+        self._store.upkeep.mark_booted()
+        log.info("the store is rebuilt from %d job directories", len(names))
+
+    def _restore(self, names: Sequence[str]) -> Generator[None, None, bool]:
+        """Put these jobs back; False as soon as what was put back is lost."""
+        done, mark = 0, uuid.uuid4().hex
         for some in _sliced(names, KEYS_A_SLICE):
-            if not upkeep.note_rebuild(mark, done, len(names)):
-                yield from self.rebuild()
-                return
+            if not self._store.upkeep.note_rebuild(mark, done, len(names)):
+                return False
             for part in _sliced(some, JOBS_A_SLICE):
-                restored += upkeep.restore_many(self._restorations(part))
+                self._store.upkeep.restore_many(self._restorations(part))
                 done += len(part)
                 yield
-        upkeep.mark_booted()
-        log.info("the store is rebuilt from the job directories", extra={"restored": restored})
+        return True
 
     def settle(self) -> None:
         """Put back what nobody has adopted in time, and drop what stays without a directory."""

@@ -69,7 +69,8 @@ class Upkeep:
             pipe.pexpire(keys.REBUILD, REBUILD_KEPT_MS)
             return pipe.execute()[0]
 
-        return done == 0 or self._link.read(ask) == mark
+        before = self._link.read(ask)
+        return done == 0 or before == mark
 
     def rebuilding(self) -> tuple[int, int] | None:
         """How many jobs a rebuild after a wipe has put back, and of how many; None while there is none."""

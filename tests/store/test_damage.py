@@ -1,5 +1,6 @@
 """Single keys and records lost or damaged: each costs itself, for a moment, and comes back as the disk has it."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from shared.states import JobState, Outcome, Wish
 from shared.store import Budget, Claim, Hold, Store, keys
 from tests.waiting import wait_until
 from worker import comparing
+from worker.comparing import Comparison
 from worker.rebuild import Rebuilder
 
 BUDGET = Budget(5, 0.0)
@@ -301,3 +303,27 @@ def test_a_job_submitted_again_after_its_directory_was_removed_runs(settings: Se
     again: Claim | None = store.leases.claim("other", "", 60)
     assert again
     assert again.job_id == second.id
+
+
+def test_a_rebuild_says_how_far_it_is_and_begins_again_after_another_wipe(settings: Settings, store: Store) -> None:
+    """Newest first, in slices, while other things go on; when it has ended every job is there."""
+    dirs = [create_jobdir(settings.jobs_dir, parse_spec({"name": str(n)}))[0] for n in range(450)]
+    for age, jobdir in enumerate(reversed(dirs)):
+        os.utime(jobdir.path, (1e9 - age, 1e9 - age))
+    work = Comparison(settings, store).rebuild()
+
+    def at_least(done: int) -> None:
+        wait_until(lambda: (store.upkeep.rebuilding() or (-1, 0))[0] >= done or next(work), "so far", poll_s=0)
+
+    at_least(200)
+    half_way = {record.id for record in store.jobs.list(450)}
+    progress = store.upkeep.rebuilding()
+    store.link.read(lambda r: r.flushall())
+    for _ in work:
+        assert not store.upkeep.booted()
+
+    assert progress == (200, 450)
+    assert half_way == {jobdir.id for jobdir in dirs[-len(half_way) :]}
+    assert store.jobs.count() == 450
+    assert store.upkeep.booted()
+    assert store.upkeep.rebuilding() is None
