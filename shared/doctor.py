@@ -131,7 +131,7 @@ def _compare(jobdir: JobDir, record: JobRecord | None, now_ms: int) -> Finding:
         return Finding(jobdir.id, name, disk, server, f"the server has not heard of the wish to {status.wish.value}")
     if only_server_knows_stop(jobdir, record):
         return Finding(jobdir.id, name, disk, server, UNNOTED)
-    if not is_of(record, jobdir) or record.name != name:  # another directory, or this one while it was damaged
+    if not is_of(record, jobdir):
         return Finding(jobdir.id, name, disk, server, "the server knows the job as something else")
     if found.state is not record.state:
         return Finding(jobdir.id, name, disk, server, "the states differ")

@@ -36,8 +36,9 @@ def only_server_knows_stop(jobdir: JobDir, record: JobRecord) -> bool:
 
 
 def is_of(record: JobRecord, jobdir: JobDir) -> bool:
-    """Whether the record is of this directory, and not of one that was removed before this one was made."""
-    return record.created_ms == fields_of(jobdir)["created_ms"]
+    """Whether the record is of this directory as it is: not of one that was removed, nor of this one while damaged."""
+    known = fields_of(jobdir)
+    return (record.created_ms, record.name) == (known["created_ms"], known["name"])
 
 
 def note_stop(jobdir: JobDir, record: JobRecord) -> None:

@@ -11,7 +11,7 @@ from shared.jobdir import JobDir
 from shared.spec import READS, Needs
 from shared.states import JobState, Wish
 from shared.store import keys
-from shared.store.records import JobRecord, job_record, whole
+from shared.store.records import JobRecord, job_record, needs_of_record, whole
 from shared.store.scripts import Link
 
 DRILL_KEPT_MS = 10_000
@@ -159,7 +159,7 @@ class Jobs:
         """The job's place in the queue, and why it waits, in plain words."""
         rank, delayed_ms, now, workers = self._link.read(lambda r: _queue_position(r, job_id))
         needs, kind = self._link.read(lambda r: r.hmget(keys.job(job_id), "needs", "kind"))
-        if not Needs(int(needs or 1), kind or "train").met:
+        if not needs_of_record(needs, kind).met:
             return Waiting(rank or 0, "it needs a worker of a newer version of Keepfit")
         if delayed_ms is not None:
             seconds = max(1, round((delayed_ms - now) / 1000))

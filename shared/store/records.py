@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.durable import from_json
+from shared.spec import Needs
 from shared.states import JobState, Wish
 
 
@@ -61,6 +62,11 @@ def whole(raw: Mapping[str, str], name: str) -> int:
         return int(raw.get(name, 0))
     except ValueError:
         return 0
+
+
+def needs_of_record(needs: str | None, kind: str | None) -> Needs:
+    """What a worker must know to run the job; the first version wrote neither field."""
+    return Needs(int(needs) if needs and needs.isascii() and needs.isdigit() else 1, kind or "train")
 
 
 def wish_of(text: str | None) -> Wish:

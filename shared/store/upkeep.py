@@ -10,9 +10,10 @@ from shared.jobdir import JobDir
 from shared.states import ENDS, JobState
 from shared.store import keys
 from shared.store.jobs import fields_of, flat
-from shared.store.records import JobRecord, job_record, whole
+from shared.store.records import JobRecord, job_record, needs_of_record, whole
 from shared.store.scripts import Argument, Link
 
+READY_LOOKED_AT = 50
 LOCK_MS = 10_000
 REBUILD_KEPT_MS = 60_000
 """A rebuild that says nothing for so long has ended with its keeper."""
@@ -28,9 +29,19 @@ class Upkeep:
         """How many kicks to publish now: jobs are ready and no kick waits in the task queue."""
         return int(self._link.run("topup", round(gap_s * 1000), most))
 
-    def ready(self) -> int:
-        """How many jobs may be claimed now."""
-        return int(self._link.read(lambda r: r.zcard(keys.READY)))
+    def ready(self) -> bool:
+        """Whether a job may be claimed now that this version can read. Looks at the best few only."""
+
+        def ask(client: Any) -> list[list[str | None]]:
+            pipe = client.pipeline(transaction=False)
+            for job_id in ids:
+                pipe.hmget(keys.job(job_id), "needs", "kind")
+            return list(pipe.execute())
+
+        ids = self._link.read(lambda r: r.zrange(keys.READY, 0, READY_LOOKED_AT - 1))
+        if not ids or len(ids) == READY_LOOKED_AT:  # among many a claim finds out
+            return bool(ids)
+        return any(needs_of_record(needs, kind).met for needs, kind in self._link.read(ask))
 
     def drilled(self, owner: str) -> bool:
         """Whether the worker of ``owner`` is asked to die; asks only once."""

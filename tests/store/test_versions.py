@@ -37,11 +37,14 @@ def test_a_worker_claims_only_what_it_can_read(store: Store, jobs_dir: Path) -> 
     """A higher version and an unknown kind are left, hinted or best, to a worker that knows them."""
     version = submit(store, jobs_dir, "version", 9, version=READS + 1).id
     kind = submit(store, jobs_dir, "kind", 8, kind="script").id
+    assert not store.upkeep.ready()
     own = submit(store, jobs_dir, "own").id
+    assert store.upkeep.ready()
 
     claimed = [store.leases.claim("old", version, 60), store.leases.claim("old", kind, 60)]
 
     assert [c and c.job_id for c in claimed] == [own, None]
+    assert not store.upkeep.ready(), "a kick would fork a child for nothing"
     assert store.jobs.get(version).state is store.jobs.get(kind).state is JobState.QUEUED
     assert store.jobs.get(version).attempt == 0
 
