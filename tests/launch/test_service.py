@@ -2,8 +2,10 @@
 
 import json
 import signal
+import socket
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -131,3 +133,17 @@ def test_an_external_server_that_is_away_is_a_message(household: Household, data
     assert refused.wait() == 1
     assert f"No Redis or Valkey server answers at {url}" in refused.text()
     assert "Traceback" not in refused.text()
+
+
+@pytest.mark.parametrize(("host", "url"), [("::1", "http://[::1]:"), ("::", "http://localhost:")])
+def test_it_listens_on_ipv6(household: Household, data_dir: Path, host: str, url: str) -> None:
+    """It is ready, says where in a form that browsers take, and warns where others reach it."""
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+
+    service = Service(household, data_dir, "--host", host, "--drills")
+
+    assert f"Keepfit is ready: {url}{service.port}" in service.process.text()
+    assert ("asks nobody for a password" in service.process.text()) is (host == "::")
+    assert ("drills are off" in service.process.text()) is (host == "::")
+    assert httpx.get(f"http://[::1]:{service.port}/health").status_code == httpx.codes.OK

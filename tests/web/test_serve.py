@@ -16,6 +16,7 @@ from shared.settings import Settings
 from tests.processes import Household, Part, environment_of, free_port
 from tests.waiting import wait_until
 from tests.web.conftest import SPEC
+from web.serve import IDLE_S, REQUEST_S, UNREAD_S, _Channel
 
 WEB = ("-m", "web.serve")
 POST = b"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: %s\r\nContent-Length: 500\r\n\r\n"
@@ -104,25 +105,32 @@ def test_more_half_open_clients_than_there_is_room_for(web: Web, held: list[sock
     assert wait_until(web.health, "it answers", timeout_s=5)
 
 
-@pytest.mark.parametrize("sent", HALF.values(), ids=HALF.keys())
-def test_a_request_must_arrive_in_time(sent: bytes) -> None:
-    """Bytes that trickle in do not keep it alive: it counts from the first one."""
-    from web.serve import IDLE_S, REQUEST_S, _Channel
+class _Trickling(_Channel):
+    """A connection without its socket, heard of at the second 1000."""
 
-    class Trickling(_Channel):  # without its socket
-        def __init__(self) -> None:
-            self.requests: list[object] = []
-            self.request, self.total_outbufs_len = None, 0
-            self.last_activity = 1000.0
+    def __init__(self, waits_since: float = 0.0, answering: bool = False, untaken: int = 0) -> None:
+        self.requests: list[object] = [object()] if answering else []
+        self.last_activity, self.waits_since, self.total_outbufs_len = 1000.0, waits_since, untaken
 
-    idle, waiting = Trickling(), Trickling()
-    waiting.waits_since = 1000.0
-    waiting.last_activity = 1000.0 + REQUEST_S
 
-    assert not idle.overdue(1000.0 + IDLE_S)
-    assert idle.overdue(1001.0 + IDLE_S)
-    assert not waiting.overdue(1000.0 + REQUEST_S)
-    assert waiting.overdue(1001.0 + REQUEST_S)
+@pytest.mark.parametrize(
+    ("channel", "after_s"),
+    [
+        (_Trickling(), IDLE_S),
+        (_Trickling(waits_since=990.0), REQUEST_S - 10),  # since its first byte, however recent its last one is
+        (_Trickling(untaken=100), UNREAD_S),
+        (_Trickling(answering=True, untaken=100), UNREAD_S),  # a stream whose reader does not read
+    ],
+)
+def test_each_client_has_its_time(channel: _Channel, after_s: float) -> None:
+    """To ask, to send what it began, and to take its answer; bytes that trickle in do not prolong it."""
+    assert not channel.overdue(1000.0 + after_s)
+    assert channel.overdue(1000.1 + after_s)
+
+
+def test_a_stream_may_last_for_ever() -> None:
+    """As long as its reader takes what is sent."""
+    assert not _Trickling(answering=True).overdue(1000.0 + 10**9)
 
 
 def test_hundreds_of_streams_and_pages(web: Web, held: list[socket.socket], submitted: str) -> None:
