@@ -22,6 +22,7 @@ _NAMES = {
     "bool": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "uint32": "U32", "int32": "I32",
     "uint64": "U64", "int64": "I64", "float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64",
 }  # fmt: skip
+_OF_CODE = {code: name for name, code in _NAMES.items()}
 _DTYPES = {code: np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name) for name, code in _NAMES.items()}
 
 
@@ -92,7 +93,10 @@ def parse(content: bytes) -> dict[str, Array]:
         if length > _LONGEST_HEADER:
             raise CorruptCheckpoint(f"the header of its tensors has {length:,} bytes, more than any real one")
         start = 8 + length
-        described = [_description(name, entry) for name, entry in from_json(content[8:start]).items()]
+        entries = from_json(content[8:start])
+        if len(entries) > _MOST_TENSORS:
+            raise CorruptCheckpoint(f"it holds {len(entries):,} tensors, more than any real one")
+        described = [_description(name, entry) for name, entry in entries.items()]
         if header(described) != content[:start]:
             raise CorruptCheckpoint("the header of its tensors was changed after it was written")
         return dict(_views(described, memoryview(content)[start:]))
@@ -104,7 +108,7 @@ def _description(name: str, entry: Any) -> tuple[str, str, tuple[int, ...]]:
     shape = tuple(entry["shape"])
     if any(type(size) is not int or size < 0 for size in shape):
         raise ValueError(shape)
-    return name, _DTYPES[entry["dtype"]].name, shape
+    return name, _OF_CODE[entry["dtype"]], shape
 
 
 def _views(described: Sequence[tuple[str, str, tuple[int, ...]]], content: memoryview) -> Iterator[tuple[str, Array]]:
