@@ -1,17 +1,15 @@
-"""The data sets that a job can name: where their files are looked for, and how they are read and checked.
+"""The data sets that a job can name: where their files are looked for, and what is taken from them.
 
-    arrays = load("mnist-5k", datasets_dir)       # Dataset(train=Arrays, test=Arrays), bytes as they are
+    data = load("mnist-5k", datasets_dir)         # Dataset(train=Arrays, test=Arrays, notes=())
 
 ``mnist-5k`` belongs to the project. The others are looked for in the data directory first (gzipped
 IDX files in a folder of the data set's name, or one ``.npz``), then fetched by ``keras.datasets``.
+The models take bytes, 0 to 255, and class numbers; what means the same is taken as that, and said.
 """
 
-import gzip
 import hashlib
 import os
-import struct
 import uuid
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +19,11 @@ from numpy.typing import NDArray
 
 from shared.errors import DataUnavailable, StorageFull
 from shared.spec import DATASETS
+from worker.training.arrayfiles import read_idx, read_npz
+from worker.training.intake import classes_of, refuse_other_kinds, refuse_what_is_not_finite
 from worker.training.program import Arrays
 
+CLASSES = 10
 _BUILTIN = Path(__file__).resolve().parents[2] / "data" / "mnist-5k.npz"
 _BUILTIN_SHA256 = "cbc52140e194235067ae45d40f25d28b9b44f4b77adac9fc26743fdea791c9ff"
 _NAMES = ("x_train", "y_train", "x_test", "y_test")
@@ -32,6 +33,16 @@ _IDX = {
     "x_test": "t10k-images-idx3-ubyte.gz",
     "y_test": "t10k-labels-idx1-ubyte.gz",
 }
+_FASHION_SHA256 = {
+    "x_train": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+    "y_train": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+    "x_test": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+    "y_test": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+}
+"""Of the files that its authors publish (their MD5 stands in their README); Keras fetches them without any."""
+_STORAGE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
+_DIVIDED = 0.1
+"""How far from a whole number a byte may be after it was divided by 255, kept in 16 bits, and multiplied again."""
 
 
 @dataclass(frozen=True)
@@ -40,25 +51,86 @@ class Dataset:
 
     train: Arrays
     test: Arrays
+    notes: tuple[str, ...] = ()
+    """What people should know of how the files were taken."""
 
 
-def load(name: str, datasets: Path) -> Dataset:
+def load(name: str, datasets: Path, as_found: bool = False) -> Dataset:
     """Read the data set ``name``, fetching it first if need be.
 
+    Args:
+        name: One of ``DATASETS``.
+        datasets: The folder of the data sets.
+        as_found: Take pictures of 0 to 1 as they are, as version 0.1 did: for jobs that it began.
+
     Raises:
-        DataUnavailable: it is not there and cannot be fetched, or is damaged; the message says what to do.
+        DataUnavailable: it is not there and cannot be fetched, or is damaged, or holds what cannot be trained on;
+            the message says where and what to do.
         StorageFull: it was fetched, but the data directory takes no writes.
     """
     if name not in DATASETS:
         raise DataUnavailable(f"There is no data set {name!r}; there are {', '.join(DATASETS)}.")
-    parts = _builtin() if name == "mnist-5k" else _local(name, datasets) or _fetched(name, datasets)
+    if name == "mnist-5k":
+        x_train, y_train, x_test, y_test = _builtin()
+        return Dataset(Arrays(x_train, y_train), Arrays(x_test, y_test))  # its sha256 says all about it
+    parts, origin = _local(name, datasets) or (_fetched(name, datasets), f"the fetched {name}")
+    return _taken(name, dict(zip(_NAMES, parts, strict=True)), origin, as_found)
+
+
+def _taken(name: str, parts: dict[str, NDArray[Any]], origin: str, as_found: bool) -> Dataset:
     info = DATASETS[name]
-    shapes = [part.shape for part in parts]
-    train, test = info.train_samples, info.test_samples
-    if shapes != [(train, 28, 28), (train,), (test, 28, 28), (test,)]:
-        raise DataUnavailable(f"The files of {name} under {datasets} hold arrays of the wrong shape: {shapes}.")
-    x_train, y_train, x_test, y_test = parts
-    return Dataset(Arrays(x_train, y_train), Arrays(x_test, y_test))
+    for side, count in (("train", info.train_samples), ("test", info.test_samples)):
+        x, y = f"x_{side}", f"y_{side}"
+        parts[x] = _pictures(parts[x], count, f"{x} of {origin}")
+        labels = classes_of(parts[y], CLASSES, f"in {y} of {origin}")
+        if labels.shape != (count,):
+            raise DataUnavailable(f"{y} of {origin} has the shape {parts[y].shape}; right is ({count},).")
+        parts[y] = labels
+    notes = () if as_found else _scaled(parts, origin)
+    return Dataset(Arrays(parts["x_train"], parts["y_train"]), Arrays(parts["x_test"], parts["y_test"]), notes)
+
+
+def _pictures(x: NDArray[Any], count: int, what: str) -> NDArray[Any]:
+    refuse_other_kinds(x, f"The pictures in {what}")
+    alike = [(count, 28, 28), (count, 28, 28, 1), (count, 1, 28, 28), (count, 784)]
+    if x.dtype.kind == "c" or x.shape not in alike:
+        raise DataUnavailable(
+            f"{what} has the shape {x.shape} ({x.dtype.name}); right is ({count}, 28, 28): {count:,} pictures of "
+            f"28 x 28 bytes. ({count}, 28, 28, 1) and ({count}, 784) are taken too."
+        )
+    refuse_what_is_not_finite(x, f"The pictures in {what}")
+    return x.reshape(count, 28, 28)
+
+
+def _scaled(parts: dict[str, NDArray[Any]], origin: str) -> tuple[str, ...]:
+    """Make pictures of 0 to 1 the bytes that they were, in place; what is said about their range."""
+    (low, high), (test_low, test_high) = (_range(parts[name]) for name in ("x_train", "x_test"))
+    small, test_small = low >= 0 and high <= 1, test_low >= 0 and test_high <= 1
+    if small != test_small:
+        raise DataUnavailable(
+            f"x_train of {origin} holds values from {low:g} to {high:g}, x_test from {test_low:g} to {test_high:g}. "
+            "Both must be made in the same way: bytes, 0 to 255."
+        )
+    if small and high > 0:
+        for name in ("x_train", "x_test"):
+            parts[name] = _times_255(parts[name])
+        why = "since the models (exported ones too) expect 0 to 255"
+        return (f"the pictures of {origin} hold values from 0 to 1: they are taken times 255, {why}",)
+    if low < 0 or high > 255:
+        held = f"the pictures of {origin} hold values from {low:g} to {high:g}"
+        return (f"{held}, but the models expect 0 to 255; they are taken as they are",)
+    return ()
+
+
+def _range(x: NDArray[Any]) -> tuple[float, float]:
+    return (0.0 if x.dtype.kind in "ub" else float(x.min())), float(x.max())
+
+
+def _times_255(x: NDArray[Any]) -> NDArray[Any]:
+    """Bytes where bytes were divided by 255: the same bits are trained on then as if they had never been."""
+    scaled = x.astype(np.float32) * np.float32(255)
+    whole = np.rint(scaled)
+    return whole.astype(np.uint8) if np.abs(scaled - whole).max() < _DIVIDED else scaled
 
 
 def _builtin() -> list[NDArray[Any]]:
@@ -68,17 +140,32 @@ def _builtin() -> list[NDArray[Any]]:
         raise DataUnavailable(f"{_BUILTIN} is missing; install Keepfit again.") from exc
     if hashlib.sha256(content).hexdigest() != _BUILTIN_SHA256:
         raise DataUnavailable(f"{_BUILTIN} is damaged (its sha256 differs); install Keepfit again.")
-    return _read_npz(_BUILTIN)
+    return read_npz(_BUILTIN, _NAMES)
 
 
-def _local(name: str, datasets: Path) -> list[NDArray[Any]] | None:
+def _local(name: str, datasets: Path) -> tuple[list[NDArray[Any]], str] | None:
+    """What lies in the data directory, and the words for it; None if nothing does, or it was fetched and is damaged."""
     folder, single = datasets / name, datasets / f"{name}.npz"
+    missing = [file for file in _IDX.values() if not (folder / file).is_file()]
     try:
-        if all((folder / file).is_file() for file in _IDX.values()):
-            return [_read_idx(folder / _IDX[part]) for part in _NAMES]
-        return _read_npz(single) if single.is_file() else None
-    except (OSError, ValueError, KeyError, EOFError, zlib.error, struct.error) as exc:
-        raise DataUnavailable(f"The files of {name} under {datasets} cannot be read ({exc}). Replace them.") from exc
+        if not missing:
+            return [read_idx(folder / _IDX[part]) for part in _NAMES], f"{folder.name}/"
+        if single.is_file():
+            return read_npz(single, _NAMES), single.name
+        if len(missing) < len(_IDX):
+            raise DataUnavailable(f"{folder.name}/ lacks {', '.join(missing)}. Put all four files there, or none.")
+    except DataUnavailable as exc:
+        if missing and _mark(single).exists():
+            single.replace(single.with_name(f"{single.name}.damaged"))  # not removed: a person may have put it there
+            _mark(single).unlink()
+            return None
+        raise DataUnavailable(f"The files of {name} under {datasets} cannot be read: {exc}") from exc
+    return None
+
+
+def _mark(path: Path) -> Path:
+    """A file beside a data set that was fetched: damaged, it is fetched again. What people put there never is."""
+    return path.with_name(f"{path.name}.fetched")
 
 
 def _fetched(name: str, datasets: Path) -> list[NDArray[Any]]:
@@ -86,6 +173,8 @@ def _fetched(name: str, datasets: Path) -> list[NDArray[Any]]:
 
     source = {"mnist": keras.datasets.mnist, "fashion-mnist": keras.datasets.fashion_mnist}[name]
     try:
+        if name == "fashion-mnist":
+            _fetch_checked()
         (x_train, y_train), (x_test, y_test) = source.load_data()
     except Exception as exc:  # the downloader raises whatever its transport does
         files = ", ".join(_IDX.values())
@@ -98,6 +187,15 @@ def _fetched(name: str, datasets: Path) -> list[NDArray[Any]]:
     return parts
 
 
+def _fetch_checked() -> None:
+    """Have the files of Fashion-MNIST where Keras looks for them, each with its sha256: damaged ones anew."""
+    import keras
+
+    for part, sha256 in _FASHION_SHA256.items():
+        folder = os.path.join("datasets", "fashion-mnist")  # noqa: PTH118 - as Keras has it, relative to its own
+        keras.utils.get_file(_IDX[part], _STORAGE + _IDX[part], file_hash=sha256, cache_subdir=folder)
+
+
 def _keep(arrays: dict[str, NDArray[Any]], path: Path) -> None:
     temp = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
@@ -106,22 +204,8 @@ def _keep(arrays: dict[str, NDArray[Any]], path: Path) -> None:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type] # its other keyword is allow_pickle
             file.flush()
             os.fsync(file.fileno())
+        _mark(path).touch()
         temp.replace(path)
     except OSError as exc:
         temp.unlink(missing_ok=True)
         raise StorageFull(f"{path.parent} takes no writes ({exc.strerror}), so the data set cannot be kept.") from exc
-
-
-def _read_npz(path: Path) -> list[NDArray[Any]]:
-    with np.load(path, allow_pickle=False) as file:
-        return [file[part] for part in _NAMES]
-
-
-def _read_idx(path: Path) -> NDArray[Any]:
-    """One gzipped IDX file: two zero bytes, type (8: bytes), rank, sizes (big-endian), data."""
-    content = gzip.decompress(path.read_bytes())
-    zeros, kind, rank = struct.unpack_from(">HBB", content)
-    if zeros != 0 or kind != 8:
-        raise ValueError(f"{path.name} is not an IDX file of bytes")
-    shape = struct.unpack_from(f">{rank}I", content, 4)
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape)

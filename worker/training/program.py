@@ -103,6 +103,18 @@ class Program:
     """Arrays up to this size are held in memory; bigger ones are read from their file as they are needed."""
     digest: str = ""
     """Of the spec that this program was made from; a checkpoint of another program is refused."""
+    notes: tuple[str, ...] = ()
+    """What people should know of its data before the first step."""
+
+    @property
+    def parts(self) -> dict[str, Arrays]:
+        """All the data that a job uses, by the name of the part."""
+        named = {"training": self.train, "validation": self.validation, "test": self.test}
+        return {name: arrays for name, arrays in named.items() if arrays is not None}
+
+    def digests(self) -> dict[str, str]:
+        """The digest of each part."""
+        return {name: arrays.digest() for name, arrays in self.parts.items()}
 
     @property
     def batches(self) -> int:

@@ -8,14 +8,14 @@ from worker.training.callbacks import build_callbacks
 from worker.training.program import CheckpointPolicy, Program
 
 
-def program_of(spec: TrainSpec, datasets_dir: Path, digest: str) -> Program:
+def program_of(spec: TrainSpec, datasets_dir: Path, digest: str, as_found: bool = False) -> Program:
     """The program that ``spec`` describes. Raises DataUnavailable, StorageFull or InvalidSpec.
 
     ``digest`` is the one that was stored when the job was made. Checkpoints hold it: it must not change when
-    a later version gives the spec a field more.
+    a later version gives the spec a field more. ``as_found``: see ``datasets.load``.
     """
     wish = spec.training
-    data = datasets.load(spec.data.name, datasets_dir)
+    data = datasets.load(spec.data.name, datasets_dir, as_found)
     train, validation = data.train.split(wish.validation_share)
     return Program(
         build_model=lambda: models.build_model(spec.model, wish.learning_rate),
@@ -29,4 +29,5 @@ def program_of(spec: TrainSpec, datasets_dir: Path, digest: str) -> Program:
         policy=CheckpointPolicy(wish.checkpoint_interval_s, wish.checkpoint_every_steps),
         plan=wish.plan,
         digest=digest,
+        notes=data.notes,
     )

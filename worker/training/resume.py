@@ -6,8 +6,8 @@
 The model is built the same way in both cases; a checkpoint then replaces every value of its state.
 """
 
-import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from shared.errors import CorruptCheckpoint, InvalidSpec
 from shared.events import LogLine
 from shared.jobdir import AttemptDir, JobDir
 from shared.manifest import Checkpoint
-from worker.training import environment, state
+from worker.training import environment, intake, state
 from worker.training.callbacks import Callbacks
 from worker.training.checkpoints import Loaded, reject, valid
 from worker.training.engine import Engine
@@ -59,12 +59,29 @@ def prepare(program: Program, jobdir: JobDir, attempt: AttemptDir, reporter: Rep
 
     Raises:
         InvalidSpec: the checkpoints belong to another program or other data.
+        DataUnavailable: a part of the data holds what cannot be trained on.
     """
-    digest = _Digest(program)
+    intake.check_parts(program.parts)
+    with ThreadPoolExecutor(1, thread_name_prefix="data") as thread:
+        numbers = thread.submit(intake.check_numbers, program.parts)
+        data = _Data(numbers, thread.submit(program.digests))
+        return _start_that_fits(program, valid(jobdir, reporter, up_to_attempt=attempt.number - 1), data, reporter)
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What a thread finds out about the data while the model is built."""
+
+    numbers: Future[None]
+    """Raises DataUnavailable for one that is none."""
+    digests: Future[dict[str, str]]
+
+
+def _start_that_fits(program: Program, found: Iterable[Loaded], data: _Data, reporter: Reporter) -> Start:
     unfit: list[tuple[Checkpoint, CorruptCheckpoint]] = []
-    for loaded in valid(jobdir, reporter, up_to_attempt=attempt.number - 1):
+    for loaded in found:
         try:
-            start = _start(program, loaded, digest, reporter)
+            start = _start(program, loaded, data, reporter)
         except CorruptCheckpoint as exc:
             unfit.append((loaded.checkpoint, exc))
             continue
@@ -73,18 +90,20 @@ def prepare(program: Program, jobdir: JobDir, attempt: AttemptDir, reporter: Rep
         return start
     if unfit:
         raise _none_fits(unfit[0][1])
-    return _start(program, None, digest, reporter)
+    return _start(program, None, data, reporter)
 
 
-def _start(program: Program, loaded: Loaded | None, digest: "_Digest", reporter: Reporter) -> Start:
+def _start(program: Program, loaded: Loaded | None, data: _Data, reporter: Reporter) -> Start:
     """Build the model and, with a checkpoint, restore it. Raises CorruptCheckpoint if it does not fit."""
     state.seed_everything(program.seed)
     model = program.build_model()
+    data.numbers.result()
+    intake.check_labels_for(model, program.parts)
     plan = loaded.trainer["plan"] if loaded else choose_plan(model, program.plan)
     engine = Engine(model, program, plan)
     callbacks = Callbacks(program.build_callbacks(), model)
     callbacks.begin()
-    facts = _facts(program, plan, digest.result())
+    facts = _facts(program, plan, data.digests.result())
     if loaded is None:
         return Start(model, engine, callbacks, Position(), facts, None)
     try:
@@ -115,12 +134,12 @@ def _none_fits(reason: CorruptCheckpoint) -> InvalidSpec:
     )
 
 
-def _facts(program: Program, plan: str, data_sha256: str) -> dict[str, Any]:
+def _facts(program: Program, plan: str, data_sha256: Mapping[str, str]) -> dict[str, Any]:
     return {
         "seed": program.seed,
         "plan": plan,
         "program_sha256": program.digest,
-        "data_sha256": data_sha256,
+        "data_sha256": dict(data_sha256),
         "environment": environment.fingerprint(),
         "exact": True,
         "differs": [],
@@ -128,9 +147,18 @@ def _facts(program: Program, plan: str, data_sha256: str) -> dict[str, Any]:
 
 
 def _check(saved: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-    for key, what in (("seed", "seed"), ("program_sha256", "spec"), ("data_sha256", "data")):
+    for key, what in (("seed", "seed"), ("program_sha256", "spec")):
         if saved[key] != facts[key]:
             raise _OfAnother(f"The checkpoint was made with another {what}; this job cannot go on from it.")
+    then, now = saved["data_sha256"], facts["data_sha256"]
+    if isinstance(then, str):  # version 0.1 kept those of training and validation, joined
+        then = dict(zip(("training", "validation"), then.split("+"), strict=False))
+        now = {part: now[part] for part in ("training", "validation") if part in now}
+    if changed := [part for part in {**then, **now} if then.get(part) != now.get(part)]:
+        raise _OfAnother(
+            f"The checkpoint was made with another data set: its {' and '.join(changed)} part is not what it was. "
+            "Put the old files back, or submit the job anew."
+        )
 
 
 def _cursor(loaded: Loaded) -> Cursor:
@@ -165,20 +193,3 @@ def _compare_environment(saved: Mapping[str, Any], facts: dict[str, Any], report
     facts["exact"] = not facts["differs"]
     if differs:
         reporter.report(LogLine(f"not bit-exact from here on: {'; '.join(differs)}", level="warning"))
-
-
-class _Digest:
-    """The digest of the training data, computed while the model is built."""
-
-    def __init__(self, program: Program) -> None:
-        self._value = ""
-        self._thread = threading.Thread(target=self._compute, args=(program,), name="data-digest", daemon=True)
-        self._thread.start()
-
-    def _compute(self, program: Program) -> None:
-        parts = [part.digest() for part in (program.train, program.validation) if part is not None]
-        self._value = "+".join(parts)
-
-    def result(self) -> str:
-        self._thread.join()
-        return self._value

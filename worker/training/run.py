@@ -69,9 +69,16 @@ def run(
             _write_record(session, {"exact": True, "differs": [], "plan": "", "resumed": None})
             _report_start(session, None)
             return evaluate(spec, jobdir, session.reporter, stop)
-        return train(program_of(spec, jobdir.datasets, jobdir.digest), session)
+        program = program_of(spec, jobdir.datasets, jobdir.digest, as_found=_begun_by_0_1(jobdir))
+        return train(program, session)
 
     return attempt_with(work, Session(jobdir, attempt, Tee(reporter, DiskReporter(attempt, stop)), stop))
+
+
+def _begun_by_0_1(jobdir: JobDir) -> bool:
+    """Whether version 0.1, which wrote no notes, has begun this job: its data stay as it took them."""
+    records = [attempt.read_record() for attempt in jobdir.attempt_dirs()]
+    return any("plan" in record and "notes" not in record for record in records)
 
 
 def attempt_with(work: Any, session: Session) -> AttemptResult:
@@ -96,7 +103,9 @@ def train(program: Program, session: Session) -> AttemptResult:
     """Train ``program`` from where the earlier attempts have left it, to its end."""
     retention.sweep(session.jobdir, session.attempt.number, session.disk)
     start = prepare(program, session.jobdir, session.attempt, session.reporter)
-    _write_record(session, {**_public(start.facts), "resumed": start.resumed})
+    _write_record(session, {**_public(start.facts), "resumed": start.resumed, "notes": list(program.notes)})
+    for note in program.notes:
+        session.say(note, "warning")
     _warn_of_little_space(session, start)
     _report_start(session, start)
     saver = Saver(
@@ -130,6 +139,8 @@ def _finalise(program: Program, start: Start, session: Session, step: int, faile
         export(start.model, session.attempt, session.disk)
     session.say("finished: " + ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
     extra = {"epochs": len(start.position.history), "checkpoint_failures": failed, **_public(start.facts)}
+    if program.notes:
+        extra["notes"] = list(program.notes)
     return AttemptResult(Outcome.FINISHED, "", metrics, state.weights_digest(start.model), step, extra)
 
 

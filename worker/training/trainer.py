@@ -39,7 +39,8 @@ class _Trainer(BaseModel):
     seed: int
     plan: Literal["graph", "xla"]
     program_sha256: str
-    data_sha256: str
+    data_sha256: str | dict[str, str]
+    """Of each part of the data; of version 0.1, those of training and validation joined."""
     order_sha256: str | None
     environment: dict[str, Any]
     exact: bool
