@@ -1,6 +1,7 @@
 """A job of which a file is damaged costs itself, in words: on the pages, in the API, after a wipe."""
 
 import contextlib
+import json
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 
+from shared.durable import write_json
 from shared.jobdir import JobDir, open_jobdir
 from shared.restoring import restore_from_disk
 from shared.settings import Settings
@@ -116,3 +118,27 @@ def test_a_stray_file_among_the_attempts_costs_nothing(
 
     assert client.get(f"/jobs/{submitted}").status_code == 200
     assert len(client.get(f"/api/v1/jobs/{submitted}").get_json()["attempts"]) == 1
+
+
+@pytest.mark.parametrize("newer", [{"version": 2, "model": {"layers": []}}, {"kind": "script", "file": "train.py"}])
+def test_a_job_of_a_newer_version_is_shown_as_what_it_is(
+    client: FlaskClient, settings: Settings, store: Store, submitted: str, newer: dict[str, object]
+) -> None:
+    """By its name and its state, with what it needs; wishes work on it, what must understand it says why not."""
+    path = settings.jobs_dir / submitted / "job.json"
+    job = json.loads(path.read_text())
+    write_json(path, job | {"spec": job["spec"] | newer})
+    assert store.upkeep.forget(submitted)
+    restore_from_disk(open_jobdir(settings.jobs_dir, submitted), store)
+
+    page, shown = client.get(f"/jobs/{submitted}"), client.get(f"/api/v1/jobs/{submitted}").get_json()
+
+    assert "first" in client.get("/").text
+    assert page.status_code == 200
+    assert "needs a newer version of Keepfit" in page.text
+    assert (shown["name"], shown["state"], shown["spec"]["name"]) == ("first", "queued", "first")
+    assert "newer version" in shown["waiting"]["reason"]
+    for wish, state in (("pause", "paused"), ("resume", "queued"), ("cancel", "cancelled")):
+        assert client.post(f"/api/v1/jobs/{submitted}/{wish}", json={}).get_json()["state"] == state
+    refused = client.post(f"/api/v1/jobs/{submitted}/evaluations", json={})
+    assert refused.status_code == 409

@@ -135,7 +135,7 @@ class Feeder:
     def _take_in(self, job_ids: list[str], all_of_them: bool = True) -> None:
         """Store these jobs as the server has them; what it has not, as the disk has it, if ``all_of_them``."""
         known = self._store.jobs.get_many(job_ids)
-        here = {job_id for job_id in job_ids if (self._jobs_dir / job_id / "job.json").exists()}
+        here = {job_id for job_id in job_ids if os.path.lexists(self._jobs_dir / job_id / "job.json")}
         self.index.put([self._complete(record) for job_id, record in known.items() if job_id in here])
         self.index.remove(set(job_ids) - here)
         if all_of_them:
@@ -201,7 +201,7 @@ class Feeder:
                 yield from (entry.name for entry in entries if is_job_id(entry.name))
 
     def _is_here(self, job_id: str) -> bool:
-        return (self._jobs_dir / job_id / "job.json").exists()
+        return os.path.lexists(self._jobs_dir / job_id / "job.json")
 
     def _indexed(self, unsure: bool = False) -> Iterator[list[str]]:
         after = ""
