@@ -12,7 +12,7 @@ from flask import Flask
 from shared import datadir
 from shared.addresses import open_to_others
 from shared.settings import Settings, get_settings
-from web import errors, security, wording
+from web import assets, compression, errors, security, wording
 from web.api import blueprint as api
 from web.desk import open_desk
 from web.numbers import FiniteJson
@@ -43,6 +43,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.jinja_env.filters.update(wording.FILTERS)
     security.init_app(app, settings)
     errors.init_app(app)
+    compression.init_app(app)
+    assets.init_app(app)
     app.register_blueprint(pages)
     app.register_blueprint(api)
     app.register_blueprint(stream)

@@ -7,6 +7,7 @@
     POST /api/v1/jobs/<id>/priority         {"priority": 5}, from -9 to 9, higher runs first
     POST /api/v1/jobs/<id>/evaluations      {"data": {"name": "mnist-5k"}}
     GET  /api/v1/jobs/<id>/history          curves over all attempts
+    GET  /api/v1/jobs/<id>/log.txt          the whole log of all attempts
     GET  /api/v1/jobs/<id>/files/<name>     model.keras, weights.h5
     GET  /health, /metrics
 
@@ -31,7 +32,7 @@ from web.asked import asked_kind, asked_state, whole_number
 from web.assemble import waiting
 from web.curves import Curves, Point, read_curves
 from web.desk import desk
-from web.downloads import exports, send_export
+from web.downloads import exports, send_export, send_log
 from web.history import read_history
 from web.reading import Seen
 from web.security import csrf
@@ -110,6 +111,12 @@ def evaluate(job_id: str) -> ResponseReturnValue:
 def history(job_id: str) -> ResponseReturnValue:
     """The curves over all attempts, cut where an attempt went on from a checkpoint."""
     return jsonify(_curves(read_curves(desk().reader.open(job_id))))
+
+
+@blueprint.get("/api/v1/jobs/<job_id>/log.txt")
+def log(job_id: str) -> ResponseReturnValue:
+    """The whole log of all attempts, as text."""
+    return send_log(desk().reader.get(job_id))
 
 
 @blueprint.get("/api/v1/jobs/<job_id>/files/<any('model.keras', 'weights.h5'):name>")

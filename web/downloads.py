@@ -3,11 +3,14 @@
 import re
 import unicodedata
 from pathlib import Path
+from urllib.parse import quote
 
 from flask import Response, send_file
+from werkzeug.http import dump_options_header
 
 from shared.errors import NoCheckpoint
 from shared.jobdir import AttemptDir, JobDir
+from web.history import whole_log
 from web.reading import Seen
 
 _ENDINGS = {"model.keras": ".keras", "weights.h5": ".weights.h5"}
@@ -19,12 +22,26 @@ def send_export(seen: Seen, name: str) -> Response:
     if name not in exports(seen.jobdir):
         raise NoCheckpoint("This job has no exported model yet. It is written at the job's end.")
     path = _paths(seen.jobdir.attempt_dirs()[-1])[name]
-    return send_file(
-        path.resolve(),
-        mimetype="application/octet-stream",
-        as_attachment=True,
-        download_name=slug(seen.record.name) + _ENDINGS[name],
-    )
+    response = send_file(path.resolve(), mimetype="application/octet-stream")
+    response.headers["Content-Disposition"] = _attachment(seen, _ENDINGS[name])
+    return response
+
+
+def send_log(seen: Seen) -> Response:
+    """The whole log of a job, all its attempts, as it comes from the disk."""
+    response = Response(whole_log(seen.jobdir), mimetype="text/plain")
+    response.headers["Content-Disposition"] = _attachment(seen, ".log.txt")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _attachment(seen: Seen, ending: str) -> str:
+    """The header that names a download: by the job's name, and by its id for who reads ASCII only."""
+    name = slug(seen.record.name)
+    if name.isascii():
+        return dump_options_header("attachment", {"filename": name + ending})
+    names = {"filename": seen.record.id + ending, "filename*": f"UTF-8''{quote(name + ending)}"}
+    return dump_options_header("attachment", names)
 
 
 def exports(jobdir: JobDir) -> tuple[str, ...]:

@@ -62,7 +62,7 @@ _TITLES = {
 }
 
 _MESSAGES = {
-    404: "There is no page at this address. The job may have been deleted, or the address may be mistyped.",
+    404: "There is no page at this address: it may be mistyped, or the job's directory is no longer there.",
     405: "This address does not take such a request.",
     413: "The request is larger than anything that Keepfit takes.",
     500: "The error is in the server's log. Your jobs are safe on disk; please try again.",

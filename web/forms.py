@@ -1,10 +1,11 @@
 """The forms: which fields a person sees. What a field may hold is checked by the pydantic ``JobSpec`` alone.
 
-form = NewJobForm()
+form = NewJobForm(request.form)   # files that somebody posts are no fields
 spec = form.spec()          # None: form.errors says why, beside each field; what was typed is kept
 """
 
 import uuid
+from hashlib import sha256
 from typing import Any
 
 from flask_wtf import FlaskForm
@@ -38,14 +39,16 @@ def _number(name: str, label: str, description: str, mode: str = "numeric") -> S
 
 
 class OnceForm(FlaskForm):
-    """A form that makes one job, however often it is sent."""
+    """A form that makes one job of what is in it, however often it is sent."""
 
     key = HiddenField(default=lambda: uuid.uuid4().hex)
 
-    @property
-    def idempotency_key(self) -> str | None:
-        """The key of the job that this form makes; None if the sender has left it out."""
-        return f"form-{self.key.data}" if self.key.data else None
+    def key_of(self, what: str) -> str | None:
+        """The key of the job ``what`` that this form makes; None if the sender has left the form's own out.
+
+        The same form with other values, after the browser's Back, makes another job.
+        """
+        return f"form-{self.key.data}-{sha256(what.encode()).hexdigest()[:16]}" if self.key.data else None
 
 
 class NewJobForm(OnceForm):
@@ -80,10 +83,6 @@ class NewJobForm(OnceForm):
             self._put_errors(exc)
             return None
         return spec if isinstance(spec, TrainSpec) else None
-
-    def renew_key(self) -> None:
-        """Make the next submit a job of its own."""
-        self.key.data = uuid.uuid4().hex
 
     def infos(self, field: Field) -> dict[str, Any]:
         """What people read about the choices of ``field``."""

@@ -6,17 +6,23 @@
 The curves are in ``curves``. Knows nothing of Redis.
 """
 
+import contextlib
 import datetime as dt
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from shared.documents import text, whole
+from shared.documents import open_regular, text, whole
+from shared.errors import DamagedFile
 from shared.events import AttemptStarted, CheckpointRejected, EpochEnded, Progress
 from shared.jobdir import AttemptDir, JobDir
 from web.rows import first_rows, last_row, lines_of
 
 LOG_TAIL_BYTES = 48 * 1024
 """What a page shows of one attempt's log; the whole file is a download away."""
+LOG_LINES = 400
+BLOCK_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,15 @@ class LogEntry:
 
 
 @dataclass(frozen=True)
+class LogTail:
+    """The end of a job's log."""
+
+    lines: tuple[LogEntry, ...]
+    whole: bool
+    """False if earlier lines are left out."""
+
+
+@dataclass(frozen=True)
 class History:
     """What a job has been through."""
 
@@ -61,14 +76,27 @@ def read_history(jobdir: JobDir) -> History:
     return History(tuple(_attempt(directory) for directory in jobdir.attempt_dirs()))
 
 
-def read_log(jobdir: JobDir, limit: int = 400) -> tuple[LogEntry, ...]:
+def read_log(jobdir: JobDir, limit: int = LOG_LINES) -> LogTail:
     """The last ``limit`` lines of the logs of all attempts, the oldest first."""
     found: list[LogEntry] = []
-    for directory in reversed(jobdir.attempt_dirs()):
+    attempts, uncut = jobdir.attempt_dirs(), True
+    for directory in reversed(attempts):
         found = [_log_entry(directory.number, line) for line in lines_of(directory.log, LOG_TAIL_BYTES)] + found
+        uncut = uncut and _size(directory.log) <= LOG_TAIL_BYTES
         if len(found) >= limit:
+            uncut = uncut and len(found) == limit and directory is attempts[0]
             break
-    return tuple(found[-limit:])
+    return LogTail(tuple(found[-limit:]), uncut)
+
+
+def whole_log(jobdir: JobDir) -> Iterator[bytes]:
+    """The logs of all attempts as one text, in blocks; each begins with a line that names its attempt."""
+    for directory in jobdir.attempt_dirs():
+        yield f"# attempt {directory.number}\n".encode()
+        with contextlib.suppress(DamagedFile):  # something else is in its place
+            if file := open_regular(directory.log):
+                with file:
+                    yield from iter(lambda: file.read(BLOCK_BYTES), b"")
 
 
 def _log_entry(attempt: int, line: str) -> LogEntry:
@@ -78,6 +106,13 @@ def _log_entry(attempt: int, line: str) -> LogEntry:
     except ValueError:  # a line that goes on from the one before
         return LogEntry(attempt, 0, line)
     return LogEntry(attempt, int(at.timestamp() * 1000), said)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _attempt(directory: AttemptDir) -> Attempt:

@@ -1,15 +1,16 @@
 """The pages: read the request, make one call, render. Rules live in ``actions``, words in ``live`` and ``wording``."""
 
-from flask import Blueprint, flash, redirect, render_template, url_for
+from flask import Blueprint, flash, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
 
-from shared.errors import BadTransition, JobConflict, KeepfitError
+from shared.errors import BadTransition, InvalidSpec, JobConflict, KeepfitError
 from shared.states import Wish
 from web.actions import Accepted
 from web.asked import asked_kind, asked_state, whole_number
 from web.assemble import assemble_job
 from web.desk import desk
-from web.downloads import send_export
+from web.downloads import send_export, send_log
 from web.errors import status_of
 from web.forms import EvaluateForm, NewJobForm
 from web.security import csrf
@@ -53,22 +54,21 @@ def new_job() -> ResponseReturnValue:
 @csrf.exempt  # the form checks its token itself, so that an old one loses nothing that was typed
 def create_job() -> ResponseReturnValue:
     """Make a job of the form, once however often it is sent."""
-    form = NewJobForm()
+    form = NewJobForm(_typed())
     spec = form.spec()
     if spec is None:
         return render_template("new_job.html", form=form), 422
     try:
-        accepted = desk().actions.submit(spec, key=form.idempotency_key)
-    except JobConflict:
-        form.renew_key()
-        form.form_errors.append(
-            "This form has already made a job, with other values. Press the button again to make another one."
-        )
-        return render_template("new_job.html", form=form), 409
+        accepted = desk().actions.submit(spec, key=form.key_of(spec.model_dump_json()))
     except KeepfitError as exc:
         form.form_errors.append(str(exc))
         return render_template("new_job.html", form=form), status_of(exc)
-    return _to_job(accepted, "Accepted. It will start when the queue server is back.")
+    if accepted.waits_for_queue:
+        flash(LATER)
+    address = url_for("pages.job", job_id=accepted.jobdir.id)
+    if request.accept_mimetypes.best == "application/json":  # the page's script, which then goes there itself
+        return jsonify(url=address), 201
+    return redirect(address, 303)
 
 
 @blueprint.get("/jobs/<job_id>")
@@ -119,9 +119,10 @@ def drill(job_id: str) -> ResponseReturnValue:
 @blueprint.post("/jobs/<job_id>/evaluations")
 def evaluate(job_id: str) -> ResponseReturnValue:
     """Evaluate the job's model, as a job of its own."""
-    form = EvaluateForm()
+    form = EvaluateForm(_typed())
+    data = form.dataset.data or ""
     try:
-        accepted = desk().actions.evaluate(job_id, {"name": form.dataset.data}, key=form.idempotency_key)
+        accepted = desk().actions.evaluate(job_id, {"name": data}, key=form.key_of(f"{job_id} {data}"))
     except (BadTransition, JobConflict) as exc:
         flash(str(exc))
         return redirect(url_for("pages.job", job_id=job_id), 303)
@@ -132,6 +133,19 @@ def evaluate(job_id: str) -> ResponseReturnValue:
 def export(job_id: str, name: str) -> ResponseReturnValue:
     """A download."""
     return send_export(desk().reader.get(job_id), name)
+
+
+@blueprint.get("/jobs/<job_id>/log.txt")
+def log(job_id: str) -> ResponseReturnValue:
+    """The whole log, as a file."""
+    return send_log(desk().reader.get(job_id))
+
+
+def _typed() -> MultiDict[str, str]:
+    """The fields that were sent. Raises InvalidSpec."""
+    if request.files:
+        raise InvalidSpec(f"This form takes no files: send {', '.join(sorted(request.files))} as text.")
+    return request.form
 
 
 def _to_job(accepted: Accepted, later: str) -> ResponseReturnValue:

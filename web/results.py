@@ -9,7 +9,9 @@ Reads the ``extra`` of a ``result.json`` tolerantly: one of an older version has
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-NO_BETTER = "It is no better than guessing: it has learned nothing that helps on the test data."
+from web.wording import sentence
+
+NO_BETTER = "It is no better than guessing"
 
 
 def remarks(result: Mapping[str, Any], planned: int | None = None) -> tuple[str, ...]:
@@ -32,20 +34,30 @@ def _remarks(extra: Mapping[str, Any], early: tuple[int, int] | None) -> Iterato
     if best:
         yield f"Its weights are those of epoch {best:,}, the best."
     if extra.get("no_better_than_guessing"):
-        yield NO_BETTER
+        share = extra.get("commonest_class_share")
+        always = f" ({share:.1%} of the samples)" if isinstance(share, float) else ""
+        yield f"{NO_BETTER}: always naming the commonest class{always} would do as well."
+    if why := _text(extra.get("test")):
+        yield f"The test could not be done: {why}."
     yield from _missing(extra.get("exports"))
+    notes = extra.get("notes")
+    yield from (sentence(note) for note in (notes if isinstance(notes, list) else ()) if _text(note))
 
 
 def _missing(exports: Any) -> Iterator[str]:
     """One sentence for each form in which the model could not be exported, with the reason."""
     for name, why in exports.items() if isinstance(exports, Mapping) else ():
-        if isinstance(why, str) and why:
-            yield f"There is no {name}: {why.rstrip('.')}."
+        if said := _text(why):
+            yield f"There is no {name}: {said}."
 
 
 def _extra(result: Mapping[str, Any]) -> Mapping[str, Any]:
     extra = result.get("extra")
     return extra if isinstance(extra, Mapping) else {}
+
+
+def _text(value: Any) -> str:
+    return value.strip().rstrip(".") if isinstance(value, str) else ""
 
 
 def _epoch(extra: Mapping[str, Any], name: str) -> int:

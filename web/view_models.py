@@ -15,7 +15,7 @@ from shared.store.records import JobRecord
 from web import wording
 from web.actions import EVALUABLE
 from web.downloads import exports
-from web.history import Attempt, History, LogEntry
+from web.history import Attempt, History, LogTail
 from web.live import RUNNING, LiveView, place_of
 from web.reading import Seen
 from web.results import remarks
@@ -125,7 +125,7 @@ class JobPage:
     attempts: tuple[AttemptRow, ...]
     evaluations: tuple[EvaluationRow, ...]
     can_evaluate: bool
-    log: tuple[LogEntry, ...]
+    log: LogTail
     log_after: str
     """The stream id up to which the page is made; the live stream goes on after it."""
 

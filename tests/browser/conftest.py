@@ -2,21 +2,83 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize, sync_playwright
 
-from shared.settings import PROJECT_DIR
-from tests.processes import Household, free_port
+from shared.settings import PROJECT_DIR, Settings
+from shared.store import Store, open_store
+from tests.processes import Household, Part, Valkey, environment_of, free_port
+from tests.waiting import wait_until
+from tests.web.acting import Actor, Run
 
 PICTURES = PROJECT_DIR / ("docs/images" if os.environ.get("KEEPFIT_SCREENSHOTS") else "tests/output")
 """Where screenshots go; into the documentation only when asked to."""
 
 WIDE: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 360, "height": 740}
+
+
+@dataclass
+class Desk:
+    """A web server alone, on a queue server of its own; the test acts as the worker."""
+
+    household: Household
+    valkey: Valkey
+    settings: Settings
+    store: Store
+    web: Part | None = None
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.settings.port}"
+
+    def open(self) -> None:
+        """Start the web server and wait until it answers."""
+        command = [sys.executable, "-m", "web.serve"]
+        self.web = self.household.start(command, environment_of(self.settings))
+        wait_until(lambda: _answers(self.url), "the web server answers")
+
+    def close(self) -> None:
+        """Stop the web server."""
+        assert self.web is not None
+        self.web.stop()
+
+    def submit(self, name: str) -> str:
+        """The id of a new job."""
+        answer = httpx.post(f"{self.url}/api/v1/jobs", json={"name": name})
+        return str(answer.raise_for_status().json()["id"])
+
+    def claim(self, job_id: str) -> Run:
+        """An attempt of the job, begun."""
+        run = Actor(self.settings, self.store).claim(job_id)
+        run.start()
+        return run
+
+
+@pytest.fixture
+def desk(household: Household, tmp_path: Path, data_dir: Path) -> Iterator[Desk]:
+    """The web side and its queue server."""
+    with Valkey(tmp_path / "valkey") as valkey:
+        settings = Settings(data_dir=data_dir, redis_url=valkey.url, port=free_port(), drills=True)
+        store = open_store(settings.broker_url)
+        desk = Desk(household, valkey, settings, store)
+        desk.open()
+        yield desk
+        store.close()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The form at /jobs/new: its defaults, its errors beside their fields, and that nothing typed is lost."""
 
+import io
 from collections.abc import Callable
 from html import escape
 
@@ -121,21 +122,50 @@ def test_sending_the_form_twice_makes_one_job(
     assert len(jobs(settings)) == 1
 
 
-def test_the_form_sent_again_with_other_values_asks_first(
+def test_the_form_sent_again_with_other_values_makes_another_job(
     client: FlaskClient, token: Callable[[], str], settings: Settings
 ) -> None:
-    """After "back" and a change the person is told, and the next press makes the second job."""
+    """After "back" and a change one press is enough, and two presses are still one job."""
     typed = TYPED | {"csrf_token": token()}
-    client.post("/jobs/new", data=typed)
+    first = client.post("/jobs/new", data=typed)
 
-    told = client.post("/jobs/new", data=typed | {"name": "Another"})
-    key = told.text.split('name="key" type="hidden" value="')[1].split('"')[0]
-    again = client.post("/jobs/new", data=typed | {"name": "Another", "key": key})
+    again, twice = (client.post("/jobs/new", data=typed | {"name": "Another"}) for _ in range(2))
 
-    assert told.status_code == 409
-    assert "already made a job" in told.text
-    assert again.status_code == 303
+    assert again.headers["Location"] == twice.headers["Location"] != first.headers["Location"]
     assert len(jobs(settings)) == 2
+
+
+@pytest.mark.parametrize("field", [*TYPED, "csrf_token"])
+def test_a_field_sent_as_a_file_is_no_field(
+    client: FlaskClient, token: Callable[[], str], settings: Settings, field: str
+) -> None:
+    """It is named; never an error of ours."""
+    typed = TYPED | {"csrf_token": token(), field: (io.BytesIO(b"\x00\xff" * 9), "x.bin")}
+
+    answer = client.post("/jobs/new", data=typed, content_type="multipart/form-data")
+
+    assert answer.status_code == 422
+    assert f"send {field} as text" in answer.text
+    assert jobs(settings) == []
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"--", b"--x\r\n\r\n", b"--x--", b"--x\r\nContent-Disposition: form-data\r\n\r\n\xff"]
+)
+@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=x", "text/plain", "*/*;;"])
+def test_a_body_that_is_no_form_is_refused(client: FlaskClient, settings: Settings, body: bytes, kind: str) -> None:
+    """As a form in which everything is missing."""
+    assert client.post("/jobs/new", data=body, content_type=kind).status_code in {400, 413, 422}
+    assert jobs(settings) == []
+
+
+def test_an_evaluation_of_a_file_is_refused(client: FlaskClient, token: Callable[[], str], finished: str) -> None:
+    """The other form takes fields only, too."""
+    typed = {"csrf_token": token(), "dataset": (io.BytesIO(b"x"), "mnist-5k")}
+
+    answer = client.post(f"/jobs/{finished}/evaluations", data=typed, content_type="multipart/form-data")
+
+    assert answer.status_code == 422
 
 
 def test_a_form_without_its_token_makes_nothing_and_loses_nothing(client: FlaskClient, settings: Settings) -> None:

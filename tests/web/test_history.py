@@ -8,7 +8,7 @@ from shared.events import AttemptStarted, CheckpointRejected, EpochEnded, Event,
 from shared.jobdir import AttemptDir, JobDir, canonical_line, create_jobdir
 from shared.spec import TrainSpec
 from web.curves import MAX_POINTS, read_curves
-from web.history import read_history, read_log
+from web.history import read_history, read_log, whole_log
 from web.rows import HEAD_BYTES, TAIL_BYTES, read_rows
 
 BATCHES = 100
@@ -187,8 +187,20 @@ def test_the_log_runs_over_all_attempts(jobdir: JobDir) -> None:
     jobdir.new_attempt(1).log.write_text("2026-01-02T03:04:05.678+00:00 begins\n  and goes on\n")
     jobdir.new_attempt(2).log.write_text("2026-01-02T03:04:06+00:00 again\n2026-01-02T03:04:07+00:00 torn of")
 
-    lines = read_log(jobdir)
+    log = read_log(jobdir)
 
-    assert [(line.attempt, line.text) for line in lines] == [(1, "begins"), (1, "  and goes on"), (2, "again")]
-    assert [line.at_ms for line in lines] == [1767323045678, 0, 1767323046000]
-    assert [line.text for line in read_log(jobdir, limit=1)] == ["again"]
+    assert [(line.attempt, line.text) for line in log.lines] == [(1, "begins"), (1, "  and goes on"), (2, "again")]
+    assert [line.at_ms for line in log.lines] == [1767323045678, 0, 1767323046000]
+    assert log.whole
+
+
+def test_the_log_says_when_lines_are_left_out(jobdir: JobDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an earlier attempt, of the same one, or of a file that is read from its end only."""
+    jobdir.new_attempt(1).log.write_text("one\n")
+    jobdir.new_attempt(2).log.write_text("two\nthree\n")
+
+    assert [line.text for line in read_log(jobdir, limit=2).lines] == ["two", "three"]
+    assert [read_log(jobdir, limit=limit).whole for limit in (1, 2, 3, 4)] == [False, False, True, True]
+    monkeypatch.setattr("web.history.LOG_TAIL_BYTES", 8)
+    assert not read_log(jobdir).whole
+    assert b"".join(whole_log(jobdir)) == b"# attempt 1\none\n# attempt 2\ntwo\nthree\n"

@@ -9,7 +9,7 @@ from shared.store import Waiting
 from shared.store.records import JobRecord
 from web import wording
 from web.live import headline, live_view
-from web.results import NO_BETTER, remarks
+from web.results import remarks
 from web.view_models import best_known_accuracy, buttons, job_row
 
 NOW = 1_000_000
@@ -162,11 +162,22 @@ def test_early_stopping_is_said(extra: dict[str, int]) -> None:
 
 
 def test_what_is_special_of_an_end_is_said() -> None:
-    """A form that is missing, a model that has learned nothing; and nothing of an ordinary end."""
-    extra = {"exports": {"model.keras": "its layers cannot be written."}, "no_better_than_guessing": True}
+    """A form that is missing, a model that has learned nothing, notes; and nothing of an ordinary end."""
+    extra = {
+        "no_better_than_guessing": True,
+        "commonest_class_share": 0.1135,
+        "test": "out of memory",
+        "exports": {"model.keras": "its layers cannot be written."},
+        "notes": ["two pictures are the same", 7],
+    }
 
-    assert remarks({"extra": extra}) == (NO_BETTER, "There is no model.keras: its layers cannot be written.")
-    assert remarks({"extra": {"epochs": 10, "exports": None}}, planned=10) == ()
+    assert remarks({"extra": extra}) == (
+        "It is no better than guessing: always naming the commonest class (11.3% of the samples) would do as well.",
+        "The test could not be done: out of memory.",
+        "There is no model.keras: its layers cannot be written.",
+        "Two pictures are the same.",
+    )
+    assert remarks({"extra": {"epochs": 10, "exports": None, "notes": "?"}}, planned=10) == ()
     assert remarks({}) == remarks({"extra": "?"}) == ()
 
 

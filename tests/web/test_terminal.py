@@ -22,7 +22,7 @@ from shared.store import Store
 from tests.waiting import wait_until
 from tests.web.acting import Actor, no_writes
 from web.cli import main
-from web.client import KeepfitClient
+from web.client import KeepfitClient, RequestRefused
 from web.watching import watch_job
 
 
@@ -126,6 +126,24 @@ def test_every_job_can_be_reached(url: str, monkeypatch: pytest.MonkeyPatch) -> 
         ("--limit", "2", "--offset", "1"): made[1:3],
     }.items():
         assert [line.split()[0] for line in keepfit(url, "list", *options).splitlines()] == ["ID", *shown]
+
+
+def test_jobs_can_be_asked_for_by_state_and_kind(url: str, finished: str) -> None:
+    """By the client and by the command; one that does not exist is refused in words."""
+    with KeepfitClient(url) as client:
+        waiting, evaluation = client.submit({"name": "waits"}), client.evaluate(finished)
+
+        def ids(**asked: str) -> set[str]:
+            return {job.id for job in client.jobs(None, **asked)}
+
+        wait_until(lambda: ids() == {finished, waiting.id, evaluation.id}, "the index has heard of all")
+        assert ids(state="succeeded") == {finished}
+        assert ids(kind="evaluate") == ids(state="queued", kind="evaluate") == {evaluation.id}
+        with pytest.raises(RequestRefused):
+            client.jobs(state="asleep")
+    listed = keepfit(url, "list", "--state", "queued", "--kind", "train")
+    assert [line.split()[0] for line in listed.splitlines()] == ["ID", waiting.id]
+    assert keepfit(url, "list", "--state", "failed") == "There are no such jobs.\n"
 
 
 def test_no_line_of_a_list_is_broken(url: str) -> None:

@@ -3,7 +3,7 @@
 // The history comes from the server, already cut where an attempt went on from a checkpoint; what the
 // stream brings is added. A new attempt makes the history be fetched again.
 
-import uPlot from "./vendor/uplot/uPlot.esm.js";
+const uPlot = globalThis.uPlot; // its own script on the page runs before this one
 
 const HEIGHT = 230;
 const ENOUGH_EPOCHS = 8;
@@ -37,6 +37,22 @@ function table(metric) {
   }
   const xs = [...rows.keys()].sort((a, b) => a - b);
   return [xs, xs.map((x) => rows.get(x)[0]), xs.map((x) => rows.get(x)[1])];
+}
+
+// ---- numbers on an axis: short, and the axis as wide as the longest
+
+function compact(value) {
+  const size = Math.abs(value);
+  if (value !== 0 && (size >= 1e5 || size < 1e-3)) return Number(value.toPrecision(3)).toExponential().replace("e+", "e");
+  return String(Number(value.toPrecision(6)));
+}
+
+function width(plot, labels, index, cycle) {
+  const axis = plot.axes[index];
+  if (cycle > 1) return axis._size; // uPlot measures again until nothing changes
+  plot.ctx.font = axis.font[0];
+  const widest = Math.max(0, ...(labels ?? []).map((label) => plot.ctx.measureText(label).width));
+  return Math.ceil(widest / (devicePixelRatio || 1)) + 14;
 }
 
 // ---- drawing
@@ -83,11 +99,13 @@ function chart(element, metric) {
     stroke: () => colour(name),
     width: 2,
     spanGaps: true,
-    points: { show: points, size: 5, fill: () => colour(name) },
+    // A single point has no line that would show it.
+    points: { show: (plot, index) => points || plot.data[index].filter((value) => value !== null).length === 1, size: 5, fill: () => colour(name) },
   });
+  const readable = (value) => (Math.abs(value) >= 1e5 ? compact(value) : value.toFixed(4));
   const showValues = (plot) => {
     const at = plot.cursor.idx;
-    const value = (column) => (plot.data[column][at] == null ? "" : plot.data[column][at].toFixed(4));
+    const value = (column) => (plot.data[column][at] == null ? "" : readable(plot.data[column][at]));
     const parts = at == null ? [] : [`epoch ${plot.data[0][at].toFixed(2)}`, value(1), value(2)];
     if (readout) readout.textContent = parts.filter(Boolean).join(" · ");
   };
@@ -98,7 +116,7 @@ function chart(element, metric) {
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false } },
       scales: { x: { time: false, range: (_, low, high) => [0, Math.max(1, high || 1)] } },
-      axes: [{ ...axis, size: 32, label: "epoch", labelSize: 18, labelGap: -2, labelFont: axis.font }, { ...axis, size: 48 }],
+      axes: [{ ...axis, size: 32, label: "epoch", labelSize: 18, labelGap: -2, labelFont: axis.font }, { ...axis, size: width, values: (_, ticks) => ticks.map(compact) }],
       series: [{}, series("training", "--train", false), series("validation", "--val", true)],
       hooks: { draw: [drawMarks], setCursor: [showValues] },
     },

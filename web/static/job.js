@@ -1,22 +1,24 @@
 // A job's page: puts what the stream says into its place. Every word comes from the server.
 //
 // State, buttons and tables change together: a message with another state than the page's makes the page be
-// fetched again, and all of it is put into place at once.
+// fetched again, and all of it is put into place at once. What happens all the time comes over the stream alone.
 
-import { isLost, listen, notice, refresh } from "./live.js";
+import "./actions.js";
+import { isLost, listen, notice, refresh, say } from "./live.js";
+import { addLogLine, logIsUpTo } from "./log.js";
 
 const job = document.getElementById("job");
 const name = document.title;
 const progress = document.getElementById("progress");
 const curves = document.getElementById("chart-loss") ? await import("./curves.js") : null;
 
-function put(name, text) {
+function fill(name, text) {
   const element = document.querySelector(`[data-bind="${name}"]`);
   if (element && element.textContent !== text) element.textContent = text;
 }
 
 function show(view) {
-  for (const [name, value] of Object.entries(view)) if (typeof value === "string") put(name, value);
+  for (const [name, value] of Object.entries(view)) if (typeof value === "string") fill(name, value);
   progress.value = view.percent;
   progress.className = `bar bar-${view.tone}`;
   const state = document.querySelector("[data-tone]");
@@ -33,14 +35,19 @@ function now(view) {
 
 // What tells that somebody is at work right now must not stand still as if it were so.
 function blank() {
-  for (const figure of ["heartbeat", "speed", "time_left"]) put(figure, "–");
+  for (const figure of ["heartbeat", "speed", "time_left"]) fill(figure, "–");
   document.title = name;
 }
 
-function scrollLog(event) {
-  const log = document.getElementById("log");
-  if (log && (!event || event.target.dataset.part === "log")) log.scrollTop = log.scrollHeight;
+function refreshed(event) {
+  const fresh = event.detail.getElementById("job").dataset;
+  logIsUpTo(fresh.after);
+  show(JSON.parse(fresh.live));
 }
+
+logIsUpTo(job.dataset.after);
+document.addEventListener("refreshed", refreshed);
+document.addEventListener("lost", blank);
 
 listen(
   job.dataset.events,
@@ -52,28 +59,17 @@ listen(
     },
     gone: () => location.reload(),
     progress: (row) => curves?.addProgress(row),
-    epoch: (row) => {
-      curves?.addEpoch(row);
-      refresh();
-    },
+    epoch: (row) => curves?.addEpoch(row),
+    log: addLogLine,
     attempt: () => {
       curves?.reload();
       refresh();
     },
     state: () => {
-      document.querySelector(".flash")?.remove(); // it was of the state before
+      say(""); // what was said was of the state before
       refresh();
     },
     wish: refresh,
-    log: refresh,
-    checkpoint: refresh,
-    "checkpoint-failed": refresh,
-    "checkpoint-rejected": refresh,
   },
   job.dataset.after,
 );
-
-addEventListener("swapped", scrollLog);
-document.addEventListener("refreshed", (event) => show(JSON.parse(event.detail.getElementById("job").dataset.live)));
-document.addEventListener("lost", blank);
-scrollLog();

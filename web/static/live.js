@@ -1,7 +1,9 @@
 // Keeps a page up to date: listens to a stream, and replaces the parts of the page that have changed.
 //
-//   listen(url, { now: (data) => ..., state: refresh })   // goes on by itself after any break
-//   refresh()                                             // fetches this page again, at most once a second
+//   listen(url, { now: (data, id) => ..., state: refresh })   // goes on by itself after any break
+//   refresh()                                                 // fetches this page again, at most once a second
+//   refreshWithin(ms)                                         // the same, but there is no hurry
+//   put(page)                                                 // puts the parts of a fetched page into place
 //
 // Tells the document: "refreshed" when the parts are in place (the fetched page is the detail), and "lost"
 // when the web server does not answer; until it does, the page is marked as what was last known.
@@ -36,12 +38,14 @@ function comparable(part) {
     time.textContent = time.dateTime;
     time.removeAttribute("title");
   }
-  for (const scrolled of copy.querySelectorAll("[data-scrolled]")) scrolled.removeAttribute("data-scrolled");
-  for (const button of copy.querySelectorAll("button")) button.removeAttribute("disabled");
+  for (const button of copy.querySelectorAll("button")) {
+    button.removeAttribute("disabled");
+    button.removeAttribute("aria-busy");
+  }
   return copy.innerHTML;
 }
 
-function swap(fresh) {
+export function put(fresh) {
   for (const part of document.querySelectorAll("[data-part]")) {
     const next = fresh.querySelector(`[data-part="${part.dataset.part}"]`);
     if (!next || comparable(part) === comparable(next)) continue;
@@ -49,15 +53,21 @@ function swap(fresh) {
     localise(next);
     part.replaceChildren(...next.childNodes);
     if (focused) document.getElementById(focused)?.focus();
-    part.dispatchEvent(new CustomEvent("swapped", { bubbles: true }));
   }
   document.dispatchEvent(new CustomEvent("refreshed", { detail: fresh }));
 }
 
+export function parsed(text) {
+  return new DOMParser().parseFromString(text, "text/html");
+}
+
 let refreshing = false;
 let wanted = false;
+let later = 0;
 
 export async function refresh() {
+  clearTimeout(later);
+  later = 0;
   wanted = true;
   if (refreshing) return;
   refreshing = true;
@@ -68,7 +78,7 @@ export async function refresh() {
       const answer = await fetch(location.href, { cache: "no-store", headers: { Accept: "text/html" }, signal });
       const text = await answer.text();
       markLost(!answer.ok);
-      if (answer.ok) swap(new DOMParser().parseFromString(text, "text/html"));
+      if (answer.ok) put(parsed(text));
     } catch {
       markLost(true);
     }
@@ -78,6 +88,10 @@ export async function refresh() {
   refreshing = false;
 }
 
+export function refreshWithin(ms) {
+  if (!later) later = setTimeout(refresh, ms);
+}
+
 // ---- notice: why the page is not live
 
 export function notice(text) {
@@ -85,6 +99,18 @@ export function notice(text) {
   if (!element || element.textContent === text) return;
   element.textContent = text;
   element.hidden = !text;
+}
+
+// ---- what was said in answer to a press; empty takes it away
+
+export function say(text) {
+  for (const said of document.querySelectorAll(".flash")) said.remove();
+  if (!text) return;
+  const said = document.createElement("p");
+  said.className = "flash";
+  said.setAttribute("role", "status");
+  said.textContent = text;
+  document.getElementById("content").prepend(said);
 }
 
 // ---- stream
@@ -102,7 +128,7 @@ export function listen(url, handlers, after = "") {
     for (const [kind, handle] of Object.entries(handlers)) {
       source.addEventListener(kind, (message) => {
         if (message.lastEventId) last = message.lastEventId;
-        handle(JSON.parse(message.data));
+        handle(JSON.parse(message.data), message.lastEventId);
       });
     }
     source.addEventListener("error", () => {
