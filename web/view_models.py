@@ -278,10 +278,18 @@ def _start(attempt: Attempt, runs: bool) -> str:
 def _end(attempt: Attempt, following: Attempt | None, record: JobRecord) -> str:
     if attempt.result:
         return _outcome(attempt, record.kind)
-    ending = following.after if following else record.reason
-    said = wording.sentence(ending or KILLED).removesuffix(".")
+    said = wording.sentence(_cause(attempt, following, record)).removesuffix(".")
     reached = f" at step {wording.count(attempt.last_step)}" if attempt.last_step else ""
     return said + reached + _done_again(attempt, following)
+
+
+def _cause(attempt: Attempt, following: Attempt | None, record: JobRecord) -> str:
+    """Why an attempt ended that could not write it down: it stays so, whatever a person wished of the job since."""
+    if following is None:
+        known = record.last_end if record.attempt == attempt.number else ""
+        return known or KILLED
+    # Version 0.1 noted for the next attempt why the job was queued, which a resume had overwritten.
+    return KILLED if following.after.startswith("resumed") else following.after or KILLED
 
 
 def _outcome(attempt: Attempt, kind: str) -> str:
@@ -316,7 +324,7 @@ def recovered(history: History, record: JobRecord) -> str:
         return ""
     start = f"step {wording.count(latest.started.step)}" if latest.started.step else "the beginning"
     return (
-        f"Recovered: {latest.after or KILLED} in attempt {before.number}, at step "
+        f"Recovered: {_cause(before, latest, record)} in attempt {before.number}, at step "
         f"{wording.count(before.last_step)}; attempt {latest.number} went on from {start}"
         f"{_done_again(before, latest)}."
     )

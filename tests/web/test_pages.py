@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from flask.testing import FlaskClient
 
+from shared.diskstate import write_claim
 from shared.events import CheckpointRejected
 from shared.settings import Settings
 from shared.states import Outcome
@@ -128,6 +129,43 @@ def test_a_recovered_job_says_what_the_kill_cost(client: FlaskClient, submitted:
     assert "attempt 2 went on from step 226; about 74 steps done again." in page
     assert "step 226, of attempt 1" in page
     assert '<span class="badge good">exact</span>' in page
+
+
+@pytest.mark.parametrize("action", ["pause", "cancel"])
+def test_the_cause_of_a_kill_stays_with_its_attempt(
+    client: FlaskClient, submitted: str, actor: Actor, action: str
+) -> None:
+    """Whatever a person wishes of the job before and after it has recovered."""
+    run = actor.claim(submitted)
+    run.start()
+    run.progress(90)
+    client.post(f"/api/v1/jobs/{submitted}/{action}", json={})
+    run.end(Outcome.INTERRUPTED, "the worker was killed")
+    stopped = client.get(f"/jobs/{submitted}").text
+    client.post(f"/api/v1/jobs/{submitted}/resume", json={})
+    resumed = client.get(f"/jobs/{submitted}").text
+    actor.claim(submitted).start()
+    goes_on = client.get(f"/jobs/{submitted}").text
+
+    for page in (stopped, resumed, goes_on):
+        assert "The worker was killed at step 90" in page
+        assert "by a person at step 90" not in page
+    assert "Recovered: the worker was killed in attempt 1, at step 90;" in goes_on
+
+
+def test_a_cause_that_an_older_version_has_lost_is_not_made_up(
+    client: FlaskClient, submitted: str, actor: Actor, store: Store
+) -> None:
+    """It noted "resumed by a person" as the end of the killed attempt before: no attempt ends by that."""
+    train_and_die(actor, submitted, at=90)
+    second = actor.claim(submitted)
+    write_claim(second.directory, second.claim.owner, 1, "resumed by a person")
+    second.start()
+
+    page = client.get(f"/jobs/{submitted}").text
+
+    assert "It was killed or lost at step 90" in page
+    assert "Recovered: it was killed or lost in attempt 1" in page
 
 
 def test_a_resume_that_is_not_exact_says_what_differs(client: FlaskClient, submitted: str, actor: Actor) -> None:
