@@ -20,6 +20,7 @@ blueprint = Blueprint("pages", __name__)
 
 PAGE_SIZE = 25
 LATER = "It is written down and takes effect when the queue server is back."
+STARTS_LATER = "Accepted. It will start when the queue server is back."
 WISHES = {"pause": Wish.PAUSE, "resume": Wish.RUN, "cancel": Wish.CANCEL}
 
 
@@ -64,7 +65,7 @@ def create_job() -> ResponseReturnValue:
         form.form_errors.append(str(exc))
         return render_template("new_job.html", form=form), status_of(exc)
     if accepted.waits_for_queue:
-        flash(LATER)
+        flash(STARTS_LATER)
     address = url_for("pages.job", job_id=accepted.jobdir.id)
     if request.accept_mimetypes.best == "application/json":  # the page's script, which then goes there itself
         return jsonify(url=address), 201
@@ -126,7 +127,7 @@ def evaluate(job_id: str) -> ResponseReturnValue:
     except (BadTransition, JobConflict) as exc:
         flash(str(exc))
         return redirect(url_for("pages.job", job_id=job_id), 303)
-    return _to_job(accepted, "Accepted. It will start when the queue server is back.")
+    return _to_job(accepted, STARTS_LATER)
 
 
 @blueprint.get("/jobs/<job_id>/files/<any('model.keras', 'weights.h5'):name>")
