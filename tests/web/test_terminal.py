@@ -133,8 +133,8 @@ def test_jobs_can_be_asked_for_by_state_and_kind(url: str, finished: str) -> Non
     with KeepfitClient(url) as client:
         waiting, evaluation = client.submit({"name": "waits"}), client.evaluate(finished)
 
-        def ids(**asked: str) -> set[str]:
-            return {job.id for job in client.jobs(None, **asked)}
+        def ids(state: str | None = None, kind: str | None = None) -> set[str]:
+            return {job.id for job in client.jobs(None, state=state, kind=kind)}
 
         wait_until(lambda: ids() == {finished, waiting.id, evaluation.id}, "the index has heard of all")
         assert ids(state="succeeded") == {finished}
