@@ -20,6 +20,7 @@ from werkzeug.exceptions import ServiceUnavailable
 from shared.durable import to_json
 from shared.errors import JobNotFound, StoreUnavailable
 from shared.events import StateChanged
+from shared.loglines import describe
 from shared.store import StoredEvent
 from web.assemble import assemble_live
 from web.desk import Desk, desk
@@ -127,7 +128,9 @@ def _all_events(at: Desk) -> Iterator[str]:
 
 
 def _stored(stored: StoredEvent) -> dict[str, Any]:
-    return {"at_ms": stored.at_ms, "in_attempt": stored.attempt, **dataclasses.asdict(stored.event)}
+    said = describe(stored.event)  # for an open page, whose log is to say the same as the file
+    fields = {"at_ms": stored.at_ms, "in_attempt": stored.attempt, **dataclasses.asdict(stored.event)}
+    return fields | ({"line": said} if said else {})
 
 
 def _message(kind: str, content: dict[str, Any], event_id: str = "") -> str:

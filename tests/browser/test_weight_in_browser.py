@@ -53,6 +53,7 @@ def test_a_page_of_a_long_job_is_cheap(page: Page, desk: Desk) -> None:
     for epoch in range(LONG, LONG + MORE):
         run.progress((epoch + 1) * STEPS_AN_EPOCH - 1)
         run.end_epoch(epoch)
+        expect(page.locator("#log li").last).to_contain_text(f"epoch {epoch + 1}: loss 0.4000, accuracy 0.9000")
         run.report(CheckpointSaved((epoch + 1) * STEPS_AN_EPOCH, epoch, 0, 1000, 0.1))
         run.log(f"epoch {epoch + 1}: a line that a person reads")
         expect(page.locator("#log li").last).to_contain_text(f"epoch {epoch + 1}: a line")

@@ -14,6 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from shared.events import CheckpointSaved, EpochEnded
 from shared.settings import Settings
 from shared.store import Store
 from tests.processes import Household, Valkey, free_port
@@ -74,6 +75,29 @@ def test_a_stream_goes_on_after_the_last_event_id(
     assert [kind for kind, _, _ in events] == ["progress", "log"]
     assert events[0][2]["step"] == 100
     assert events[1][1] == store.events.last_id(submitted)
+
+
+def test_a_stream_says_what_the_log_says(client: FlaskClient, store: Store, submitted: str, actor: Actor) -> None:
+    """An open page adds these lines to its log; they are the words that the file has."""
+    run = actor.claim(submitted)
+    after = store.events.last_id(submitted)
+    run.start()
+    run.end_epoch(0)
+    run.report(CheckpointSaved(113, 1, 0, 1_200_000, 0.25))
+    run.report(EpochEnded(1, 226, {"loss": None}, 0.5))  # type: ignore[dict-item] # what was not finite
+    run.progress(100)
+    run.log("a line")
+
+    answer = client.get(f"/api/v1/jobs/{submitted}/events?after={after}")
+
+    assert [content.get("line") for _, _, content in until(answer, "now")[:-1]] == [
+        "attempt 1 starts from the beginning",
+        "epoch 1: loss 0.4000, accuracy 0.9000, val_loss 0.4500, val_accuracy 0.8800 (0.40 s)",
+        "checkpoint at step 113 (1.2 MB in 0.25 s)",
+        "epoch 2: loss not a number (0.50 s)",
+        None,
+        "a line",
+    ]
 
 
 def test_a_stream_tells_the_whole_story_from_the_start(client: FlaskClient, finished: str) -> None:

@@ -59,9 +59,16 @@ listen(
     },
     gone: () => location.reload(),
     progress: (row) => curves?.addProgress(row),
-    epoch: (row) => curves?.addEpoch(row),
+    epoch: (row, id) => {
+      addLogLine(row, id);
+      curves?.addEpoch(row);
+    },
     log: addLogLine,
-    attempt: () => {
+    checkpoint: addLogLine,
+    "checkpoint-failed": addLogLine,
+    "checkpoint-rejected": addLogLine,
+    attempt: (row, id) => {
+      addLogLine(row, id);
       curves?.reload();
       refresh();
     },

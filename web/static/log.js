@@ -35,7 +35,7 @@ function lineOf(row) {
   const time = document.createElement("time");
   time.dateTime = new Date(row.at_ms).toISOString().replace(/\.\d+Z$/, "Z");
   time.dataset.clock = "";
-  line.append(attempt, time, span("", row.text));
+  line.append(attempt, time, span("", row.line));
   line.dataset.live = "";
   localise(line);
   return line;
@@ -43,10 +43,10 @@ function lineOf(row) {
 
 export function addLogLine(row, id) {
   const list = document.querySelector("#log ol");
-  if (!list || !isBeyond(id, shownUpTo)) return;
+  if (!list || !row.line || !isBeyond(id, shownUpTo)) return;
   const known = [...list.children].slice(-LOOKED_BACK).find((line) => {
     const fields = line.children;
-    return !("live" in line.dataset) && fields[0].textContent === String(row.in_attempt) && line.lastElementChild.textContent === row.text;
+    return !("live" in line.dataset) && fields[0].textContent === String(row.in_attempt) && line.lastElementChild.textContent === row.line;
   });
   if (known) {
     known.dataset.live = "";

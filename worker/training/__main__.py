@@ -98,7 +98,7 @@ class Printer:
 
     def report(self, event: Event) -> None:
         """Print one event."""
-        from worker.training.files import describe
+        from shared.loglines import describe
 
         line = describe(event)
         if isinstance(event, Progress):

@@ -18,10 +18,10 @@ from shared.events import (
     CheckpointSaved,
     EpochEnded,
     Event,
-    LogLine,
     Progress,
 )
 from shared.jobdir import AttemptDir, canonical_line
+from shared.loglines import describe
 from worker.training.interfaces import Reporter, StopReason, StopSignal
 
 _ROWS = (AttemptStarted, EpochEnded, CheckpointSaved, CheckpointFailed, CheckpointRejected)
@@ -76,25 +76,3 @@ class Tee:
         with self._lock:
             for reporter in self._reporters:
                 reporter.report(event)
-
-
-def describe(event: Event) -> str:
-    """``event`` as a line for people; empty if it is not worth one."""
-    match event:
-        case LogLine():
-            return event.text
-        case AttemptStarted() if event.resumed_attempt:
-            kept = "exact" if event.exact else f"not exact ({'; '.join(event.differs)})"
-            return f"attempt {event.attempt} resumes at step {event.step:,} of attempt {event.resumed_attempt}, {kept}"
-        case AttemptStarted():
-            return f"attempt {event.attempt} starts from the beginning"
-        case EpochEnded():
-            logs = ", ".join(f"{name} {value:.4f}" for name, value in event.logs.items())
-            return f"epoch {event.epoch + 1}: {logs} ({event.seconds:.2f} s)"
-        case CheckpointFailed():
-            return f"the checkpoint at step {event.step:,} could not be written: {event.reason}; training goes on"
-        case CheckpointRejected():
-            return f"set aside a damaged checkpoint ({event.name}): {event.reason}"
-        case CheckpointSaved():
-            return f"checkpoint at step {event.step:,} ({event.bytes / 1e6:.1f} MB in {event.seconds:.2f} s)"
-    return ""
