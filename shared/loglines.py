@@ -3,6 +3,8 @@
 describe(EpochEnded(epoch=0, step=113, logs={"loss": 0.5}, seconds=0.4))   # "epoch 1: loss 0.5000 (0.40 s)"
 """
 
+import math
+
 from shared.events import (
     AttemptStarted,
     CheckpointFailed,
@@ -37,4 +39,4 @@ def describe(event: Event) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "not a number" if value is None else f"{value:.4f}"
+    return f"{value:.4f}" if value is not None and math.isfinite(value) else "not a number"

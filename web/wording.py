@@ -1,6 +1,7 @@
 """Numbers, times and states in words for people. Pure; the templates' filters."""
 
 import datetime as dt
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -70,7 +71,7 @@ def percent(share: float) -> str:
 
 def metric(value: float | None) -> str:
     """A loss or accuracy with four digits."""
-    return NOTHING if value is None else f"{value:.4f}"
+    return f"{value:.4f}" if value is not None and math.isfinite(value) else NOTHING
 
 
 def duration(seconds: float | None) -> str:
