@@ -1,5 +1,6 @@
 """What the command prints of jobs, from the real application over HTTP, with someone acting as the worker."""
 
+import _thread
 import io
 import threading
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from flask import Flask, Response
+from flask import Flask, Response, request, request_started
 from rich.cells import cell_len
 from rich.console import Console
 from werkzeug.serving import make_server
@@ -168,6 +169,25 @@ def test_an_evaluation_says_its_id_and_why_it_waits(url: str, finished: str) -> 
         [evaluation] = [job for job in client.jobs() if job.kind == "evaluate"]
     assert result.stdout == f"{evaluation.id}  {evaluation.url}\n"
     assert result.stderr == "waiting: no worker is alive\n"
+
+
+def test_leaving_an_evaluation_says_how_to_come_back(url: str, app: Flask, finished: str) -> None:
+    """Ctrl-C ends the command only: the evaluation goes on, and its id is said."""
+    looked_at: list[str] = []
+
+    def look(*_: Any, **__: Any) -> None:
+        looked_at.append(f"{request.method} {request.path}")
+
+    def press() -> None:
+        wait_until(lambda: sum(said.startswith("GET /api/v1/jobs/") for said in looked_at) > 1, "the command waits")
+        _thread.interrupt_main()
+
+    with request_started.connected_to(look, app):
+        threading.Thread(target=press).start()
+        result = run(url, "evaluate", finished)
+
+    assert result.exit_code == 1
+    assert f"See it with: keepfit watch {result.stdout.split()[0]}\n" in result.stderr
 
 
 @pytest.mark.parametrize("kind", [str, Path])
