@@ -35,6 +35,7 @@ from web.desk import desk
 from web.downloads import exports, send_export, send_log
 from web.history import read_history
 from web.reading import Seen
+from web.results import remarks
 from web.security import csrf
 from web.spec_errors import WrongFields, unknown_fields
 
@@ -203,6 +204,7 @@ def _job(seen: Seen) -> dict[str, Any]:
         "waiting": dataclasses.asdict(why) if why else None,
         "attempts": [dataclasses.asdict(a) for a in read_history(seen.jobdir).attempts],
         "evaluations": [e.record.id for e in desk().reader.evaluations(seen.jobdir)],
+        "remarks": remarks(seen.record.result, seen.record.progress.get("epochs")),
         "files": _files(seen),
     }
 

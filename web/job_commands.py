@@ -11,7 +11,6 @@ import click
 from shared.spec import DATASETS, MODELS, printable
 from shared.states import JobState
 from web.client import Job
-from web.results import remarks
 from web.terminal import client_of, columns, job_command, plain_console
 from web.watching import number, watch_job
 
@@ -117,7 +116,7 @@ def show(ctx: click.Context, job_id: str, as_json: bool) -> None:
     rows = [("name", printable(job.name)), ("state", _state(job)), ("why", job.reason), ("done", _done(job))]
     rows += [("attempt", str(job.attempt or "")), ("accuracy", _accuracy(job))]
     rows += [("loss", number(job.metrics["loss"]) if "loss" in job.metrics else "")]
-    rows += [("note", said) for said in remarks(job.result)]
+    rows += [("note", said) for said in job.raw.get("remarks") or ()]
     rows += [("weights", job.weights_sha256), ("page", job.url)]
     for title, value in rows:
         if value:

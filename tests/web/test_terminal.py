@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from flask import Flask, Response, request, request_started
+from flask.testing import FlaskClient
 from rich.cells import cell_len
 from rich.console import Console
 from werkzeug.serving import make_server
@@ -237,6 +238,21 @@ def test_a_finished_job_is_done_to_the_last_step(url: str, finished: str) -> Non
     [row] = [line for line in listed.splitlines() if line.startswith(finished)]
     assert "100 %" in row
     assert "done      100 %" in shown.splitlines()
+
+
+def test_what_is_special_of_an_end_is_shown(url: str, client: FlaskClient, submitted: str, actor: Actor) -> None:
+    """In the same words by the API, the command and the page."""
+    said = "It is no better than guessing: always naming the commonest class would do as well."
+    attempt = actor.claim(submitted)
+    attempt.start()
+    extra = {"no_better_than_guessing": True, "exports": {"weights.h5": "of its layers"}}
+    result = {"outcome": "finished", "metrics": {"accuracy": 0.1, "loss": 2.3}, "extra": extra}
+    attempt.end(Outcome.FINISHED, "", result)
+
+    assert client.get(f"/api/v1/jobs/{submitted}").get_json()["remarks"][0] == said
+    assert f"note      {said}" in keepfit(url, "show", submitted).splitlines()
+    assert "note      There is no weights.h5: of its layers." in keepfit(url, "show", submitted).splitlines()
+    assert said in client.get(f"/jobs/{submitted}").text
 
 
 @pytest.fixture
