@@ -48,7 +48,8 @@ def _rebuild(desk: Desk) -> dict[str, int] | None:
     """How many of the jobs on disk a server that was wiped knows again; None while nothing is missing."""
     if desk.store.upkeep.booted():
         return None
-    done, total = desk.store.jobs.count(), sum(desk.feeder.index.counts().values())
+    known = desk.store.jobs.count(), sum(desk.feeder.index.counts().values())
+    done, total = desk.store.upkeep.rebuilding() or known
     return {"done": done, "total": total} if done < total else None
 
 

@@ -101,6 +101,8 @@ class JobReader:
             now_ms: int | None = self.ask(lambda store: store.now_ms())
         except StoreUnavailable:
             return SeenList(found.records, found.total, OUTAGE)
+        except StoreRefused:  # a damaged key, which a keeper puts right; no outage
+            return SeenList(found.records, found.total, REBUILDING)
         unknown = [record.id for record in found.records if record.id not in live]
         gone = {job_id for job_id in unknown if not self._is_there(job_id)}
         if gone:

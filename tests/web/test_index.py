@@ -162,6 +162,30 @@ def test_a_directory_that_was_removed_leaves_the_list(
     assert listed(client)["total"] == 0
 
 
+def test_a_job_that_a_keeper_has_dropped_leaves_the_list(
+    app: Flask, client: FlaskClient, settings: Settings, store: Store, submitted: str
+) -> None:
+    """The change stream tells of it; nobody needs to look at its row."""
+    assert listed(client)["total"] == 1
+    shutil.rmtree(settings.jobs_dir / submitted)
+    store.upkeep.remove(submitted)
+
+    index = app.extensions["keepfit"].feeder.index
+    wait_until(lambda: index.page(10).total == 0, "the row is gone")
+
+
+def test_a_damaged_record_costs_no_list(client: FlaskClient, mixed: dict[str, str], valkey_url: str) -> None:
+    """Its row is as it was last known, and the others are live."""
+    assert len(names(client)) == 4
+    with redis.Redis.from_url(valkey_url) as server:
+        server.delete(f"kf:job:{mixed['failed']}")
+        server.set(f"kf:job:{mixed['failed']}", "no hash")
+        server.hset(f"kf:job:{mixed['queued']}", "state", "no state")
+
+    assert sorted(names(client)) == ["failed", "measured", "queued", "succeeded"]
+    assert client.get("/").status_code == 200
+
+
 def test_without_the_server_the_list_is_as_last_known(settings: Settings, valkey_url: str, tmp_path: Path) -> None:
     """The same query, the same filters; it says that it is not live. What is submitted meanwhile is in it at once."""
     with Valkey(tmp_path / "own") as server:
