@@ -5,8 +5,10 @@ half-way, no thread waits for it. What it lacks is added here: a time for a requ
 its answer to be taken, an end of the open streams on SIGTERM, answers to broken requests in our words.
 """
 
+import contextlib
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -103,11 +105,26 @@ def listener(settings: Settings) -> socket.socket:
     return socket.create_server(where, family=family, backlog=1024)
 
 
+def _room() -> int:
+    """How many connections there may be, after asking the system for as many open files as that takes.
+
+    Without a free file a server can only wait, at full speed, for the connection that it cannot take.
+    """
+    others = THREADS + 128  # a stream's connection to the queue server, files that are read, the index
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS + others if hard == resource.RLIM_INFINITY else min(CONNECTIONS + others, hard)
+    if soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # some systems have a lower limit of their own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    return max(64, min(CONNECTIONS, soft - others))
+
+
 def _serve(app: Flask, settings: Settings, sock: socket.socket) -> None:
     """Answer until SIGTERM or SIGINT; then end the streams, and what is being answered within ``STOP_S``."""
     options: dict[str, Any] = {
         "threads": THREADS,
-        "connection_limit": CONNECTIONS,
+        "connection_limit": _room(),
         "cleanup_interval": 1,
         "asyncore_use_poll": True,
         "max_request_header_size": 32 * 1024,

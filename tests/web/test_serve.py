@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import resource
 import socket
 import stat
 import sys
@@ -10,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import httpx
+import psutil
 import pytest
 
 from shared.settings import Settings
@@ -60,12 +62,13 @@ class Web:
 def start(household: Household, settings: Settings) -> Callable[..., Web]:
     """Starts a web side of this test's data directory."""
 
-    def started(host: str = "127.0.0.1", env: dict[str, str] | None = None, **given: object) -> Web:
+    def started(host: str = "127.0.0.1", limits: str = "", **given: object) -> Web:
         port = free_port()
         asked = settings.model_copy(update={"port": port, "host": host, "drills": False, **given})
-        command = [sys.executable, *WEB]
+        shell = ["sh", "-c", f'ulimit {limits}; exec "$@"', "sh"] if limits else []
+        command = [*shell, sys.executable, *WEB]
         reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-        web = Web(household.start(command, environment_of(asked) | (env or {})), port, reached)
+        web = Web(household.start(command, environment_of(asked)), port, reached)
         wait_until(lambda: web.health() or not web.part.running(), "the web side answers", poll_s=0.02)
         return web
 
@@ -87,6 +90,17 @@ def held() -> Iterator[list[socket.socket]]:
         connection.close()
 
 
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """This process may open as many files as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 5000:
+        pytest.skip("the system allows no thousands of connections")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 5000), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 @pytest.mark.parametrize("sent", HALF.values(), ids=HALF.keys())
 @pytest.mark.parametrize("count", [150, 600])
 def test_half_open_clients_cost_no_page(web: Web, held: list[socket.socket], count: int, sent: bytes) -> None:
@@ -98,11 +112,17 @@ def test_half_open_clients_cost_no_page(web: Web, held: list[socket.socket], cou
     assert answers == [200] * 9
 
 
-def test_more_half_open_clients_than_there_is_room_for(web: Web, held: list[socket.socket]) -> None:
-    """Those that have not asked anything yet make room for those that do."""
-    held += [web.connect(b"G") for _ in range(4200)]
+@pytest.mark.parametrize(("limits", "count"), [("-n 5000", 4200), ("-Sn 256", 4200), ("-n 1024", 1500)])
+def test_more_half_open_clients_than_there_is_room_for(
+    start: Callable[..., Web], held: list[socket.socket], many_files: None, limits: str, count: int
+) -> None:
+    """Those that have not asked anything yet make room for those that do, also where few files may be open."""
+    web = start(limits=limits)
+    held += [web.connect(b"G") for _ in range(count)]
 
     assert wait_until(web.health, "it answers", timeout_s=5)
+    assert psutil.Process(web.part.pid).cpu_percent(1.0) < 50
+    assert web.health()
 
 
 class _Trickling(_Channel):
