@@ -66,7 +66,7 @@ else
 fi
 rm -f "$venv"/keepfit-run "$venv"/keepfit-dev
 
-say 3 "Installing $(grep -c '^[a-z].*==' "$lock") packages (about 700 MB on disk, most of it TensorFlow; once only)"
+say 3 "Installing $(grep -c '^[a-z].*==' "$lock") packages (640 MB to fetch, 1.9 GB on disk, most of it TensorFlow; once only)"
 quiet="--quiet"
 [ -t 1 ] && quiet="--progress-bar=on"
 "$venv/bin/python" -m pip install "$quiet" --disable-pip-version-check --no-input --no-compile \

@@ -1,5 +1,6 @@
 """The set-up from the lock files: what it refuses, when it does nothing, how it mends itself. No network."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -148,3 +149,15 @@ def test_the_lock_files_have_all_that_the_project_asks_for() -> None:
     pinned = _pinned("dev")
 
     assert names <= pinned
+
+
+def test_what_it_says_of_its_size_was_measured() -> None:
+    """The line that a person sees first agrees with the measurement (bench/setup_size.py) within a tenth."""
+    measured = json.loads((ROOT / "bench" / "results" / "setup_size.json").read_text())
+    said = re.search(
+        r"\((\d+) MB to fetch, ([\d.]+) GB on disk", (ROOT / "requirements" / "environment.sh").read_text()
+    )
+
+    assert said
+    assert abs(int(said[1]) / measured["fetched_mb"] - 1) < 0.1
+    assert abs(float(said[2]) * 1000 / measured["venv_mb"] - 1) < 0.1
