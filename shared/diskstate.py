@@ -6,8 +6,10 @@ A running job is one that a live worker holds a lease on; the disk does not know
 attempts write beside a job's own files so that this stays so, the verdict and the claim, is written here too.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from shared.documents import read_object, read_or_nothing, text, whole
@@ -41,15 +43,22 @@ def state_on_disk(jobdir: JobDir) -> DiskState:
 
 def damage_of(jobdir: JobDir) -> str:
     """Which document of a job that goes on without it is damaged; empty if none is."""
-    last = jobdir.attempt_dirs()[-1:]
-    for path in (
-        jobdir.verdict,
-        *(path for attempt in last for path in (attempt.claim, attempt.record, attempt.result)),
-    ):
-        try:
-            read_object(path)
-        except DamagedFile as exc:
-            return f"{path.relative_to(jobdir.path)} is damaged ({exc}) and counts as absent; it may be removed"
+    read = {jobdir.verdict: bool(_read_verdict(jobdir))}
+    for attempt in jobdir.attempt_dirs()[-1:]:
+        read[attempt.claim] = bool(text(attempt.read_claim(), "owner"))
+        read[attempt.record] = bool(text(attempt.read_record(), "host"))
+        read[attempt.result] = attempt.read_result() is not None
+    for path, readable in read.items():
+        if not readable and os.path.lexists(path):
+            return f"its {path.relative_to(jobdir.path)} is damaged{_how(path)} and counts as absent; it may be removed"
+    return ""
+
+
+def _how(path: Path) -> str:
+    try:
+        read_object(path)
+    except DamagedFile as exc:
+        return f" ({exc})"
     return ""
 
 

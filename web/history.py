@@ -102,10 +102,10 @@ def whole_log(jobdir: JobDir) -> Iterator[bytes]:
 def _log_entry(attempt: int, line: str) -> LogEntry:
     stamp, _, said = line.partition(" ")
     try:
-        at = dt.datetime.fromisoformat(stamp)
-    except ValueError:  # a line that goes on from the one before
+        at_ms = int(dt.datetime.fromisoformat(stamp).timestamp() * 1000)
+    except (ValueError, OverflowError):  # a line that goes on from the one before
         return LogEntry(attempt, 0, line)
-    return LogEntry(attempt, int(at.timestamp() * 1000), said)
+    return LogEntry(attempt, at_ms, said)
 
 
 def _size(path: Path) -> int:

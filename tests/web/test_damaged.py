@@ -142,3 +142,32 @@ def test_a_job_of_a_newer_version_is_shown_as_what_it_is(
         assert client.post(f"/api/v1/jobs/{submitted}/{wish}", json={}).get_json()["state"] == state
     refused = client.post(f"/api/v1/jobs/{submitted}/evaluations", json={})
     assert refused.status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("result.json", {"outcome": "finished", "metrics": {"accuracy": "x"}, "step": "7", "weights_sha256": [1]}),
+        ("result.json", {"outcome": "finished", "metrics": [], "reason": {}}),
+        ("result.json", {"outcome": "failed", "reason": ["x"], "step": 1e300}),
+        ("result.json", {"outcome": "bogus"}),
+        ("claim.json", {"after": [1], "wish_number": "x", "owner": {}}),
+        ("attempt.json", {"host": [1], "pid": {}, "started_ms": "x", "resumed": [], "environment": 3}),
+        ("attempt.json", {"pid": 10**30, "started_ms": 10**30}),
+        ("metrics.jsonl", {"type": "attempt", "step": -5, "attempt": 10**30, "differs": [{}, None]}),
+        ("metrics.jsonl", {"type": "progress", "step": 1, "logs": {"loss": 1e308}, "batches": 0, "eta_s": -1}),
+        ("metrics.jsonl", {"type": "epoch", "step": 10**30, "epoch": -1, "logs": {"": None, "accuracy": None}}),
+        ("metrics.jsonl", {"type": ["epoch"]}),
+        ("log.txt", "0001-01-01 first\n9999-12-31T23:59:59 last\n"),
+    ],
+)
+def test_odd_values_in_a_file_of_an_attempt_cost_no_page(
+    client: FlaskClient, stranded: FlaskClient, settings: Settings, finished: str, name: str, content: object
+) -> None:
+    """JSON as it should be, values as nobody would write them; also while the server is away."""
+    path = open_jobdir(settings.jobs_dir, finished).attempt_dirs()[-1].path / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content) + "\n")
+
+    for browser in (client, stranded):
+        for address in (f"/jobs/{finished}", f"/api/v1/jobs/{finished}", f"/api/v1/jobs/{finished}/history", "/"):
+            assert browser.get(address).status_code == 200

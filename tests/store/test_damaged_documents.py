@@ -1,0 +1,32 @@
+"""Whatever is damaged in a job's directory, a rebuild, a look of the doctor and a record from disk come through."""
+
+from pathlib import Path
+
+import pytest
+
+from shared.doctor import examine, mend
+from shared.jobdir import open_jobdir
+from shared.restoring import may_be_running, restore_from_disk
+from shared.store import Store
+from tests.unit.test_documents import DAMAGE, DOCUMENTS, make, put
+from web.ondisk import record_on_disk
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_one_damaged_document_costs_itself(store: Store, tmp_path: Path, name: str, damage: str) -> None:
+    """The job is put back, the doctor says what it is, and the job beside it is as it was."""
+    jobdir, other = make(tmp_path / "jobs"), make(tmp_path / "jobs", "other")
+    put(jobdir.path / name, damage)
+    damaged = open_jobdir(tmp_path / "jobs", jobdir.id)
+
+    assert may_be_running(damaged, store)
+    assert all(restore_from_disk(found, store) for found in (damaged, other))
+    found = {finding.job_id: finding for finding in examine(tmp_path / "jobs", store)}
+
+    assert set(found) == {jobdir.id, other.id}
+    assert found[other.id].problem == ""
+    assert found[jobdir.id].problem
+    mend(found[jobdir.id], tmp_path / "jobs", store)
+    assert record_on_disk(damaged, now_ms=10**14).state == store.jobs.get(jobdir.id).state
+    assert record_on_disk(damaged).name in ("first", jobdir.id)
