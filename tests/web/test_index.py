@@ -13,7 +13,7 @@ from shared.jobdir import create_jobdir, open_jobdir
 from shared.settings import Settings
 from shared.spec import parse_spec
 from shared.states import JobState, Outcome
-from shared.store import Store
+from shared.store import JobRecord, Store
 from tests.processes import Valkey
 from tests.waiting import wait_until
 from tests.web.acting import Actor, no_writes
@@ -269,6 +269,19 @@ def test_a_file_that_is_damaged_while_it_is_used_is_replaced(app: Flask, client:
     index._file.run(lambda db: db.execute("PRAGMA schema_version = 77"))
 
     wait_until(lambda: names(client) == ["found again"], "the list has the job again")
+
+
+def test_a_row_of_another_version_costs_itself(tmp_path: Path) -> None:
+    """Neither the list nor the counts fail because of it."""
+    index = JobIndex(IndexFile(tmp_path / "index"))
+    index.put([JobRecord(f"j{number:011}", "job", "train", JobState.PAUSED) for number in range(3)])
+    change = "UPDATE jobs SET record = json_set(record, ?, ?) WHERE id = ?"
+    index._file.run(lambda db: db.execute(change, ("$.state", "dreaming", "j00000000001")))
+    index._file.run(lambda db: db.execute(change, ("$.field_of_tomorrow", 1, "j00000000002")))
+
+    assert [record.id for record in index.page(10).records] == ["j00000000002", "j00000000000"]
+    assert index.counts()[JobState.PAUSED] == 2
+    index.close()
 
 
 def test_on_a_disk_that_takes_no_write_the_index_is_in_memory(settings: Settings, submitted: str) -> None:

@@ -6,6 +6,7 @@ index.counts()
 """
 
 import dataclasses
+import logging
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from shared.states import JobState, Wish
 from shared.store.records import JobRecord
 from web.index.schema import IndexFile
 
+_STATES = frozenset(state.value for state in JobState)
 _FIELDS = frozenset(field.name for field in dataclasses.fields(JobRecord))
+log = logging.getLogger(__name__)
 _PUT = (
     "INSERT INTO jobs (id, record, sure) VALUES (?, ?, ?) "
     "ON CONFLICT (id) DO UPDATE SET record = excluded.record, sure = excluded.sure"
@@ -81,12 +84,13 @@ class JobIndex:
             return db.execute(rows, (*values, limit, offset)).fetchall(), db.execute(count, values).fetchone()[0]
 
         found, total = self._file.run(ask)
-        return Page([_record(raw) for (raw,) in found], int(total))
+        return Page([record for (raw,) in found if (record := _record(raw)) is not None], int(total))
 
     def counts(self, kind: str | None = None) -> dict[JobState, int]:
         """How many jobs there are in each state, of all kinds or of one."""
         rows = self._rows("SELECT state, sum(number) FROM counts WHERE kind = ?1 OR ?1 IS NULL GROUP BY state", kind)
-        return dict.fromkeys(JobState, 0) | {JobState(state): int(number) for state, number in rows}
+        known = {JobState(state): int(number) for state, number in rows if state in _STATES}
+        return dict.fromkeys(JobState, 0) | known
 
     def oldest_queued_ms(self) -> int | None:
         """Since when the job waits that has waited the longest."""
@@ -120,7 +124,11 @@ class JobIndex:
         return self._file.run(lambda db: db.execute(question, values).fetchall())
 
 
-def _record(raw: str) -> JobRecord:
-    """The record of a row; another version may have more fields or fewer."""
-    values = {name: value for name, value in from_json(raw).items() if name in _FIELDS}
-    return JobRecord(**values | {"state": JobState(values["state"]), "wish": Wish(values.get("wish", "run"))})
+def _record(raw: str) -> JobRecord | None:
+    """The record of a row, which may be of another version. None if it cannot be read: it costs itself."""
+    try:
+        values = {name: value for name, value in from_json(raw).items() if name in _FIELDS}
+        return JobRecord(**values | {"state": JobState(values["state"]), "wish": Wish(values.get("wish", "run"))})
+    except (ValueError, KeyError, TypeError) as exc:
+        log.warning("a row of the list's index cannot be read: %s", exc)
+        return None
