@@ -8,6 +8,7 @@ Only kinds whose state is known here are taken; another one would silently resta
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -30,6 +31,28 @@ def build_callbacks(stopping: EarlyStoppingSpec | None, plateau: ReduceLRSpec | 
     return [kind(**spec.model_dump()) for kind, spec in wanted if spec is not None]
 
 
+@dataclass(frozen=True)
+class EarlyStop:
+    """How early stopping ended a training; epochs are counted from 1."""
+
+    monitor: str
+    waited: int
+    """Epochs without an improvement."""
+    stopped_epoch: int | None
+    """The last epoch, if it was stopped early."""
+    best_epoch: int | None
+    """The epoch whose weights are restored, if any are."""
+
+    def in_words(self) -> str:
+        """For the log; empty if there is nothing to say."""
+        restored = f"weights of epoch {self.best_epoch} are restored" if self.best_epoch else ""
+        if not self.stopped_epoch:
+            return restored and f"{restored}: their {self.monitor} is the best"
+        epochs = f"{self.waited} epoch{'s' if self.waited > 1 else ''}"
+        said = f"stopped early at epoch {self.stopped_epoch}: {self.monitor} has not improved for {epochs}"
+        return f"{said}; {restored}" if restored else said
+
+
 class Callbacks:
     """The callbacks of one run, in their order."""
 
@@ -40,6 +63,20 @@ class Callbacks:
         self._callbacks, self._model = callbacks, model
         for callback in callbacks:
             callback.set_model(model)
+
+    def watched(self) -> list[tuple[str, str]]:
+        """The metrics that decide something, each with what decides by it."""
+        return [(callback.monitor, type(callback).__name__) for callback in self._callbacks]
+
+    def early_stop(self) -> "EarlyStop | None":
+        """What early stopping has come to, once training is over; None if nothing may stop it early."""
+        for callback in self._callbacks:
+            if isinstance(callback, keras.callbacks.EarlyStopping):
+                restored = callback.restore_best_weights and callback.best_weights is not None
+                stopped = callback.stopped_epoch + 1 if callback.stopped_epoch else None
+                best = callback.best_epoch + 1 if restored else None
+                return EarlyStop(callback.monitor, callback.wait, stopped, best)
+        return None
 
     @property
     def stop_training(self) -> bool:

@@ -94,6 +94,8 @@ class Engine:
         self._source = open_source(train, program.batch_size, program.resident_bytes)
         self._steps = Steps(model, model.train_step, self._source, plan)
         self._validator: Evaluator | None = None
+        self.left_out: tuple[str, ...] = ()
+        """The metrics that are more than one number, once there are some."""
         self.samples, self.batches = self._source.samples, program.batches
 
     def begin_epoch(self, order: Order, reset: bool = True) -> None:
@@ -108,7 +110,9 @@ class Engine:
 
     def logs(self) -> dict[str, float]:
         """The metrics as ``fit`` reports them at the end of an epoch."""
-        return as_floats(self._model.get_metrics_result())
+        found = self._model.get_metrics_result()
+        self.left_out = tuple(name for name, value in found.items() if np.size(value) != 1)
+        return as_floats(found)
 
     def validate(self, should_stop: Callable[[], bool]) -> dict[str, float] | None:
         """The metrics over the validation part; None if stopped in between. Leaves the metrics changed."""
@@ -182,5 +186,5 @@ def weighted(arrays: Arrays, class_weight: Mapping[int, float] | None) -> Arrays
 
 
 def as_floats(logs: Any) -> dict[str, float]:
-    """Metrics as Python floats."""
-    return {name: float(value) for name, value in logs.items()}
+    """Metrics as Python floats; those of more than one number are left out."""
+    return {name: float(np.reshape(value, ())) for name, value in logs.items() if np.size(value) == 1}

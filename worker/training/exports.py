@@ -17,14 +17,27 @@ import keras
 from shared.durable import fsync_dir
 from shared.jobdir import AttemptDir
 from worker.training.disk import Disk
+from worker.training.failures import disk_refused, reason_of
 
 
-def export(model: Any, attempt: AttemptDir, disk: Disk) -> None:
-    """Write both files. Raises OSError; a file is then missing, never half written."""
+def export(model: Any, attempt: AttemptDir, disk: Disk) -> dict[str, str]:
+    """Write both files. Returns why each one is missing that Keras cannot make of this model.
+
+    Raises:
+        OSError: the disk refused; a file is then missing, never half written.
+    """
+    forms = ((attempt.model, ".keras", model.save), (attempt.weights, ".weights.h5", lambda p: save_weights(model, p)))
+    missing = {}
     with _temporary_files_in(attempt.path):
-        _write(attempt.model, ".keras", model.save, disk)
-        _write(attempt.weights, ".weights.h5", lambda path: save_weights(model, path), disk)
+        for target, suffix, save in forms:
+            try:
+                _write(target, suffix, save, disk)
+            except Exception as exc:  # whatever a person's own layers raise; the trained model is in the checkpoint
+                if disk_refused(exc):
+                    raise
+                missing[target.name] = reason_of(exc)
     fsync_dir(attempt.path)
+    return missing
 
 
 @contextlib.contextmanager
@@ -45,10 +58,7 @@ def save_weights(model: Any, path: Path) -> None:
     With them goes the state of an optimizer that has done nothing yet: Keras warns unless a freshly
     compiled model finds exactly that. Training goes on from checkpoints, not from this file.
     """
-    bare = type(model).from_config(model.get_config())
-    bare.set_weights(model.get_weights())
-    if model.optimizer is not None:
-        bare.compile(type(model.optimizer).from_config(model.optimizer.get_config()))
+    bare = _bare(model)
     bare.save_weights(path)
     with h5py.File(path, "r+") as file:
         layers = [layer for layer in bare.layers if layer.weights]
@@ -60,6 +70,18 @@ def save_weights(model: Any, path: Path) -> None:
             group.attrs["weight_names"] = names
             for name, weight in zip(names, layer.weights, strict=True):
                 group.create_dataset(name.decode(), data=weight.numpy())
+
+
+def _bare(model: Any) -> Any:
+    """A copy of ``model`` with a fresh optimizer; itself where Keras cannot make a copy, but can write its weights."""
+    try:
+        bare = type(model).from_config(model.get_config())
+        bare.set_weights(model.get_weights())
+        if model.optimizer is not None:
+            bare.compile(type(model.optimizer).from_config(model.optimizer.get_config()))
+    except Exception:  # noqa: BLE001 - a Lambda, an unregistered class, no get_config, an own compile: all raise their own
+        return model
+    return bare
 
 
 def _write(target: Path, suffix: str, save: Callable[[Path], None], disk: Disk) -> None:

@@ -17,11 +17,11 @@ from typing import Any
 
 import keras
 
-from shared.errors import KeepfitError
-from shared.events import EpochEnded, Progress
+from shared.events import EpochEnded, LogLine, Progress
 from worker.training.callbacks import Callbacks
 from worker.training.checkpoints import Contents
 from worker.training.engine import Engine
+from worker.training.finite import Diverged, cure
 from worker.training.history import History
 from worker.training.interfaces import Reporter, StopReason, StopSignal
 from worker.training.order import Orders
@@ -70,10 +70,6 @@ class Stopped(Exception):
         self.step, self.durable = step, durable
 
 
-class Diverged(KeepfitError):
-    """The loss is no number any more. Never retried: the same steps give the same result."""
-
-
 @dataclass(frozen=True)
 class Parts:
     """What a run is made of."""
@@ -117,6 +113,8 @@ class Loop:
                 if self._at.cursor.phase is Phase.TRAIN:
                     self._train_epoch()
                 self._end_epoch()
+            self._p.saver.flush()
+            self._check_state()
         finally:
             self._orders.close()
 
@@ -134,6 +132,7 @@ class Loop:
             batch += count
             self._at.cursor = Cursor(epoch, batch, Phase.TRAIN if batch < self._batches else Phase.VALIDATE)
             self._check_loss(logs)
+            self._check_state()
             self._progress(logs)
             if batch < self._batches and self._p.saver.due(self.step, epoch_end=False):
                 self._p.saver.save(self._contents(take(self._p.model)))
@@ -146,7 +145,14 @@ class Loop:
     def _end_epoch(self) -> None:
         epoch = self._at.cursor.epoch
         trained = self._p.engine.logs()
-        logs = self._p.callbacks.epoch_end(epoch, trained | self._validate())
+        found = trained | self._validate()
+        self._check_watched(epoch, found)
+        logs = self._p.callbacks.epoch_end(epoch, found)
+        if epoch == 0 and self._p.engine.left_out:
+            names = ", ".join(self._p.engine.left_out)
+            self._p.reporter.report(
+                LogLine(f"{names}: more than one number, so not shown; training goes on", "warning")
+            )
         self._at.history.append(logs)
         done = epoch + 1 == self._p.program.epochs or self._p.callbacks.stop_training
         if done:
@@ -172,7 +178,9 @@ class Loop:
 
     def _stopped(self, tensors: list[Tensor]) -> Stopped:
         lost = self._p.stop.reason is StopReason.LOST
-        return Stopped(self.step, durable=not lost and self._p.saver.save_now(self._contents(tensors)))
+        durable = not lost and self._p.saver.save_now(self._contents(tensors))
+        self._check_state()
+        return Stopped(self.step, durable=durable)
 
     def _contents(self, tensors: list[Tensor], reached: float | None = None) -> Contents:
         cursor = self._at.cursor
@@ -189,10 +197,22 @@ class Loop:
     def _check_loss(self, logs: Mapping[str, float]) -> None:
         loss = logs.get("loss", 0.0)
         if self._watches_loss and not math.isfinite(loss):
-            raise Diverged(
-                f"The loss became {loss} by step {self.step:,} (epoch {self._at.cursor.epoch + 1}). "
-                "A lower learning rate usually cures this."
-            )
+            at = f"by step {self.step:,} (epoch {self._at.cursor.epoch + 1})"
+            raise Diverged(f"The loss became {loss} {at}. {cure(self._p.program)}")
+
+    def _check_state(self) -> None:
+        """Raise what the saver has found on its thread: a state that is no number was not written."""
+        if found := self._p.saver.fault:
+            raise Diverged(f"By step {found.step:,} {found.what}. {cure(self._p.program)}")
+
+    def _check_watched(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """A metric that a callback decides by must be a number: NaN would pass for no improvement, in silence."""
+        for monitor, kind in self._p.callbacks.watched():
+            value = logs.get(monitor, 0.0)
+            skipped = not self._watches_loss and not monitor.startswith("val_")  # as _check_loss
+            if not math.isfinite(value) and not skipped:
+                why = f"which {kind} watches, so that it cannot decide"
+                raise Diverged(f"{monitor} is {value} at the end of epoch {epoch + 1}, {why}. {cure(self._p.program)}")
 
     def _progress(self, logs: Mapping[str, float], last: bool = False) -> None:
         """Report how far it is, but not too often; ``last``: where it has come to, whenever that is."""

@@ -18,6 +18,7 @@ import tensorflow as tf
 from shared.errors import InvalidSpec
 from worker.training.tensorfile import raw_bytes
 
+RESIDENT_BYTES = 512 << 20
 _SAMPLED_ABOVE = 1 << 30
 _SAMPLE, _SAMPLES = 1 << 20, 64
 
@@ -99,7 +100,7 @@ class Program:
     plan: str = "auto"
     shuffle: bool = True
     validation_batch_size: int | None = None
-    resident_bytes: int = 512 << 20
+    resident_bytes: int = RESIDENT_BYTES
     """Arrays up to this size are held in memory; bigger ones are read from their file as they are needed."""
     digest: str = ""
     """Of the spec that this program was made from; a checkpoint of another program is refused."""

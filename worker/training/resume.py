@@ -17,7 +17,7 @@ from shared.errors import CorruptCheckpoint, InvalidSpec
 from shared.events import LogLine
 from shared.jobdir import AttemptDir, JobDir
 from shared.manifest import Checkpoint
-from worker.training import environment, intake, state
+from worker.training import environment, finite, intake, state
 from worker.training.callbacks import Callbacks
 from worker.training.checkpoints import Loaded, reject, valid
 from worker.training.engine import Engine
@@ -104,6 +104,7 @@ def _start(program: Program, loaded: Loaded | None, data: _Data, reporter: Repor
     callbacks = Callbacks(program.build_callbacks(), model)
     callbacks.begin()
     facts = _facts(program, plan, data.digests.result())
+    facts["not_finite"] = finite.not_finite(state.take(model))
     if loaded is None:
         return Start(model, engine, callbacks, Position(), facts, None)
     try:

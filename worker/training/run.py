@@ -7,8 +7,8 @@ it happens under ``attempt.path``; ``result.json`` is written last and says that
 An attempt that has lost its lease writes nothing more.
 """
 
+import contextlib
 import dataclasses
-import errno
 import os
 import socket
 import time
@@ -19,9 +19,10 @@ from shared.durable import write_json
 from shared.errors import StorageFull
 from shared.events import AttemptStarted, Event, LogLine
 from shared.jobdir import AttemptDir, JobDir
+from shared.loglines import figures
 from shared.spec import EvaluateSpec, TrainSpec
 from shared.states import Outcome
-from worker.training import compiled, environment, failures, retention, state
+from worker.training import chance, compiled, environment, failures, finite, retention, state
 from worker.training.disk import Disk
 from worker.training.engine import Evaluator
 from worker.training.evaluate import TEST_BATCH_SIZE, evaluate
@@ -30,7 +31,7 @@ from worker.training.files import DiskReporter, Tee
 from worker.training.interfaces import AttemptResult, Reporter, StopReason, StopSignal
 from worker.training.loop import Loop, Parts, Stopped, step_of
 from worker.training.pace import Pace
-from worker.training.program import Program
+from worker.training.program import Arrays, Program
 from worker.training.programs import program_of
 from worker.training.resume import Start, prepare
 from worker.training.saver import Destination, Saver
@@ -90,7 +91,7 @@ def attempt_with(work: Any, session: Session) -> AttemptResult:
     except StorageFull:
         raise
     except Exception as exc:  # whatever user code, Keras or TensorFlow raise ends this attempt, with a reason
-        if _disk_is_full(exc):
+        if failures.disk_refused(exc):
             raise _storage_full(session, exc) from exc
         result = AttemptResult(Outcome.FAILED, failures.reason_of(exc))
         session.say(result.reason, "error")
@@ -127,21 +128,69 @@ def train(program: Program, session: Session) -> AttemptResult:
 
 
 def _finalise(program: Program, start: Start, session: Session, step: int, failed: int) -> AttemptResult:
-    """Test and export. Killed in here, the next attempt comes back to this point by the last checkpoint."""
+    """Test and export. Killed in here, the next attempt comes back to this point by the last checkpoint.
+
+    The model is trained: what fails in here is told, and costs no more than itself.
+    """
     start.callbacks.finalise()
-    metrics = dict(start.position.history.last)
-    if program.test is not None:
-        found = Evaluator(start.model, program.test, TEST_BATCH_SIZE, program.resident_bytes).run(session.stop.is_set)
-        if found is None:
-            raise Stopped(step, durable=True)
-        metrics = found
-    if session.stop.reason is not StopReason.LOST:
-        export(start.model, session.attempt, session.disk)
-    session.say("finished: " + ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
-    extra = {"epochs": len(start.position.history), "checkpoint_failures": failed, **_public(start.facts)}
+    if fault := finite.fault(state.take(start.model), start.facts["not_finite"]):
+        raise finite.Diverged(f"At the end of training {fault}. {finite.cure(program)}")
+    extra: dict[str, Any] = {"epochs": len(start.position.history), "epochs_planned": program.epochs}
+    extra |= {"checkpoint_failures": failed, **_public(start.facts)}
     if program.notes:
         extra["notes"] = list(program.notes)
+    extra |= _early_stop(start, session)
+    metrics, more = _test(program, start, session, step)
+    extra |= more
+    if session.stop.reason is not StopReason.LOST and (missing := export(start.model, session.attempt, session.disk)):
+        extra["exports"] = missing
+        for name, why in missing.items():
+            session.say(f"{name} could not be made, the checkpoint holds all of the model: {why}", "warning")
+    session.say(f"finished: {figures(metrics)}")
     return AttemptResult(Outcome.FINISHED, "", metrics, state.weights_digest(start.model), step, extra)
+
+
+def _early_stop(start: Start, session: Session) -> dict[str, Any]:
+    """What early stopping has come to: said, and for the result. Epochs are counted from 1."""
+    found = start.callbacks.early_stop()
+    if found is None:
+        return {}
+    if said := found.in_words():
+        session.say(said)
+    epochs = {"stopped_epoch": found.stopped_epoch, "best_epoch": found.best_epoch}
+    return {name: epoch for name, epoch in epochs.items() if epoch is not None}
+
+
+def _test(program: Program, start: Start, session: Session, step: int) -> tuple[dict[str, float], dict[str, Any]]:
+    """The figures of the trained model, on the test part if there is one, and what is to be said of them."""
+    last = dict(start.position.history.last)
+    if program.test is None:
+        prefix, part = ("val_", program.validation) if program.validation is not None else ("", program.train)
+        return last, _guessing(last, prefix, part, session)
+    try:
+        with contextlib.closing(
+            Evaluator(start.model, program.test, TEST_BATCH_SIZE, program.resident_bytes)
+        ) as evaluator:
+            found = evaluator.run(session.stop.is_set)
+    except Exception as exc:  # the test is over, whatever Keras or TensorFlow raise in it; the trained model is there
+        if failures.disk_refused(exc):
+            raise
+        why = failures.reason_of(exc)
+        session.say(f"the test could not be done: {why}", "warning")
+        return {}, {"test": why}
+    if found is None:
+        raise Stopped(step, durable=True)
+    finite.check_figures(found, "on the test part", program)
+    return found, _guessing(found, "", program.test, session)
+
+
+def _guessing(metrics: dict[str, float], prefix: str, part: Arrays, session: Session) -> dict[str, Any]:
+    """For the result, whether the model is no better than always saying the commonest class; said, too."""
+    share = chance.no_better_than_guessing(chance.accuracy_in(metrics, prefix), part.y)
+    if share is None:
+        return {}
+    session.say(chance.in_words(share, len(part)), "warning")
+    return {"no_better_than_guessing": True, "commonest_class_share": share}
 
 
 def _public(facts: dict[str, Any]) -> dict[str, Any]:
@@ -205,13 +254,6 @@ def _commit(session: Session, result: AttemptResult) -> AttemptResult:
     except OSError as exc:
         raise _storage_full(session, exc) from exc
     return result
-
-
-def _disk_is_full(exc: BaseException) -> bool:
-    """Whether the disk refused. HDF5 says so in the text of errors of its own (h5py issues 1120, 2028)."""
-    if isinstance(exc, OSError) and exc.errno is not None:
-        return not isinstance(exc, FileNotFoundError)
-    return any(os.strerror(number) in str(exc) for number in (errno.ENOSPC, errno.EDQUOT, errno.EIO))
 
 
 def _storage_full(session: Session, exc: BaseException) -> StorageFull:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from shared.events import CheckpointFailed, CheckpointSaved
 from shared.jobdir import AttemptDir, JobDir
-from worker.training import retention
+from worker.training import finite, retention
 from worker.training.checkpoints import Contents, GivenUp, Saved, write
 from worker.training.disk import Disk
 from worker.training.interfaces import Reporter, StopReason, StopSignal
@@ -40,6 +40,14 @@ class Destination:
     disk: Disk
 
 
+@dataclass(frozen=True)
+class Fault:
+    """A state that is no number, in words."""
+
+    step: int
+    what: str
+
+
 class Saver:
     """Saves the checkpoints of one attempt."""
 
@@ -57,6 +65,7 @@ class Saver:
         self._writing = self._closed = False
         self._last_s, self._cost_s = now(), 0.0
         self.failures = 0
+        self.fault: Fault | None = None
         self.last_saved_step: int | None = None
         self._thread = threading.Thread(target=self._work, name="checkpoints", daemon=True)
         self._thread.start()
@@ -125,6 +134,9 @@ class Saver:
 
     def _write(self, contents: Contents) -> None:
         began = time.thread_time()
+        if what := finite.fault(contents.tensors, contents.trainer.get("not_finite", ())):
+            self.fault = self.fault or Fault(contents.step, what)  # never written as if it were a good one
+            return
         try:
             self._check_space(contents)
             saved = write(self._to.attempt, contents, self._to.disk, self._wanted)

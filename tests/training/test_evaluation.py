@@ -1,0 +1,80 @@
+"""An evaluation needs what the job has kept, and the data set that it measures on: nothing else."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared.events import LogLine
+from shared.jobdir import JobDir, create_jobdir
+from shared.spec import EvaluateSpec, parse_spec
+from shared.states import Outcome
+from tests.training.running import Recorder
+from tests.training.test_datasets import saved, write_folder
+from worker.training.interfaces import AttemptResult, StopSignal
+from worker.training.run import run
+
+
+def execute(jobdir: JobDir, reporter: Recorder | None = None) -> AttemptResult:
+    """The first attempt of a job."""
+    return run(jobdir.spec, jobdir, jobdir.new_attempt(1), reporter or Recorder(), StopSignal())
+
+
+def evaluation_of(jobdir: JobDir, data: str) -> JobDir:
+    """A job that evaluates another."""
+    spec = EvaluateSpec.model_validate({"name": "e", "source": jobdir.id, "data": {"name": data}})
+    return create_jobdir(jobdir.path.parent, spec)[0]
+
+
+@pytest.fixture(scope="module")
+def orphan(tmp_path_factory: pytest.TempPathFactory) -> JobDir:
+    """A model trained on a file that is not there any more."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    training = {"epochs": 1, "batch_size": 512, "plan": "graph", "early_stopping": {"patience": 1}}
+    spec = parse_spec({"name": "own", "data": {"name": "mnist"}, "training": training})
+    jobdir, _ = create_jobdir(folder / "jobs", spec)
+    jobdir.datasets.mkdir()
+    saved(jobdir.datasets)
+    assert execute(jobdir).outcome is Outcome.FINISHED
+    (jobdir.datasets / "mnist.npz").unlink()
+    return jobdir
+
+
+def test_a_model_is_evaluated_without_the_data_that_it_was_trained_on(
+    orphan: JobDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file was moved away, and there is no network."""
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+
+    result = execute(evaluation_of(orphan, "mnist-5k"))
+
+    trained: Any = orphan.attempt_dirs()[0].read_result()
+    assert result.outcome is Outcome.FINISHED, result.reason
+    assert result.weights_sha256 == trained["weights_sha256"]
+    assert result.metrics["accuracy"] == pytest.approx(trained["metrics"]["accuracy"], abs=1e-6)
+    assert "notes" not in result.extra
+
+
+def test_other_classes_under_the_same_numbers_are_told(orphan: JobDir) -> None:
+    """Clothes for a model of digits; that it does no better than guessing on them is told as well."""
+    if not (orphan.datasets / "fashion-mnist").exists():
+        write_folder(orphan.datasets / "fashion-mnist")
+    reporter = Recorder()
+
+    result = execute(evaluation_of(orphan, "fashion-mnist"), reporter)
+
+    (note,) = result.extra["notes"]
+    assert "class 0 is 'T-shirt' here and was '0' there. Classes are matched by number" in note
+    assert note in [line.text for line in reporter.of(LogLine)]
+    assert result.extra["no_better_than_guessing"] is True
+
+
+def test_data_that_cannot_be_measured_on_are_named(orphan: JobDir) -> None:
+    """The set that is evaluated on is looked at like one that is trained on."""
+    labels = np.tile(np.arange(10, dtype=np.uint8), 1000)
+    saved(orphan.datasets, y_test=labels + 1)
+
+    result = execute(evaluation_of(orphan, "mnist"))
+
+    assert result.outcome is Outcome.FAILED
+    assert "The labels in y_test of mnist.npz are 1 to 10" in result.reason
