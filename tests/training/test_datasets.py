@@ -1,9 +1,11 @@
 """Files of data sets, as people and networks leave them: taken rightly, or refused in words that say what to do."""
 
+import fcntl
 import gzip
 import io
 import struct
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 from keras.src.backend import config as keras_config  # KERAS_HOME is read once, when Keras is imported
 
 from shared.errors import DataUnavailable
+from tests.waiting import wait_until
 from worker.training import datasets
 from worker.training.program import Arrays
 
@@ -272,6 +275,21 @@ def test_a_fetched_file_that_is_damaged_is_fetched_again(no_network: Path, tmp_p
     assert not (tmp_path / "mnist.npz").exists()
     assert (tmp_path / "mnist.npz.damaged").exists()
     assert not no_network.joinpath("mnist.npz").exists()
+
+
+@pytest.mark.usefixtures("no_network")
+def test_of_two_jobs_that_want_a_set_one_fetches_it(tmp_path: Path) -> None:
+    """The other one waits, and takes what is kept then: half a file is never read."""
+    (tmp_path / "made").mkdir()
+    whole = saved(tmp_path / "made") / "mnist.npz"
+    with (tmp_path / ".mnist.lock").open("w") as lock, ThreadPoolExecutor(1) as thread:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = thread.submit(datasets.load, "mnist", tmp_path)
+        wait_until(lambda: waiting.running() and not waiting.done(), "the other job to wait")
+        whole.replace(tmp_path / "mnist.npz")
+        fcntl.flock(lock, fcntl.LOCK_UN)
+
+        assert same(waiting.result(timeout=60))
 
 
 def test_fashion_mnist_is_not_taken_from_keras_cache_unchecked(no_network: Path, tmp_path: Path) -> None:

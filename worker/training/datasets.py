@@ -7,6 +7,7 @@ IDX files in a folder of the data set's name, or one ``.npz``), then fetched by 
 The models take bytes, 0 to 255, and class numbers; what means the same is taken as that, and said.
 """
 
+import fcntl
 import hashlib
 import os
 import uuid
@@ -76,7 +77,7 @@ def load(name: str, datasets: Path, as_found: bool = False) -> Dataset:
     if name == "mnist-5k":
         x_train, y_train, x_test, y_test = _builtin()
         return Dataset(Arrays(x_train, y_train), Arrays(x_test, y_test))  # its sha256 says all about it
-    parts, origin = _local(name, datasets) or (_fetched(name, datasets), f"the fetched {name}")
+    parts, origin = _local(name, datasets) or _fetched_once(name, datasets)
     return _taken(name, dict(zip(_NAMES, parts, strict=True)), origin, as_found)
 
 
@@ -174,6 +175,18 @@ def _local(name: str, datasets: Path) -> tuple[list[NDArray[Any]], str] | None:
 def _mark(path: Path) -> Path:
     """A file beside a data set that was fetched: damaged, it is fetched again. What people put there never is."""
     return path.with_name(f"{path.name}.fetched")
+
+
+def _fetched_once(name: str, datasets: Path) -> tuple[list[NDArray[Any]], str]:
+    """Fetch; of several jobs that want to at the same time, one does, and the others take what it has kept."""
+    try:
+        datasets.mkdir(parents=True, exist_ok=True)
+        lock = (datasets / f".{name}.lock").open("w")
+    except OSError as exc:
+        raise StorageFull(f"{datasets} takes no writes ({exc.strerror}), so no data set can be fetched.") from exc
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _local(name, datasets) or (_fetched(name, datasets), f"the fetched {name}")
 
 
 def _fetched(name: str, datasets: Path) -> list[NDArray[Any]]:

@@ -70,7 +70,7 @@ def reason_of(exc: BaseException) -> str:
     if found := _UNSUPPORTED.search(text):
         return f'XLA cannot compile {found.group(1)}, which this model uses. The plan "graph" can.'
     said = _sentence(text)
-    if isinstance(exc, ValueError | TypeError | tf.errors.InvalidArgumentError):
+    if isinstance(exc, ValueError | tf.errors.InvalidArgumentError | tf.errors.OperatorNotAllowedInGraphError):
         return f"Keras refused: {said}"
     return f"Unexpected {type(exc).__name__}: {said} (the log of this attempt has the details)"
 
