@@ -1,5 +1,6 @@
 """The event streams: one for each job, and one of changes over all jobs. Read only; scripts write them."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,14 +36,18 @@ class EventLog:
         self._link = link
 
     def read(self, job_id: str, after: str = "0", block_ms: int | None = None, count: int = 500) -> list[StoredEvent]:
-        """Events of ``job_id`` after the stream id ``after``; waits up to ``block_ms`` for the first."""
-        found = []
-        for event_id, fields in self._entries(keys.events(job_id), after, block_ms, count):
-            event, attempt = decode(fields), fields.get("attempt", "0")
-            if event is not None:  # one of a newer version, or a damaged one, is passed over
-                number = int(attempt) if attempt.isascii() and attempt.isdigit() else 0
-                found.append(StoredEvent(event_id, _at_ms(event_id), number, event))
-        return found
+        """Events of ``job_id`` after the stream id ``after``; waits up to ``block_ms`` for the first.
+
+        One of a newer version, or a damaged one, is passed over, and its place not waited at again.
+        """
+        until = time.monotonic() + (block_ms or 0) / 1000
+        while entries := self._entries(keys.events(job_id), after, block_ms, count):
+            if found := [event for entry in entries if (event := _stored(*entry)) is not None]:
+                return found
+            after = entries[-1][0]
+            if block_ms is not None and (block_ms := round((until - time.monotonic()) * 1000)) < 1:
+                break
+        return []
 
     def read_all(self, after: str = "$", block_ms: int | None = None, count: int = 500) -> list[StoredChange]:
         """Changes of all jobs after ``after`` (``$``: from now on; only with ``block_ms``)."""
@@ -71,6 +76,12 @@ class EventLog:
             return []
         streams = answer.values() if isinstance(answer, dict) else [entries for _, entries in answer]
         return [entry for entries in streams for entry in _flatten(entries)]
+
+
+def _stored(event_id: str, fields: dict[str, str]) -> StoredEvent | None:
+    event, attempt = decode(fields), fields.get("attempt", "0")
+    number = int(attempt) if attempt.isascii() and attempt.isdigit() else 0
+    return None if event is None else StoredEvent(event_id, _at_ms(event_id), number, event)
 
 
 def _flatten(entries: Any) -> list[tuple[str, dict[str, str]]]:

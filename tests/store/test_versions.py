@@ -1,6 +1,7 @@
 """Two versions on one server: each claims what it can read and leaves the rest; a row of the other ends no stream."""
 
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,22 @@ def test_a_row_that_cannot_be_read_ends_no_stream(store: Store, jobs_dir: Path) 
 
     assert found == ["before", "after"]
     assert store.events.read_all("0", block_ms=10)[-1].job_id == job_id
+
+
+def test_rows_that_cannot_be_read_are_waited_at_no_more(store: Store, jobs_dir: Path) -> None:
+    """A reader that is asked to wait waits behind them, and more of them than fit into one answer hide nothing."""
+    job_id = submit(store, jobs_dir, "job").id
+    claim = store.leases.claim("owner", "", 60)
+    assert claim is not None
+    last = store.events.last_id(job_id)
+    store.link.read(lambda r: [r.xadd(keys.events(job_id), {"type": "dream", "data": "{}"}) for _ in range(30)])
+
+    began = time.monotonic()
+    assert store.events.read(job_id, last, block_ms=300, count=10) == []
+    assert time.monotonic() - began >= 0.29
+
+    store.leases.report(claim, [LogLine("after")])
+    assert [e.event for e in store.events.read(job_id, last, count=10)] == [LogLine("after")]
 
 
 def test_what_an_old_record_says_is_not_written_onto_a_new_directory(store: Store, jobs_dir: Path) -> None:
