@@ -15,6 +15,7 @@ from shared.restoring import restore_from_disk
 from shared.settings import Settings
 from shared.states import JobState, Wish
 from shared.store import Store
+from tests.waiting import wait_until
 from tests.web.acting import Actor
 
 FORMS = {"torn": b'{"vers', "empty": b"", "object": b"{}", "list": b"[]", "types": b'{"spec": {"name": 3}}'}
@@ -53,7 +54,11 @@ def test_a_damaged_job_is_shown_with_what_to_do(
         answer = client.post(f"/api/v1/jobs/{submitted}/{wish}", json={})
         assert answer.status_code == 409
         assert "its job.json cannot be read" in answer.get_json()["error"]["message"]
-    assert {row["id"] for row in client.get("/api/v1/jobs").get_json()["jobs"]} == {submitted, finished}
+
+    def listed() -> set[str]:
+        return {row["id"] for row in client.get("/api/v1/jobs").get_json()["jobs"]}
+
+    wait_until(lambda: listed() == {submitted, finished}, "the index has heard of both")
     assert finished in client.get("/").text
 
 
