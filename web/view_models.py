@@ -165,7 +165,7 @@ def best_known_accuracy(record: JobRecord) -> tuple[float | None, str]:
     final = record.result.get("metrics", {}).get("accuracy")
     if final is not None:
         return float(final), "test"
-    running = record.progress.get("logs", {}).get("accuracy")
+    running = record.progress.get("logs", {}).get("accuracy") if place_of(record).reported else None
     return (None, "") if running is None else (float(running), "training")
 
 

@@ -236,6 +236,7 @@ def test_the_list_prefers_the_test_accuracy() -> None:
     assert best_known_accuracy(done) == (0.9, "test")
     assert best_known_accuracy(job(progress=PROGRESS)) == (0.987, "training")
     assert best_known_accuracy(job()) == (None, "")
+    assert best_known_accuracy(job(progress=PROGRESS, attempt=2, progress_attempt=1)) == (None, "")  # a dead one's
 
 
 @pytest.mark.parametrize(
