@@ -327,3 +327,12 @@ def test_a_rebuild_says_how_far_it_is_and_begins_again_after_another_wipe(settin
     assert store.jobs.count() == 450
     assert store.upkeep.booted()
     assert store.upkeep.rebuilding() is None
+
+
+@pytest.mark.parametrize("key", [keys.KICK, keys.SCAN])
+def test_a_gap_or_a_lock_without_an_end_is_dropped(key: str, store: Store) -> None:
+    """Else no kick would be sent, or nothing compared, until a person comes."""
+    store.link.read(lambda r: r.set(key, "x"))
+
+    assert store.upkeep.sound() == [key]
+    assert not store.link.read(lambda r: r.exists(key))
