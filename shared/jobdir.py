@@ -312,6 +312,7 @@ def create_jobdir(jobs_dir: Path, spec: TrainSpec | EvaluateSpec, key: str | Non
 
     Raises:
         JobConflict: ``key`` was used for another spec.
+        DamagedFile: what it was used for cannot be read.
         StorageFull: the data directory takes no write; nothing is left behind.
     """
     key = key or uuid.uuid4().hex
@@ -360,7 +361,14 @@ def same_spec(jobdir: JobDir, spec: TrainSpec | EvaluateSpec) -> bool:
 
 
 def _same_job(jobdir: JobDir, spec: TrainSpec | EvaluateSpec) -> JobDir:
-    if not same_spec(jobdir, spec):
+    try:
+        same = same_spec(jobdir, spec)
+    except JobNotFound as exc:
+        raise DamagedFile(
+            f"The directory of the job {jobdir.id} has no job.json: it was removed in part. "
+            "Remove what is left of it, or use a new key."
+        ) from exc
+    if not same:
         raise JobConflict("This idempotency key was used for a different job. Use a new key.")
     return jobdir
 

@@ -1,11 +1,12 @@
 """Job directories: made whole or not at all, one for each idempotency key."""
 
+import shutil
 import threading
 from pathlib import Path
 
 import pytest
 
-from shared.errors import InvalidSpec, JobConflict, JobNotFound, StorageFull
+from shared.errors import DamagedFile, InvalidSpec, JobConflict, JobNotFound, StorageFull
 from shared.jobdir import create_jobdir, job_id_of, list_jobdirs, open_jobdir
 from shared.spec import parse_spec
 
@@ -29,6 +30,18 @@ def test_a_key_used_for_another_job_is_refused(tmp_path: Path) -> None:
         create_jobdir(tmp_path / "jobs", parse_spec({"name": "second"}), "key")
 
     assert open_jobdir(tmp_path / "jobs", job_id_of("key")).spec == SPEC
+
+
+def test_a_key_whose_directory_was_removed_in_part_says_so(tmp_path: Path) -> None:
+    """It is no job any more, and nobody can make it one while something is left of it."""
+    jobdir, _ = create_jobdir(tmp_path / "jobs", SPEC, "key")
+    jobdir.new_attempt(1)
+    (jobdir.path / "job.json").unlink()
+    with pytest.raises(DamagedFile, match="Remove what is left"):
+        create_jobdir(tmp_path / "jobs", SPEC, "key")
+
+    shutil.rmtree(jobdir.path)
+    assert create_jobdir(tmp_path / "jobs", SPEC, "key") == (jobdir, True)
 
 
 def test_many_submits_at_once_make_one_job(tmp_path: Path) -> None:
