@@ -35,7 +35,7 @@ chaos: env-dev ## Makes random faults for CHAOS_SECONDS (1200) from CHAOS_SEED (
 
 bench: env-dev .venv-bench/ready .venv-peers/ready ## Measures against plain Keras and peers, and draws the plots
 	@for script in bench/[a-z]*.py; do \
-	    case "$$script" in bench/plots.py|bench/report.py|bench/before_after.py|bench/many_jobs.py) continue ;; esac; \
+	    case "$$script" in bench/plots.py|bench/report.py|bench/before_after.py|bench/many_jobs.py|bench/setup_size.py) continue ;; esac; \
 	    echo "== $$script"; PYTHONPATH=. .venv/bin/python "$$script" || exit 1; \
 	done
 	.venv-bench/bin/python bench/plots.py
