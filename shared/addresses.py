@@ -79,16 +79,19 @@ class Hosts:
 
     def known(self, header: str | None) -> bool:
         """Whether ``header``, a request's ``Host``, names this instance. Any port: it may be published elsewhere."""
-        found = _HOST.fullmatch((header or "").lower())
-        if not found:
-            return False
-        name = found[1].strip("[]")
+        name = _name_in(header or "")
         return name in self._names() or (self.settings.host in EVERY_ADDRESS and name in _addresses_of_this_machine())
 
     def _names(self) -> frozenset[str]:
-        given = (name.strip().strip("[]").lower() for name in self.settings.hosts.split(","))
-        published = (self.settings.host, self.settings.bind or "")
-        return LOOPBACK_NAMES | ({*given, *(name.lower() for name in published)} - EVERY_ADDRESS - {""})
+        given = (_name_in(name.strip()) for name in self.settings.hosts.split(","))
+        published = (self.settings.host.lower(), (self.settings.bind or "").lower())
+        return LOOPBACK_NAMES | ({*given, *published} - EVERY_ADDRESS - {""})
+
+
+def _name_in(written: str) -> str:
+    """The name or address in ``name:port``, as ``Host`` has it and as people write it; empty if it is neither."""
+    found = _HOST.fullmatch(written.lower())
+    return found[1].strip("[]") if found else ""
 
 
 def _addresses_of_this_machine() -> set[str]:

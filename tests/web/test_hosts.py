@@ -72,9 +72,11 @@ def test_a_request_without_a_host_is_refused(client: FlaskClient) -> None:
 
 def test_names_can_be_added(settings: Settings) -> None:
     """KEEPFIT_HOSTS, with commas; the address that is listened on is known anyhow."""
-    app = create_app(settings.model_copy(update={"hosts": "lab.example, other.example", "host": "10.9.8.7"}))
+    app = create_app(
+        settings.model_copy(update={"hosts": "lab.example, Other.example:8080,,[fd00::7]:80", "host": "10.9.8.7"})
+    )
 
-    for host in ("lab.example:8080", "other.example", "10.9.8.7:8080", "localhost"):
+    for host in ("lab.example:8080", "other.example", "[fd00::7]:8080", "10.9.8.7:8080", "localhost"):
         assert app.test_client().get("/", headers={"Host": host}).status_code == 200
     assert app.test_client().get("/", headers={"Host": "lab.example.evil"}).status_code == 400
 
