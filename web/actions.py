@@ -11,6 +11,7 @@ the queue server is back.
 
 import logging
 import threading
+import time
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from shared.settings import Settings
 from shared.spec import EvaluateSpec, TrainSpec, parse_spec, printable
 from shared.states import LARGEST_PRIORITY, JobState, Wish, wish_allowed
 from shared.store import JobRecord, Store
+from shared.store.jobs import DRILL_KEPT_MS
 from web.reading import JobReader, Seen
 from web.reminder import Reminder
 
@@ -56,7 +58,7 @@ class Actions:
         self._reader = reader
         # The web side is one process: the lock makes each wish's number its own.
         self._wishing = threading.Lock()
-        self._drilled: dict[str, int] = {}
+        self._drilled: dict[str, tuple[int, float]] = {}
 
     def submit(self, spec: TrainSpec | EvaluateSpec, key: str | None = None) -> Accepted:
         """Make a job of ``spec``, or find the one that ``key`` has made. Raises JobConflict, StorageFull."""
@@ -160,11 +162,12 @@ class Actions:
         record = self._reader.get(job_id).record
         if not self._store.jobs.drill(job_id):
             raise BadTransition("No worker runs this job now, so there is none to kill.")
-        self._drilled[job_id] = record.attempt
+        self._drilled[job_id] = (record.attempt, time.monotonic() + DRILL_KEPT_MS / 1000)
 
     def told_to_die(self, record: JobRecord) -> bool:
-        """Whether the worker of the attempt that runs now was told to kill itself, and nothing has come of it yet."""
-        return record.state is JobState.RUNNING and self._drilled.get(record.id) == record.attempt
+        """Whether the worker of the attempt that runs now was told to kill itself, and may still hear of it."""
+        attempt, until = self._drilled.get(record.id, (0, 0.0))
+        return record.state is JobState.RUNNING and attempt == record.attempt and time.monotonic() < until
 
     def _submit(self, spec: TrainSpec | EvaluateSpec, key: str | None) -> Accepted:
         jobdir, new = create_jobdir(self._settings.jobs_dir, spec, key)

@@ -97,6 +97,27 @@ def test_a_drill_is_answered_at_once(
     assert "The worker was told to die; its job goes on in seconds." in page
 
 
+def test_a_drill_that_nobody_has_heard_of_is_over(
+    client: FlaskClient, submitted: str, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that does not look for it in time lives on: its job has its figures and its button again."""
+    run = actor.claim(submitted)
+    run.start()
+    run.progress(100)
+    client.post(f"/api/v1/jobs/{submitted}/drill", json={})
+    told = client.get(f"/jobs/{submitted}").text
+    monkeypatch.setattr("web.actions.DRILL_KEPT_MS", 0)
+    client.post(f"/api/v1/jobs/{submitted}/drill", json={})
+    later = client.get(f"/jobs/{submitted}").text
+
+    assert "Its worker was told to die; it goes on by itself from the beginning." in told
+    assert "900 steps/s" not in told
+    assert "drill" not in actions(told)
+    assert "Training." in later
+    assert "900 steps/s" in later
+    assert "drill" in actions(later)
+
+
 def train_and_die(actor: Actor, job_id: str, at: int = 0) -> None:
     """An attempt that is killed, at a step if it had reported one."""
     run = actor.claim(job_id)
