@@ -15,12 +15,13 @@ import os
 import time
 import uuid
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import TypeVar
 
 from shared.diskstate import state_on_disk
 from shared.durable import to_json
 from shared.errors import BadTransition, JobNotFound, StoreRefused, StoreUnavailable
-from shared.jobdir import JobDir, is_job_id, open_jobdir
+from shared.jobdir import AttemptDir, DiskStatus, JobDir, is_job_id, open_jobdir
 from shared.restoring import note_stop, only_server_knows_stop, restore_from_disk
 from shared.settings import Settings
 from shared.states import ENDS, JobState, Wish
@@ -184,7 +185,8 @@ class Comparison:
         found: list[Sequence[str | int | float]] = []
         for name in names:
             with _costs_itself(name):
-                jobdir = open_jobdir(self._jobs_dir, name)
+                found_dir = open_jobdir(self._jobs_dir, name)
+                jobdir = _AtOnce(found_dir.path, found_dir.datasets)
                 state = state_on_disk(jobdir)
                 result = to_json(dict(state.result)) if state.result else ""
                 found.append(restoration(jobdir, state.state, state.reason, result))
@@ -202,6 +204,26 @@ class Comparison:
 
     def _is_gone(self, job_id: str) -> bool:
         return self._jobs_dir.is_dir() and not os.path.lexists(self._jobs_dir / job_id)
+
+
+class _AtOnce(JobDir):
+    """A directory as it is at one moment: what several questions are answered from is read once."""
+
+    @cached_property
+    def _status(self) -> DiskStatus:
+        return super().status()
+
+    @cached_property
+    def _attempts(self) -> list[AttemptDir]:
+        return super().attempt_dirs()
+
+    def status(self) -> DiskStatus:
+        """What this directory alone says."""
+        return self._status
+
+    def attempt_dirs(self) -> list[AttemptDir]:
+        """All attempts, the first one first."""
+        return self._attempts
 
 
 @contextlib.contextmanager
