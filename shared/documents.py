@@ -104,3 +104,12 @@ def part(document: Mapping[str, Any], name: str) -> dict[str, Any]:
 def numbers(document: Mapping[str, Any], name: str) -> dict[str, float]:
     """The object of numbers in a field; what is no number in it (``null`` for one that was not finite) is left out."""
     return {key: value for key, value in part(document, name).items() if type(value) in (int, float)}
+
+
+def hidden(folder: Path) -> list[Path]:
+    """The hidden entries of a folder, for which every job directory is looked through again and again."""
+    try:
+        with os.scandir(folder) as entries:
+            return [Path(entry.path) for entry in entries if entry.name.startswith(".")]
+    except OSError:  # not made yet, or taken away
+        return []

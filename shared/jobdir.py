@@ -21,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from shared.documents import numbers, part, read_object, read_or_nothing, text, whole
+from shared.documents import hidden, numbers, part, read_object, read_or_nothing, text, whole
 from shared.durable import fsync_dir, to_json, write_json
 from shared.errors import DamagedFile, InvalidSpec, JobConflict, JobNotFound, NewerVersion, StorageFull
 from shared.spec import NEWER, READS, EvaluateSpec, Needs, TrainSpec, needs_of, parse_spec, spec_digest
@@ -92,7 +92,7 @@ class AttemptDir:
 
     def unfinished(self) -> list[Path]:
         """What a killed writer has left half done: every hidden entry here and among the checkpoints."""
-        return [*self.path.glob(".*"), *self.checkpoints.glob(".*")]
+        return [*hidden(self.path), *hidden(self.checkpoints)]
 
     def read_claim(self) -> dict[str, Any]:
         """``claim.json``; {} before it is written, or if it is damaged."""
@@ -231,7 +231,7 @@ class JobDir:
     def unfinished(self) -> list[Path]:
         """What killed writers have left half done, the attempts' included."""
         of_attempts = [path for attempt in self.attempt_dirs() for path in attempt.unfinished()]
-        return [*self.path.glob(".*.tmp"), *of_attempts]
+        return [*(path for path in hidden(self.path) if path.name.endswith(".tmp")), *of_attempts]
 
     def new_attempt(self, number: int) -> AttemptDir:
         """Make the directory of attempt ``number``. Raises FileExistsError if another one has it."""

@@ -16,8 +16,8 @@ from pathlib import Path
 from shared.jobdir import JobDir, list_jobdirs, staged_jobdirs
 from worker.training import private
 
-JOBS_A_TICK = 50
-"""So that a data directory of many thousand jobs never keeps the keeper from its leases."""
+JOBS_A_TICK = 10
+"""So that a data directory of many thousand jobs keeps the keeper neither from its leases nor a core from its work."""
 
 log = logging.getLogger(__name__)
 
