@@ -132,8 +132,12 @@ class Valkey:
         arguments = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
         with (self.directory / "server.log").open("ab") as log:
             self._process = subprocess.Popen([self._binary, *arguments], stdout=log, stderr=log)
-        wait_until(lambda: answers(self.port), "the Valkey server accepts connections", poll_s=0.01)
+        wait_until(lambda: answers(self.port) or not self.runs(), "the Valkey server accepts connections", poll_s=0.01)
         return self
+
+    def runs(self) -> bool:
+        """Whether its process is there."""
+        return self._process is not None and self._process.poll() is None
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """End the server, by SIGTERM or by the given signal."""
@@ -165,8 +169,8 @@ class Household:
         """The temporary directory of its processes; must be empty when all have ended."""
         return self.directory / "tmp"
 
-    def start(self, command: Iterable[str | Path], env: Mapping[str, str] | None = None) -> Part:
-        """Start ``command`` from the project's directory; its output goes to a file."""
+    def start(self, command: Iterable[str | Path], env: Mapping[str, str] | None = None, cwd: Path = ROOT) -> Part:
+        """Start ``command`` from the project's directory, or another copy of it; its output goes to a file."""
         self.temp.mkdir(parents=True, exist_ok=True)
         output = self.directory / f"output-{len(self.parts)}.txt"
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("KEEPFIT_")}
@@ -177,7 +181,7 @@ class Household:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                cwd=ROOT,
+                cwd=cwd,
                 env=environment,
                 start_new_session=True,  # a signal for the test run's group must not reach it
             )

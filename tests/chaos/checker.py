@@ -8,12 +8,13 @@ Each rule is one function.
 
 import json
 from collections import defaultdict
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from shared.doctor import examine
+from shared.errors import KeepfitError
 from shared.jobdir import JobDir, open_jobdir
 from shared.manifest import STATE, checkpoints_of
 from shared.states import ENDS, JobState
@@ -29,9 +30,12 @@ PROVOKED_S = 20.0
 """A lease that lapses must have had a fault not longer ago: the longest freeze, and the lease."""
 WITHSTOOD = {
     "stop main", "kill server", "stop server", "FLUSHALL", "restart empty", "CLIENT KILL", "CLIENT PAUSE",
-    "web killed in submit", "kill web", "stop web", "disk full",
+    "web killed in submit", "kill web", "stop web", "disk full", "key lost", "foreign messages", "half-open clients",
+    "row damaged", "server file damaged",
 }  # fmt: skip
 """Faults that must cost nobody the lease: training goes on, and no keeper robs who could not renew because of them."""
+AT_ANYBODY = {"key damaged"}
+"""Faults that may cost anybody the lease."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +73,20 @@ class Evidence:
     faults: Sequence[Fault] = field(default_factory=list)
     mains: Mapping[str, Container[int]] = field(default_factory=dict)
     """Of each worker the pids of its main processes."""
+    history: Callable[[str], Mapping[str, Any]] | None = None
+    """What the web side says of a job's curves."""
 
     def faults_of(self, owner: str) -> list[Fault]:
         """Those that may cost ``owner`` its lease: its processes were killed or frozen, or its line was cut."""
         who = Owner.parse(owner)
         pids = {who.child.pid, who.main.pid}
         severe = [fault for fault in self.faults if fault.kind not in WITHSTOOD]
-        return [f for f in severe if pids & {*f.pids} or who.main.pid in self.mains.get(f.target, ())]
+        hit = [f for f in severe if pids & {*f.pids} or who.main.pid in self.mains.get(f.target, ())]
+        return [*hit, *(f for f in severe if f.kind in AT_ANYBODY)]
+
+    def faults_at(self, job_id: str) -> list[Fault]:
+        """Those that somebody has done to what is kept of this job."""
+        return [f for f in self.faults if job_id in f.target]
 
     def frozen_s(self, owner: str, since: float, until: float) -> float:
         """For how long at most the processes of ``owner`` stood still in that time."""
@@ -104,19 +115,31 @@ def check(evidence: Evidence) -> list[str]:
         every_submit_has_ended_as_wished,
         both_sides_say_the_same,
         results_are_those_of_the_twin,
+        curves_come_to_the_end,
         attempts_only_grow,
         ends_are_final,
         one_attempt_at_a_time,
         leases_lapse_for_a_reason,
         nothing_is_left,
     )
-    return [f"{rule.__name__}: {sentence}" for rule in rules for sentence in rule(evidence)]
+    return [f"{rule.__name__}: {sentence}" for rule in rules for sentence in _all_of(rule, evidence)]
+
+
+def _all_of(rule: Callable[[Evidence], Iterator[str]], evidence: Evidence) -> Iterator[str]:
+    try:
+        yield from rule(evidence)
+    except (KeepfitError, ValueError) as exc:  # a record or a document that is damaged to the end
+        yield f"cannot be judged: {exc!r}"
 
 
 def every_submit_has_ended_as_wished(e: Evidence) -> Iterator[str]:
     """Each promise is one job, in the one end that was wished, and in the one that was seen first."""
     known = {record.id for record in e.store.jobs.list(100_000)}
     for promise in e.promises:
+        if promise.gone:
+            if promise.job_id in known or (e.jobs_dir / promise.job_id).exists():
+                yield f"job {promise.job_id} was removed by hand, and is still there"
+            continue
         if promise.job_id not in known:
             yield f"a submit (key {promise.key}) has become no job"
             continue
@@ -139,15 +162,16 @@ def wished_ends(promise: Promise) -> set[JobState]:
 
 def both_sides_say_the_same(e: Evidence) -> Iterator[str]:
     """The doctor finds nothing."""
+    damaged = {p.job_id for p in e.promises if p.damaged}
     for finding in examine(e.jobs_dir, e.store):
-        if finding.problem:
+        if finding.problem and finding.job_id not in damaged:
             yield f"job {finding.job_id}: {finding.problem} (disk: {finding.disk}; server: {finding.server})"
 
 
 def results_are_those_of_the_twin(e: Evidence) -> Iterator[str]:
     """Weights by their sha256, steps by the result, by the optimizer's own count."""
     for promise in e.promises:
-        if promise.ended is not JobState.SUCCEEDED:
+        if promise.ended is not JobState.SUCCEEDED or promise.gone:
             continue
         result, steps = e.record(promise.job_id).result, steps_of(promise.spec)
         if result.get("weights_sha256") != e.twins[promise.spec]:
@@ -159,22 +183,37 @@ def results_are_those_of_the_twin(e: Evidence) -> Iterator[str]:
                 yield f"job {promise.job_id}: its checkpoint at step {step} has an optimizer that counted {counted}"
 
 
+def curves_come_to_the_end(e: Evidence) -> Iterator[str]:
+    """A row that cannot be read costs that row: the last epoch is shown. A full disk may cost rows, damage all."""
+    full = [(f.at, f.at + f.lasts_s) for f in e.faults if f.kind == "disk full"]
+    for promise in e.promises:
+        if e.history is None or promise.ended is not JobState.SUCCEEDED or promise.damaged or promise.gone:
+            continue
+        times = [line.at for line in e.lines if line.job == promise.job_id]
+        if any(start < max(times) and min(times) < end for start, end in full):
+            continue
+        shown = [point["step"] for point in e.history(promise.job_id)["epochs"]]
+        if shown[-1:] != [steps_of(promise.spec)]:
+            yield f"the curves of job {promise.job_id} end at step {shown[-1:]}, not at {steps_of(promise.spec)}"
+
+
 def attempts_only_grow(e: Evidence) -> Iterator[str]:
     """Each attempt that begins has a higher number than all before, and a directory of its own."""
     highest: dict[str, int] = defaultdict(int)
+    gone = {p.job_id for p in e.promises if p.gone}
     for line in e.lines:
         if line.event != "begin":
             continue
         if line.attempt <= highest[line.job]:
             yield f"attempt {line.attempt} of job {line.job} began after attempt {highest[line.job]}"
         highest[line.job] = max(highest[line.job], line.attempt)
-        if not (e.jobs_dir / line.job / "attempts" / f"{line.attempt:06d}").is_dir():
+        if line.job not in gone and not (e.jobs_dir / line.job / "attempts" / f"{line.attempt:06d}").is_dir():
             yield f"attempt {line.attempt} of job {line.job} has no directory"
 
 
 def ends_are_final(e: Evidence) -> Iterator[str]:
-    """After an end nothing begins and nothing ends, unless a person had the job go on."""
-    resumes = {p.job_id: p.resumes for p in e.promises}
+    """After an end nothing begins and nothing ends, unless a person had the job go on, or its end was damaged."""
+    resumes = {p.job_id: [*p.resumes, *p.damaged] for p in e.promises}
     for job, lines in _by_job(e.lines).items():
         ended: Line | None = None
         for line in lines:
@@ -210,19 +249,17 @@ def leases_lapse_for_a_reason(e: Evidence) -> Iterator[str]:
     """Nobody is robbed of a job whose own processes, or their line to the server, were not disturbed."""
     for line in e.lines:
         robbed = line.event == "lost" or line.event.startswith("lapsed")
-        if robbed and not any(0 <= line.at - f.at <= PROVOKED_S + f.lasts_s for f in e.faults_of(line.owner)):
+        faults = [*e.faults_of(line.owner), *e.faults_at(line.job)] if robbed else []
+        if robbed and not any(0 <= line.at - f.at <= PROVOKED_S + f.lasts_s for f in faults):
             yield f"job {line.job}: attempt {line.attempt} {line.event} although nothing had happened"
 
 
 def nothing_is_left(e: Evidence) -> Iterator[str]:
-    """No lease, no queue entry, no kick that was lost half way, no key of a job that is not; no temporary file."""
+    """No lease, no queue entry, no key of a job that is not; no temporary file."""
     counts = e.store.link.read(lambda r: {key: r.zcard(key) for key in (keys.LEASES, keys.READY, keys.DELAYED)})
     yield from (f"{key} has {count} members although every job is over" for key, count in counts.items() if count)
-    unacked = e.store.link.read(lambda r: r.hlen("unacked"))
-    if unacked:
-        yield f"Celery holds {unacked} kicks that nobody has acknowledged"
     known = {name for record in e.store.jobs.list(100_000) for name in (keys.job(record.id), keys.events(record.id))}
-    kept = known | {keys.JOBS, keys.CHANGES, keys.WORKERS, keys.BOOT}
+    kept = known | {keys.JOBS, keys.CHANGES, keys.WORKERS, keys.BOOT, keys.COUNTERS, *map(keys.state, JobState)}
     for key in e.store.link.read(lambda r: list(r.scan_iter(count=1000))):
         passing = e.store.link.read(lambda r, key=key: r.ttl(key)) != -1  # type: ignore[misc]
         if key not in kept and not passing and not key.startswith("_kombu.binding"):

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 import redis
 
+from tests.chaos.damage import Damage
 from tests.chaos.people import People
 from tests.chaos.world import Member, World
 from tests.waiting import StillWaiting, wait_until
@@ -62,11 +63,13 @@ class Nemesis:
         """Ready to begin."""
         self.random = random.Random(self.seed)
         self._undo: list[tuple[float, Callable[[], None]]] = []
+        damage = Damage(self.world, self.people, self.random, self._note, self._later)
         self._kinds: dict[str, tuple[int, Callable[[], None]]] = {
             "kill child": (8, self.kill_child),
             "kill main": (6, self.kill_main),
             "kill all workers": (2, self.kill_all_workers),
             "kill server": (4, self.kill_server),
+            "server file damaged": (2, self.damage_server_file),
             "kill web": (3, self.kill_web),
             "stop child": (5, self.stop_child),
             "stop main": (4, self.stop_main),
@@ -83,6 +86,15 @@ class Nemesis:
             "delay": (3, self.delay),
             "web killed in submit": (3, self.kill_web_in_submit),
             "disk full": (3, self.fill_disk),
+            "key lost": (6, damage.lose_key),
+            "key damaged": (3, damage.spoil_key),
+            "record damaged": (3, damage.spoil_field),
+            "foreign messages": (4, damage.send_foreign),
+            "document damaged": (4, damage.spoil_document),
+            "row damaged": (2, damage.spoil_row),
+            "checkpoints removed": (2, damage.remove_checkpoints),
+            "job removed": (2, damage.remove_job),
+            "half-open clients": (2, damage.half_open),
         }
 
     def rage(self, seconds: float, enough: int) -> None:
@@ -134,6 +146,15 @@ class Nemesis:
         self.world.server_not_before = time.monotonic() + self.random.uniform(*DOWN_S)
         self.world.empty_next = True
         self._kill("restart empty", self._server(), "server")
+
+    def damage_server_file(self) -> None:
+        """The server comes back and cannot read its file."""
+        in_the_middle = self.random.random() < 0.7
+        self.world.server_not_before = time.monotonic() + 1.0
+        self._kill("server file damaged", self._server(), "server")
+        with contextlib.suppress(StillWaiting, OSError):
+            wait_until(lambda: not self.world._server_runs(), "the server has ended", timeout_s=0.8, poll_s=0.01)
+            self.world.damage_server_file(in_the_middle)
 
     def kill_web(self) -> None:
         """kill -9 of the web process."""

@@ -80,6 +80,10 @@ class Promise:
     """When a person had it go on; wall clock."""
     ended: JobState | None = None
     """The first end that a person has seen."""
+    damaged: list[float] = field(default_factory=list)
+    """When one of its documents was damaged, wall clock: it may be trained again."""
+    gone: bool = False
+    """Somebody has taken its directory away: nobody waits for it any more."""
 
 
 class People:
@@ -103,6 +107,9 @@ class People:
     def finish(self, timeout_s: float) -> None:
         """Submit nothing new and wait until every job is over."""
         self._ordering = False
+        for promise in self.promises:
+            if promise.damaged:  # it may be at work again since its end was seen
+                promise.ended = None
         try:
             wait_until(lambda: self.trouble or not self._open(), "every job is over", timeout_s)
         finally:
@@ -135,7 +142,7 @@ class People:
 
     def _open(self) -> list[Promise]:
         with self._lock:
-            return [p for p in self.promises if p.ended is None]
+            return [p for p in self.promises if p.ended is None and not p.gone]
 
     def _live(self) -> None:
         while not self._ended.wait(LOOK_S):
@@ -159,7 +166,8 @@ class People:
             else:
                 self._wish(promise, job)
         except (ServiceUnreachable, RequestRefused) as exc:
-            self._understand(exc)
+            if not promise.gone:
+                self._understand(exc)
 
     def _wish(self, promise: Promise, job: Job) -> None:
         if job.state is JobState.PAUSED:

@@ -24,10 +24,11 @@ from typing import Any, Self
 import psutil
 import redis
 
+from shared.launch.serverfile import ServerFiles
 from shared.settings import Settings
 from shared.store import Store, open_store
 from tests.chaos.proxy import Proxy
-from tests.processes import Household, Part, Valkey, environment_of, free_port, marked
+from tests.processes import ROOT, Household, Part, Valkey, environment_of, free_port, marked
 from tests.waiting import wait_until
 from web.client import KeepfitClient
 
@@ -46,6 +47,8 @@ class Member:
     command: list[str]
     env: dict[str, str]
     proxy: Proxy
+    tree: Path = ROOT
+    """The code that it runs."""
     part: Part | None = None
     mains: set[int] = field(default_factory=set)
     """The pids of all its main processes, of those that have died too."""
@@ -74,14 +77,19 @@ class World:
     workers: int = 3
     app: str = "worker.app"
     """What the workers run; the sabotaged ones name another module."""
+    web_module: str = "web.serve"
+    """The same for the web process."""
     more: dict[str, Any] = field(default_factory=dict)
     """Settings besides those below."""
+    trees: dict[str, Path] = field(default_factory=dict)
+    """Of members that run other code than this: where it is."""
 
     def __post_init__(self) -> None:
         """Nothing is started yet."""
         self.data_dir = self.directory / "data"
         self.household = Household(self.directory / "household")
-        self.server = Valkey(self.directory / "server")
+        self.server = Valkey(self.directory / "server" / "redis")
+        self.server_files = ServerFiles(self.directory / "server")
         self.mounted = False
         self.empty_next = False
         self.server_not_before = 0.0
@@ -170,6 +178,16 @@ class World:
         pids = [owner.child.pid for owner in owners if psutil.pid_exists(owner.child.pid)]
         return sorted(pids) or [pid for member in self.members for pid in member.pids()[1:]]
 
+    def replace_all(self, tree: Path) -> None:
+        """Stop the web process and all workers, as a person does, and start those of ``tree``."""
+        members = (self.web, *self.members)
+        for member in members:
+            member.not_before, member.terminated_at = float("inf"), time.monotonic()
+            _signal(member.pid, signal.SIGTERM)
+        wait_until(lambda: not any(member.pid for member in members), "all have stopped", timeout_s=5 * TERM_PATIENCE_S)
+        for member in members:
+            member.tree, member.not_before = tree, 0.0
+
     def all_pids(self) -> Iterator[int]:
         """Every process of every member."""
         for member in (self.web, *self.members):
@@ -184,8 +202,7 @@ class World:
         self.web_port = free_port()
         proxy = Proxy(self.server.port).start()
         env = environment_of(self.settings_for(proxy)) | {"KEEPFIT_PORT": str(self.web_port)}
-        command = [sys.executable, "-m", "web.serve"]
-        return Member("web", command, env, proxy)
+        return Member("web", [sys.executable, "-m", self.web_module], env, proxy, self.trees.get("web", ROOT))
 
     def _worker(self, number: int) -> Member:
         proxy = Proxy(self.server.port).start()
@@ -195,10 +212,15 @@ class World:
         if number == self.workers > 1 and os.geteuid() == 0 and shutil.which("unshare"):
             renamed = f'hostname {OTHER_HOST} && exec "$0" "$@"'
             command = ["unshare", "--uts", "sh", "-c", renamed, *command]
-        return Member(f"worker{number}", command, environment_of(settings), proxy)
+        name = f"worker{number}"
+        return Member(name, command, environment_of(settings), proxy, self.trees.get(name, ROOT))
 
     def _start(self, member: Member) -> None:
-        member.part = self.household.start(member.command, member.env)
+        command = member.command
+        if member is self.web and not (member.tree / "web/serve.py").exists():  # 0.1
+            listen = f"--listen=127.0.0.1:{self.web_port}"
+            command = [sys.executable, "-m", "waitress", "--threads=64", listen, "--call", "web:create_app"]
+        member.part = self.household.start(command, member.env | {"PYTHONPATH": str(member.tree)}, member.tree)
         member.mains.add(member.part.pid)
         member.terminated_at = 0.0
 
@@ -228,7 +250,7 @@ class World:
                 _signal(pid, signal.SIGKILL)
 
     def _server_runs(self) -> bool:
-        return self.server._process is not None and self.server._process.poll() is None
+        return self.server.runs()
 
     def _restart_server(self) -> None:
         self.server.stop(signal.SIGKILL)
@@ -236,6 +258,31 @@ class World:
             shutil.rmtree(self.server.directory / "appendonlydir", ignore_errors=True)
             self.empty_next = False
         self.server.start()
+        wait_until(lambda: self._server_answers() or not self._server_runs(), "the server has loaded", timeout_s=20)
+        if self._server_runs():
+            self.server_files.answered()
+        else:  # as the real launcher does it
+            self.server_files.ended("ended with exit code 1")
+
+    def _server_answers(self) -> bool:
+        try:
+            return bool(self.redis.ping())
+        except redis.TimeoutError:  # it was frozen meanwhile: it has loaded
+            return True
+        except redis.RedisError:
+            return False
+
+    def damage_server_file(self, in_the_middle: bool) -> None:
+        """Spoil what a server that does not run has kept: some bytes of its writes, or the list of its files."""
+        folder = self.server.directory / "appendonlydir"
+        for manifest in folder.glob("*.manifest"):
+            if not in_the_middle:
+                manifest.write_bytes(b"")
+        for file in folder.glob("*.incr.aof"):
+            if in_the_middle and (size := file.stat().st_size):
+                with file.open("r+b") as content:
+                    content.seek(size // 2)
+                    content.write(b"\x00" * min(4000, size // 2))
 
 
 def _mount(path: Path) -> bool:

@@ -1,8 +1,5 @@
 """A real worker and a task queue that others write to: what is no kick costs a log line and no worker."""
 
-import base64
-import json
-import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -17,63 +14,12 @@ from shared.settings import Settings
 from shared.spec import parse_spec
 from shared.states import JobState
 from shared.store import Store
+from tests.foreign import FOREIGN, kick
 from tests.processes import Household, Part
 from tests.waiting import wait_until
 
 Submit = Callable[..., JobDir]
 LONG = {"epochs": 100_000, "batch_size": 2}
-KICK = {
-    "body": base64.b64encode(b'[[""], {}, {}]').decode(),
-    "content-encoding": "utf-8",
-    "content-type": "application/json",
-    "headers": {"lang": "py", "task": TASK_NAME, "id": "an-id"},
-    "properties": {
-        "correlation_id": "an-id",
-        "delivery_mode": 2,
-        "delivery_info": {"exchange": "", "routing_key": QUEUE},
-        "priority": 0,
-        "body_encoding": "base64",
-        "delivery_tag": "a-tag",
-    },
-}
-
-
-def _kick(**changes: Any) -> str:
-    return json.dumps(KICK | changes)
-
-
-def _body(content: bytes) -> str:
-    return base64.b64encode(content).decode()
-
-
-FOREIGN: dict[str, str | bytes] = {
-    "no JSON": "garbage{{",
-    "nothing": "",
-    "a number": "42",
-    "null": "null",
-    "a list": "[]",
-    "an object": "{}",
-    "binary": b"\x80\x04\xff\xfe",
-    "nested": "[" * 100_000,
-    "nested body": _kick(body=_body(b"[" * 100_000)),
-    "pickle": _kick(body=_body(pickle.dumps([[""], {}, {}])), **{"content-type": "application/x-python-serialize"}),
-    "unknown type": _kick(**{"content-type": "application/x-nothing"}),
-    "5 MB": _kick(body=_body(json.dumps([["x" * 5_000_000], {}, {}]).encode())),
-    "unknown task": _kick(headers={"task": "no.such", "id": "i"}),
-    "a task that is a list": _kick(headers={"task": [TASK_NAME], "id": "i"}),
-    "an id that is a list": _kick(headers={"task": TASK_NAME, "id": ["i"]}),
-    "headers that are none": _kick(headers=None),
-    "too many arguments": _kick(body=_body(b'[["a", "b", "c"], {}, {}]')),
-    "an argument of a wrong type": _kick(body=_body(b'[[{"a": 1}], {}, {}]')),
-    "named arguments": _kick(body=_body(b'[[], {"hint": "a"}, {}]')),
-    "no base64": _kick(body="%%%"),
-    "an empty body": _kick(body=""),
-    "for tomorrow": _kick(headers=KICK["headers"] | {"eta": "2999-01-01T00:00:00"}),  # type: ignore[operator]
-    "expired nonsense": _kick(headers=KICK["headers"] | {"expires": "soon"}),  # type: ignore[operator]
-    "no properties": json.dumps({name: value for name, value in KICK.items() if name != "properties"}),
-    "no tag": _kick(properties={"body_encoding": "base64"}),
-    "unknown encoding": _kick(properties=KICK["properties"] | {"body_encoding": "rot13"}),  # type: ignore[operator]
-}
 
 
 @pytest.fixture
@@ -208,7 +154,7 @@ def test_thousands_of_kicks_fork_next_to_nothing(
 
     before = {child.pid for child in main.children()}
     for _ in range(5):
-        server.rpush(QUEUE, *[_kick() for _ in range(1000)])
+        server.rpush(QUEUE, *[kick() for _ in range(1000)])
         job = submit(epochs=1)
         wait_until(lambda: started(job.id), "a job starts amid the kicks", timeout_s=2)  # noqa: B023
         succeeds(store, job)
@@ -226,7 +172,7 @@ def test_a_list_full_of_kicks_is_cut(
     second = submit(**LONG)
     wait_until(lambda: store.jobs.get(second.id).state is JobState.RUNNING, "all slots are busy")
 
-    server.rpush(QUEUE, *[_kick() for _ in range(5000)])
+    server.rpush(QUEUE, *[kick() for _ in range(5000)])
 
     wait_until(lambda: server.llen(QUEUE) <= 1000, "the list is cut")
 
