@@ -216,6 +216,8 @@ _READERS: dict[Any, tuple[Callable[[Any], Any], Any]] = {
     int: (_exactly(int), 0),
     float: (_exactly(float, int), 0.0),
     float | None: (_exactly(float, int), None),
+    int | None: (_exactly(int), None),
+    str | None: (_exactly(str), None),
     bool: (_exactly(bool), False),
     str: (_exactly(str), ""),
     Mapping[str, float]: (_logs, {}),

@@ -26,9 +26,24 @@ _STATE: dict[type[Any], tuple[str, ...]] = {
 
 
 def build_callbacks(stopping: EarlyStoppingSpec | None, plateau: ReduceLRSpec | None) -> list[Any]:
-    """Fresh Keras callbacks for what a spec asks for."""
-    wanted = ((keras.callbacks.EarlyStopping, stopping), (keras.callbacks.ReduceLROnPlateau, plateau))
-    return [kind(**spec.model_dump()) for kind, spec in wanted if spec is not None]
+    """Fresh Keras callbacks for what a spec asks for; each field by its name, since a spec may come to have more."""
+    found: list[Any] = []
+    if (s := stopping) is not None:
+        found.append(
+            keras.callbacks.EarlyStopping(
+                monitor=s.monitor,
+                patience=s.patience,
+                min_delta=s.min_delta,
+                restore_best_weights=s.restore_best_weights,
+            )
+        )
+    if (p := plateau) is not None:
+        found.append(
+            keras.callbacks.ReduceLROnPlateau(
+                monitor=p.monitor, factor=p.factor, patience=p.patience, min_lr=p.min_lr, cooldown=p.cooldown
+            )
+        )
+    return found
 
 
 @dataclass(frozen=True)

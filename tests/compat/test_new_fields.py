@@ -1,0 +1,119 @@
+"""A new field ends no old job: the code as it will be once every model has a field more, over what 0.1 has left.
+
+Only a changed copy of the code shows it: a digest made of what today's code writes agrees with itself.
+"""
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.errors import JobConflict
+from shared.jobdir import create_jobdir, open_jobdir
+from shared.spec import TrainSpec, parse_spec
+from tests.compat.make_0_1 import SPECS
+from tests.compat.test_0_1 import EXPECTED, JOBS, Resumer, copied
+from tests.processes import ROOT, free_port
+
+GROWING = {"BaseModel", "Event"}
+"""Classes of these get one more field, and so does the record of a job."""
+SUBMIT = """
+import json, sys
+from pathlib import Path
+from shared.settings import Settings
+from web import create_app
+client = create_app(Settings(data_dir=Path(sys.argv[1]), redis_url=sys.argv[2])).test_client()
+key, spec = sys.argv[3], json.loads(sys.argv[4])
+print(client.post("/api/v1/jobs", json=spec, headers={"Idempotency-Key": key}).text)
+"""
+
+
+def grow(source: str) -> tuple[str, int]:
+    """``source`` with a field more in each class that is a document, and how many these are."""
+    lines, grown = source.splitlines(), 0
+    for node in reversed(ast.parse(source).body):
+        if not isinstance(node, ast.ClassDef):
+            continue
+        bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
+        if bases & GROWING or node.name == "JobRecord":
+            lines.insert(node.end_lineno or 0, "    added_later: int | None = None")
+            grown += 1
+    return "\n".join(lines) + "\n", grown
+
+
+@pytest.fixture(scope="module")
+def later(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The code of a version to come."""
+    root, grown = tmp_path_factory.mktemp("later"), 0
+    for name in ("shared", "web", "worker", "data"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "tests" / "compat").mkdir(parents=True)
+    shutil.copy(ROOT / "tests" / "compat" / "resuming.py", root / "tests" / "compat")
+    for path in [
+        *root.glob("shared/spec/*.py"),
+        root / "shared" / "events.py",
+        root / "shared" / "store" / "records.py",
+    ]:
+        changed, found = grow(path.read_text())
+        path.write_text(changed)
+        grown += found
+    assert grown >= 16, "the documents are elsewhere now"
+    return root
+
+
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One copy of the data directory of 0.1."""
+    return copied(tmp_path_factory.mktemp("past") / "data")
+
+
+def submit(root: Path, data_dir: Path, key: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """The answer of a version's web side to a submit."""
+    command = [sys.executable, "-c", SUBMIT, data_dir, f"redis://127.0.0.1:{free_port()}/0", key, json.dumps(spec)]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(list(map(str, command)), cwd=root, env=environment, check=True, stdout=subprocess.PIPE)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+@pytest.mark.parametrize("role", ["early stopping", "queued", "evaluation queued"])
+def test_a_later_version_resumes_a_job_of_0_1(later: Path, past: Path, role: str) -> None:
+    """Every model of a spec has a field more; the checkpoints fit all the same, bit by bit."""
+    resumer = Resumer(EXPECTED["environment"]["threads"], later)
+    found = resumer.resume(open_jobdir(past / "jobs", JOBS[role]["id"]))
+    resumer.close()
+
+    assert found["result"]["outcome"] == "finished", found["result"]["reason"]
+    if found["environment"] == EXPECTED["environment"]:
+        assert found["result"]["weights_sha256"] == JOBS[role]["twin"]["weights_sha256"]
+
+
+def test_a_later_version_takes_the_key_for_the_same_job(later: Path, past: Path) -> None:
+    """A submit is repeated after the upgrade."""
+    again = submit(later, past, "compat-paused", {"name": "paused", **SPECS["paused"]})
+    other = submit(later, past, "compat-paused", {"name": "paused", **SPECS["paused"], "added_later": 7})
+
+    assert again["id"] == JOBS["paused"]["id"]
+    assert "different job" in other["error"]["message"]
+
+
+def test_this_version_reads_what_a_later_one_writes(later: Path, data_dir: Path) -> None:
+    """It passes over the field that it does not know, and knows the key."""
+    raw = {"name": "from later", "training": {"early_stopping": {}}}
+    made = submit(later, data_dir, "key", raw)
+    spec = parse_spec(raw)
+
+    jobdir = open_jobdir(data_dir / "jobs", made["id"])
+
+    assert isinstance(spec, TrainSpec)
+    assert "added_later" in jobdir.job["spec"]["training"]
+    assert jobdir.spec == spec
+    assert create_jobdir(data_dir / "jobs", spec, "api-key") == (jobdir, False)
+    with pytest.raises(JobConflict):
+        create_jobdir(data_dir / "jobs", parse_spec({"name": "other"}), "api-key")
