@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from shared import durable
 from shared.errors import StorageFull
-from shared.events import CheckpointFailed, CheckpointSaved, LogLine
+from shared.events import CheckpointFailed, CheckpointSaved, EpochEnded, Event, LogLine
 from shared.jobdir import JobDir
 from shared.manifest import PIN, FileRecord, checkpoints_of, verify
 from shared.states import Outcome
@@ -353,3 +354,28 @@ def test_what_a_killed_attempt_left_half_done_is_removed_by_the_next(tmp_path: P
 
     assert [path.name for path in killed.path.rglob("*")] == ["checkpoints", "step-00000007"]
     assert half_done[-1].exists()
+
+
+class RemovesAttempts(Recorder):
+    """Somebody removes all attempts of a job when an epoch of it has ended."""
+
+    def __init__(self, jobdir: JobDir) -> None:
+        super().__init__()
+        self._jobdir = jobdir
+
+    def report(self, event: Event) -> None:
+        """Take one event."""
+        if isinstance(event, EpochEnded):
+            shutil.rmtree(self._jobdir.attempts, ignore_errors=True)
+        super().report(event)
+
+
+def test_attempts_that_were_removed_are_no_full_disk(tmp_path: Path) -> None:
+    """It is said as it is, and the next attempt ends with the same bits."""
+    program, jobdir = programs.build(PROGRAM), jobdir_at(tmp_path / "job")
+
+    with pytest.raises(StorageFull, match="was removed while it ran"):
+        attempt(program, jobdir, reporter=RemovesAttempts(jobdir))
+
+    assert attempt(program, jobdir).outcome is Outcome.FINISHED
+    assert final_of(jobdir) == undisturbed(program, tmp_path / "other")

@@ -257,6 +257,11 @@ def _commit(session: Session, result: AttemptResult) -> AttemptResult:
 
 
 def _storage_full(session: Session, exc: BaseException) -> StorageFull:
+    if not session.attempt.path.is_dir():
+        return StorageFull(
+            "The directory of this attempt was removed while it ran. Resume the job: it goes on from the newest "
+            "checkpoint that is left, or from the beginning."
+        )
     cause = (isinstance(exc, OSError) and exc.strerror) or exc
     return StorageFull(
         f"The data directory takes no more writes ({cause}). Free some space under "
