@@ -150,6 +150,19 @@ def test_more_changes_than_the_stream_holds(client: FlaskClient, settings: Setti
     wait_until(lambda: listed(client)["total"] == 30, "the list has all of them")
 
 
+def test_what_a_keeper_puts_back_is_looked_at_once(
+    client: FlaskClient, settings: Settings, store: Store, valkey_url: str
+) -> None:
+    """A rebuild of many jobs is not followed job by job; when it is over, the list is right."""
+    assert names(client) == []
+    for number in range(150):
+        jobdir, _ = create_jobdir(settings.jobs_dir, parse_spec(SPEC | {"name": f"job {number}"}))
+        store.upkeep.restore(jobdir, JobState.PAUSED, "paused by a person")
+    store.upkeep.mark_booted()
+
+    wait_until(lambda: listed(client, state="paused")["total"] == 150, "the list has all of them")
+
+
 def test_a_directory_that_was_removed_leaves_the_list(
     client: FlaskClient, settings: Settings, store: Store, submitted: str
 ) -> None:

@@ -29,6 +29,9 @@ BLOCK_MS = 300
 TOGETHER_S = 0.1
 """What happens within so long is put into the index in one go."""
 CHANGES = 1000
+BURST = 100
+"""So many changes at once, in a server that is not whole, are those of a keeper that puts everything back."""
+BURST_GAP_S = 0.5
 SLICE = 40
 """Records or directories read in one go: 5 to 30 ms."""
 NAMES = 1000
@@ -122,6 +125,9 @@ class Feeder:
             self._was_away, self._sync_at = False, 0.0
         if not changes:
             return
+        if len(changes) >= BURST and not self._store.upkeep.booted():
+            self._wait_for_rebuild(changes[-1].id)
+            return
         if not self._store.events.has_change(self._last):  # trimmed, or the server was wiped
             self._gap, self._sync_at = True, min(self._sync_at, time.monotonic() + CALM_S)
         for ids in sliced(iter(dict.fromkeys(change.job_id for change in changes)), SLICE):
@@ -131,6 +137,13 @@ class Feeder:
         self.index.note(LAST, self._last)
         if not self._sync:
             self._closing.wait(TOGETHER_S)
+
+    def _wait_for_rebuild(self, last: str) -> None:
+        """What a keeper puts back is known here already: it is looked at once, when all of it is there."""
+        self._last, self._gap = last, True
+        self._sync_at = time.monotonic() + CALM_S
+        if not self._sync:
+            self._closing.wait(BURST_GAP_S)
 
     def _take_in(self, job_ids: list[str], all_of_them: bool = True) -> None:
         """Store these jobs as the server has them; what it has not, as the disk has it, if ``all_of_them``."""
