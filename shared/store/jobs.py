@@ -29,7 +29,7 @@ class Waiting:
 
 
 def fields_of(jobdir: JobDir) -> dict[str, str | int]:
-    """The fields of a job's record that its directory holds: what it is, its wish, its attempt number.
+    """The fields of a job's record that its directory holds: what it is, its wish, its attempts, how the last ended.
 
     Also of a job that only a newer version can read, and of one whose job.json is damaged: a name is all that
     people need to find it. An evaluation takes seconds and somebody waits for it: unless told otherwise it
@@ -52,6 +52,7 @@ def fields_of(jobdir: JobDir) -> dict[str, str | int]:
         "wish": status.wish.value,
         "wish_number": status.wish_number,
         "attempt": status.attempt,
+        **({"last_end": said} if (said := text(status.result or {}, "reason")) else {}),
     }
 
 

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from shared.durable import write_json
 from shared.errors import BadTransition, JobNotFound, StoreUnavailable
 from shared.events import CheckpointFailed, CheckpointSaved, LogLine, StateChanged, decode, encode
 from shared.jobdir import JobDir, create_jobdir
+from shared.restoring import restore_from_disk
 from shared.spec import parse_spec
 from shared.states import Cause, JobState, Outcome, Wish, wish_allowed
 from shared.store import Budget, Hold, Store, keys, open_store
@@ -114,6 +116,20 @@ def test_why_an_attempt_ended_survives_later_wishes(store: Store, jobs_dir: Path
     store.jobs.request(job_id, Wish.PAUSE, 3)
     store.leases.finish(again, Outcome.STOPPED, "", BUDGET)
     assert store.jobs.get(job_id).last_end == "paused by a person"
+
+
+def test_after_a_wipe_the_directory_says_why_an_attempt_ended(store: Store, jobs_dir: Path) -> None:
+    """Where the attempt could write it down itself."""
+    jobdir = submit(store, jobs_dir, "stopped")
+    attempt = jobdir.new_attempt(1)
+    write_json(attempt.result, {"outcome": "stopped", "reason": "its worker was stopped", "step": 3})
+    store.link.read(lambda r: r.flushdb())
+
+    restore_from_disk(jobdir, store)
+    claim = store.leases.claim("worker", "", 60)
+
+    assert claim
+    assert (claim.attempt, claim.after) == (2, "its worker was stopped")
 
 
 def test_a_stream_is_short_and_goes_some_time_after_the_end(store: Store, jobs_dir: Path) -> None:
