@@ -15,8 +15,12 @@ from typing import Any
 import pytest
 
 from shared.errors import JobConflict
-from shared.jobdir import create_jobdir, open_jobdir
+from shared.jobdir import create_jobdir, list_jobdirs, open_jobdir
+from shared.restoring import restore_from_disk
+from shared.settings import Settings
 from shared.spec import TrainSpec, parse_spec
+from shared.states import JobState
+from shared.store import Store
 from tests.compat.make_0_1 import SPECS
 from tests.compat.test_0_1 import EXPECTED, JOBS, Resumer, copied
 from tests.processes import ROOT, free_port
@@ -64,7 +68,15 @@ def later(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path.write_text(changed)
         grown += found
     assert grown >= 16, "the documents are elsewhere now"
+    _replace(root / "shared" / "spec" / "job.py", "READS = 1\n", "READS = 2\n")
+    _replace(root / "shared" / "spec" / "values.py", "Literal[1]", "Literal[1, 2]")
     return root
+
+
+def _replace(path: Path, old: str, new: str) -> None:
+    source = path.read_text()
+    assert source.count(old) == 1, f"{path.name} says {old!r} no more"
+    path.write_text(source.replace(old, new))
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +85,10 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copied(tmp_path_factory.mktemp("past") / "data")
 
 
-def submit(root: Path, data_dir: Path, key: str, spec: dict[str, Any]) -> dict[str, Any]:
-    """The answer of a version's web side to a submit."""
-    command = [sys.executable, "-c", SUBMIT, data_dir, f"redis://127.0.0.1:{free_port()}/0", key, json.dumps(spec)]
+def submit(root: Path, data_dir: Path, key: str, spec: dict[str, Any], url: str = "") -> dict[str, Any]:
+    """The answer of a version's web side to a submit; without ``url`` while its server is away."""
+    url = url or f"redis://127.0.0.1:{free_port()}/0"
+    command = [sys.executable, "-c", SUBMIT, data_dir, url, key, json.dumps(spec)]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     done = subprocess.run(list(map(str, command)), cwd=root, env=environment, check=True, stdout=subprocess.PIPE)
     answer: dict[str, Any] = json.loads(done.stdout)
@@ -117,3 +130,23 @@ def test_this_version_reads_what_a_later_one_writes(later: Path, data_dir: Path)
     assert create_jobdir(data_dir / "jobs", spec, "api-key") == (jobdir, False)
     with pytest.raises(JobConflict):
         create_jobdir(data_dir / "jobs", parse_spec({"name": "other"}), "api-key")
+
+
+def test_two_versions_on_one_server_lose_nothing(later: Path, settings: Settings, store: Store) -> None:
+    """Of two jobs of a later version, this one claims that which it can read; the other waits, over a wipe too."""
+    for version in (2, 1):
+        submit(
+            later, settings.data_dir, f"{version}", {"name": f"version {version}", "version": version}, store.link.url
+        )
+    records = {record.name: record for record in store.jobs.list()}
+    assert {name: record.needs for name, record in records.items()} == {"version 1": 1, "version 2": 2}
+
+    claims = [store.leases.claim("this", records["version 2"].id, 60), store.leases.claim("this", "", 60)]
+    assert [claim and claim.job_id for claim in claims] == [records["version 1"].id, None]
+
+    store.link.read(lambda r: r.flushdb())
+    assert all(restore_from_disk(jobdir, store) for jobdir in list_jobdirs(settings.jobs_dir))
+    again = store.jobs.get(records["version 2"].id)
+    assert (again.name, again.needs, again.state) == ("version 2", 2, JobState.QUEUED)
+    claims = [store.leases.claim("this", again.id, 60), store.leases.claim("later", again.id, 60, reads=2)]
+    assert [claim and claim.job_id for claim in claims] == [records["version 1"].id, again.id]
