@@ -112,7 +112,7 @@ def test_half_open_clients_cost_no_page(web: Web, held: list[socket.socket], cou
     assert answers == [200] * 9
 
 
-@pytest.mark.parametrize(("limits", "count"), [("-n 5000", 4200), ("-Sn 256", 4200), ("-n 1024", 1500)])
+@pytest.mark.parametrize(("limits", "count"), [("-n 5000", 2200), ("-Sn 256", 2200), ("-n 1024", 1500)])
 def test_more_half_open_clients_than_there_is_room_for(
     start: Callable[..., Web], held: list[socket.socket], many_files: None, limits: str, count: int
 ) -> None:
