@@ -61,7 +61,8 @@ def record_on_disk(jobdir: JobDir, now_ms: int | None = None) -> JobRecord:
 
 def filled_in(record: JobRecord, jobdir: JobDir) -> JobRecord:
     """``record`` with what the directory knows better: what is damaged in it, and progress lost in a wipe."""
-    if damage := jobdir.damage:
+    stopped = record.state is JobState.PAUSED
+    if damage := jobdir.damage or (stopped and jobdir.status().damage):
         record = dataclasses.replace(record, reason=damage)
     if record.progress or not record.attempt:
         return record

@@ -13,8 +13,8 @@ from shared.durable import write_json
 from shared.jobdir import JobDir, open_jobdir
 from shared.restoring import restore_from_disk
 from shared.settings import Settings
-from shared.states import JobState, Wish
-from shared.store import Store
+from shared.states import JobState, Outcome, Wish
+from shared.store import Budget, Hold, Store
 from tests.waiting import wait_until
 from tests.web.acting import Actor
 
@@ -97,6 +97,23 @@ def test_a_cancelled_job_whose_wish_is_damaged_stays_stopped(
     if form != "directory":  # which nobody can write over
         assert client.post(f"/api/v1/jobs/{submitted}/resume", json={}).get_json()["state"] == "queued"
         assert open_jobdir(settings.jobs_dir, submitted).status().wish is Wish.RUN
+
+
+def test_a_running_job_whose_wish_is_damaged_stops_after_a_wipe(
+    client: FlaskClient, settings: Settings, store: Store, submitted: str, actor: Actor
+) -> None:
+    """Its owner takes it back, and is asked to stop; people read why."""
+    run = actor.claim(submitted)
+    jobdir = open_jobdir(settings.jobs_dir, submitted)
+    damage(jobdir.path / "wish.json", "torn")
+    store.link.read(lambda r: r.flushdb())
+
+    assert store.leases.adopt(run.claim, jobdir, 60) is Hold.HELD
+    assert store.leases.renew(run.claim, 60).wish is Wish.PAUSE
+    store.leases.finish(run.claim, Outcome.STOPPED, "", Budget(5, 1.0))
+
+    shown = client.get(f"/api/v1/jobs/{submitted}").get_json()
+    assert (shown["state"], "wish.json is damaged" in shown["reason"]) == ("paused", True)
 
 
 @pytest.mark.parametrize("name", ["claim.json", "attempt.json", "result.json", "metrics.jsonl", "log.txt"])
