@@ -32,6 +32,8 @@ KEYS_A_SLICE = 200
 NAMES_A_SLICE = 500
 JOBS_A_SLICE = 25
 """Directories that are read in one go."""
+RESTORED_A_SLICE = 100
+"""The same in a rebuild: each round trip waits for its turn on a busy machine."""
 CLOCKS_S = 2.0
 """How far a file's time may lie behind the clock."""
 GONE_S = 5.0
@@ -101,7 +103,7 @@ class Comparison:
         for some in _sliced(names, KEYS_A_SLICE):
             if not self._store.upkeep.note_rebuild(mark, done, len(names)):
                 return False
-            for part in _sliced(some, JOBS_A_SLICE):
+            for part in _sliced(some, RESTORED_A_SLICE):
                 self._store.upkeep.restore_many(self._restorations(part))
                 done += len(part)
                 yield

@@ -18,7 +18,7 @@ from worker.comparing import Comparison
 MINUTE_S, HOUR_S = 60.0, 3600.0
 SLICE_S = 0.02
 """Of each tick, so that comparing takes less than a tenth of a core."""
-REBUILD_SLICE_S = 0.15
+REBUILD_SLICE_S = 0.25
 """While jobs are missing that is all that counts, beside the beat and those that run."""
 LOCK_S = 3.0
 """How often the lock is renewed, or asked for."""
