@@ -21,7 +21,7 @@ from worker.comparing import Comparison
 from worker.rebuild import Rebuilder
 
 BUDGET = Budget(5, 0.0)
-Harm = Callable[[Any, str], None]
+Harm = Callable[[Any, str], Any]
 """What is done to a server, for one job."""
 
 
@@ -173,6 +173,8 @@ FALLS: dict[str, tuple[JobState, Harm]] = {
     "ready of another type": (JobState.QUEUED, of_another_type(lambda _: keys.READY)),
     "delayed of another type": (JobState.QUEUED, of_another_type(lambda _: keys.DELAYED)),
     "out of ready": (JobState.QUEUED, take_out(keys.READY)),
+    "delayed for ever": (JobState.QUEUED, lambda r, i: (r.zrem(keys.READY, i), r.zadd(keys.DELAYED, {i: 9e15}))),
+    "leased for ever": (JobState.RUNNING, lambda r, i: r.zadd(keys.LEASES, {i: 9e15})),
     "leases lost": (JobState.RUNNING, drop(keys.LEASES)),
     "leases of another type": (JobState.RUNNING, of_another_type(lambda _: keys.LEASES)),
     "out of leases": (JobState.RUNNING, take_out(keys.LEASES)),
@@ -336,3 +338,16 @@ def test_a_gap_or_a_lock_without_an_end_is_dropped(key: str, store: Store) -> No
 
     assert store.upkeep.sound() == [key]
     assert not store.link.read(lambda r: r.exists(key))
+
+
+def test_a_worker_whose_key_is_of_another_type_is_seen_again(store: Store) -> None:
+    """Its next beat puts it right; until then it costs the others nothing."""
+    for name in ("harmed", "other"):
+        store.workers.beat(name, "host", 1, 1, 0)
+    store.link.read(lambda r: r.set(keys.worker("harmed"), "x"))
+    seen = [worker.name for worker in store.workers.list()]
+
+    store.workers.beat("harmed", "host", 1, 1, 0)
+
+    assert seen == ["other"]
+    assert [worker.name for worker in store.workers.list()] == ["harmed", "other"]

@@ -2,6 +2,7 @@
 local name, keep_ms = ARGV[1], tonumber(ARGV[7])
 redis.call('ZADD', WORKERS, now, name)
 redis.call('ZREMRANGEBYSCORE', WORKERS, '-inf', now - keep_ms)
+if not is_of(WORKER_PREFIX .. name, 'hash') then redis.call('DEL', WORKER_PREFIX .. name) end
 redis.call('HSET', WORKER_PREFIX .. name, 'host', ARGV[2], 'pid', ARGV[3], 'slots', ARGV[4], 'busy', ARGV[5],
   'takes', ARGV[6])
 redis.call('PEXPIRE', WORKER_PREFIX .. name, keep_ms * 3)

@@ -19,7 +19,9 @@ end
 local function is_queued_wrongly(id, state)
   local ready, delayed = redis.call('ZSCORE', READY, id), redis.call('ZSCORE', DELAYED, id)
   if state == 'queued' then
-    if ready or delayed then return false end
+    local for_ever = delayed and tonumber(delayed) > now + LONGEST_BACKOFF_MS
+    if ready or (delayed and not for_ever) then return false end
+    if for_ever then take(DELAYED, id) end
     if mending then enqueue(id, 0) end
     return true
   end
@@ -41,6 +43,13 @@ local function has_wrong_stream(id)
   return true
 end
 
+local function has_wrong_lease(id)
+  local until_ms = number(id, 'lease_ms')
+  if tonumber(redis.call('ZSCORE', LEASES, id)) == until_ms then return false end
+  if mending then redis.call('ZADD', LEASES, until_ms, id) end
+  return true
+end
+
 local function look(id)
   if redis.call('EXISTS', job_key(id)) == 0 then
     if mending then leave_queues(id) end
@@ -53,7 +62,7 @@ local function look(id)
   if is_counted_wrongly(id, state) then wrong = wrong or 'miscounted' end
   if is_queued_wrongly(id, state) then wrong = state == 'queued' and 'unqueued' or 'queued' end
   if state == 'running' then
-    if put(LEASES, id, number(id, 'lease_ms')) then wrong = 'unleased' end
+    if has_wrong_lease(id) then wrong = 'unleased' end
   elseif take(LEASES, id) then
     wrong = 'leased'
   end
