@@ -1,12 +1,15 @@
 """When a checkpoint is due: by time, by steps, at the end of an epoch, and not too often."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from shared.events import CheckpointSaved
 from tests.training import programs
 from tests.training.running import Recorder, attempt, jobdir_at
+from tests.training.test_writing import contents
 from worker.training.disk import Disk
 from worker.training.interfaces import StopSignal
 from worker.training.program import CheckpointPolicy
@@ -73,6 +76,35 @@ def test_every_so_many_steps_whatever_the_time(tmp_path: Path, clock: Clock) -> 
     saver.close()
 
 
+def test_what_was_given_to_be_saved_is_saved_however_slow_the_disk(tmp_path: Path, clock: Clock) -> None:
+    """Every N steps means every one: training waits rather than replace the one that waits."""
+    jobdir, recorder, may_write = jobdir_at(tmp_path / "job"), Recorder(), threading.Event()
+
+    class SlowDisk(Disk):
+        def make_dir(self, path: Path) -> None:
+            may_write.wait()
+            super().make_dir(path)
+
+    to = Destination(jobdir, jobdir.new_attempt(1), SlowDisk())
+    saver = Saver(to, CheckpointPolicy(every_steps=1), recorder, StopSignal(), clock)
+    steps = range(6)
+
+    def train() -> None:
+        for step in steps:
+            saver.save(contents(step))
+
+    training = threading.Thread(target=train, name="training")
+    training.start()
+    training.join(0.2)
+    waits = training.is_alive()
+    may_write.set()
+    training.join()
+    saver.close()
+
+    assert waits
+    assert [event.step for event in recorder.of(CheckpointSaved)] == list(steps)
+
+
 def test_the_very_beginning_is_saved(tmp_path: Path) -> None:
     """So that no attempt after the first one begins without a checkpoint."""
     jobdir, recorder = jobdir_at(tmp_path / "job"), Recorder()
@@ -80,4 +112,4 @@ def test_the_very_beginning_is_saved(tmp_path: Path) -> None:
 
     attempt(programs.compose("mlp", policy=policy), jobdir, reporter=recorder)
 
-    assert min(path.name for path in jobdir.attempt_dirs()[0].checkpoints.iterdir()) == "step-00000000"
+    assert recorder.of(CheckpointSaved)[0].step == 0

@@ -8,9 +8,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 
 from shared.jobdir import AttemptDir, JobDir, create_jobdir
+from shared.manifest import checkpoints_of
 from shared.spec import EvaluateSpec, parse_spec
 from shared.states import Outcome
 from tests.training.running import Recorder
@@ -64,6 +66,31 @@ def test_ten_epochs_reach_the_accuracy_of_the_practice_project(trained: JobDir) 
 
     assert result is not None
     assert result["metrics"]["accuracy"] >= 0.93
+
+
+def test_a_finished_job_is_small_on_disk(trained: JobDir) -> None:
+    """At most 12 files and 3 MB by the disk's own blocks, for one checkpoint, the model, its weights and its story."""
+    best = checkpoints_of(trained)[1:]
+    inside = [p for p in trained.path.rglob("*") if not any(p.is_relative_to(c.path) for c in best)]
+    files = [path for path in inside if path.is_file()]
+    sizes = [path.lstat() for path in [trained.path, *inside]]
+
+    assert len(best) <= 1
+    assert len(files) <= 12, sorted(path.name for path in files)
+    assert sum(size.st_blocks * 512 for size in sizes) < 3_000_000
+    assert sum(size.st_size for size in sizes) < 3_000_000
+
+
+def test_the_weights_are_held_once_and_named_twice(trained: JobDir) -> None:
+    """Both layouts of HDF5 that Keras reads share their values."""
+    with h5py.File(trained.attempt_dirs()[0].weights) as file:
+        layers = [file[name] for name in file.attrs["layer_names"]]
+        old = [group[name] for group in layers for name in group.attrs["weight_names"]]
+        new: list[Any] = []
+        file["layers"].visititems(lambda _, found: new.append(found) if isinstance(found, h5py.Dataset) else None)
+
+        assert len(old) == 4
+        assert all(any(value == other for other in new) for value in old), "each is one object with one of the others"
 
 
 def test_plain_keras_opens_the_exports_and_measures_the_same(trained: JobDir, tmp_path: Path) -> None:

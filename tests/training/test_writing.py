@@ -24,7 +24,7 @@ from worker.training.checkpoints import Contents, valid, write
 from worker.training.disk import Disk
 from worker.training.history import History, parse
 from worker.training.interfaces import StopReason, StopSignal
-from worker.training.retention import prune, sweep
+from worker.training.retention import prune, prune_finished, sweep
 from worker.training.state import Tensor
 from worker.training.tensorfile import raw_bytes
 
@@ -160,6 +160,20 @@ def test_retention_keeps_the_latest_two_the_best_and_the_pinned(tmp_path: Path) 
     kept = [(c.attempt, c.step) for c in checkpoints_of(jobdir)]
 
     assert kept == [(2, 70), (2, 60), (2, 40), (1, 20)]
+
+
+@pytest.mark.parametrize(("best", "kept"), [(40, [40]), (20, [40, 20])])
+def test_a_finished_job_keeps_one_checkpoint_and_the_best(best: int, kept: list[int], tmp_path: Path) -> None:
+    """The best comes on top where it is another one, over all attempts; so do the pinned."""
+    jobdir = jobdir_at(tmp_path / "job")
+    for number, step in enumerate((10, 20, 30, 40), start=1):
+        jobdir.new_attempt(number)
+        save(jobdir, step, Disk(), 0.1 if step == best else 0.5)
+        (checkpoints_of(jobdir)[0].path / PIN).touch() if step == 10 else None
+
+    prune_finished(jobdir, 4, Disk())
+
+    assert [c.step for c in checkpoints_of(jobdir)] == [*kept, 10]
 
 
 def test_a_damaged_checkpoint_pushes_out_no_valid_one(tmp_path: Path) -> None:

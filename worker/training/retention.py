@@ -1,4 +1,4 @@
-"""Which checkpoints stay: the latest two, the best, the pinned; never the last valid one. Knows no tensors."""
+"""Which checkpoints stay: the latest two (of a finished job the last), the best, the pinned. Knows no tensors."""
 
 import contextlib
 import uuid
@@ -13,7 +13,7 @@ from worker.training.disk import Disk
 LATEST = 2
 
 
-def surplus(found: Sequence[Checkpoint], just_saved: Checkpoint) -> list[Checkpoint]:
+def surplus(found: Sequence[Checkpoint], just_saved: Checkpoint | None, latest: int = LATEST) -> list[Checkpoint]:
     """Those of ``found`` (newest first) that need not stay.
 
     Only checkpoints whose manifest is whole count; a damaged one never pushes out a good one and is
@@ -23,7 +23,7 @@ def surplus(found: Sequence[Checkpoint], just_saved: Checkpoint) -> list[Checkpo
     for checkpoint in found:
         with contextlib.suppress(CorruptCheckpoint):
             scores[checkpoint] = read_manifest(checkpoint).score
-    keep = {just_saved, *list(scores)[:LATEST]}
+    keep = {just_saved, *list(scores)[:latest]}
     scored = [(score, -c.step, c) for c, score in scores.items() if score is not None]
     if scored:
         keep.add(min(scored, key=lambda item: item[:2])[2])
@@ -36,11 +36,24 @@ def prune(jobdir: JobDir, just_saved: Checkpoint, disk: Disk) -> list[Checkpoint
     A checkpoint is renamed before it is removed, so none is ever seen half removed.
     """
     removed = surplus(checkpoints_of(jobdir, just_saved.attempt), just_saved)
-    for checkpoint in removed:
+    _remove(removed, disk)
+    return removed
+
+
+def prune_finished(jobdir: JobDir, attempt: int, disk: Disk) -> None:
+    """Keep of a job whose model is exported one checkpoint to go on from, the best if that is another, the pinned.
+
+    Called before the result is written, so that a result always stands for what is there. Killed in between, the job
+    goes on from the one that is left. Raises OSError.
+    """
+    _remove(surplus(checkpoints_of(jobdir, attempt), None, latest=1), disk)
+
+
+def _remove(checkpoints: Sequence[Checkpoint], disk: Disk) -> None:
+    for checkpoint in checkpoints:
         trash = checkpoint.path.with_name(f"{TRASH_PREFIX}{uuid.uuid4().hex[:12]}")
         disk.rename(checkpoint.path, trash)
         disk.remove(trash)
-    return removed
 
 
 def sweep(jobdir: JobDir, before_attempt: int, disk: Disk) -> None:

@@ -142,10 +142,9 @@ def _finalise(program: Program, start: Start, session: Session, step: int, faile
     extra |= _early_stop(start, session)
     metrics, more = _test(program, start, session, step)
     extra |= more
-    if session.stop.reason is not StopReason.LOST and (missing := export(start.model, session.attempt, session.disk)):
-        extra["exports"] = missing
-        for name, why in missing.items():
-            session.say(f"{name} could not be made, the checkpoint holds all of the model: {why}", "warning")
+    if session.stop.reason is not StopReason.LOST:
+        extra |= _export(start, session)
+        _tidy(session)
     session.say(f"finished: {figures(metrics)}")
     return AttemptResult(Outcome.FINISHED, "", metrics, state.weights_digest(start.model), step, extra)
 
@@ -191,6 +190,21 @@ def _guessing(metrics: dict[str, float], prefix: str, part: Arrays, session: Ses
         return {}
     session.say(chance.in_words(share, len(part)), "warning")
     return {"no_better_than_guessing": True, "commonest_class_share": share}
+
+
+def _export(start: Start, session: Session) -> dict[str, Any]:
+    """Make the files for people; for the result, those that could not be made, and why."""
+    missing = export(start.model, session.attempt, session.disk)
+    for name, why in missing.items():
+        session.say(f"{name} could not be made, the checkpoint holds all of the model: {why}", "warning")
+    return {"exports": missing} if missing else {}
+
+
+def _tidy(session: Session) -> None:
+    try:
+        retention.prune_finished(session.jobdir, session.attempt.number, session.disk)
+    except OSError as exc:  # it costs some space and no more
+        session.say(f"an old checkpoint could not be removed: {exc.strerror}", "warning")
 
 
 def _public(facts: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """When a checkpoint is due, and the thread that writes it while training goes on.
 
     if saver.due(step, epoch_end=False):
-        saver.save(contents)              # returns at once; at most one in flight, the newest waiting wins
+        saver.save(contents)              # returns at once while one is written, waits while another one waits
     saver.save_now(contents)              # on a stop: returns when it is durable, or has failed
     saver.close()
 
@@ -9,7 +9,8 @@ Epoch ends are not saved more often than once a second nor so often that writing
 than half a percent of the time to compute (waiting for the disk takes none): a job whose epochs take
 50 ms would do little else. While one is being written none is due by time, since a second snapshot
 would need the memory of all state again. A stop, step 0, every N steps and the end of training are
-saved whatever it takes. A write that fails is counted and reported; training goes on and the next one
+saved whatever it takes: what was given to be saved is never replaced, training waits for a disk that
+is slower. A write that fails is counted and reported; training goes on and the next one
 is tried.
 """
 
@@ -91,8 +92,9 @@ class Saver:
         return every - step % every if every else None
 
     def save(self, contents: Contents) -> None:
-        """Have ``contents`` written; what still waits is replaced."""
+        """Have ``contents`` written. Nothing is ever replaced: if another one still waits, so does the caller."""
         with self._wake:
+            self._wake.wait_for(lambda: self._waiting is None)
             self._last_s = self._now()
             self._waiting = contents
             self._wake.notify_all()
@@ -125,6 +127,7 @@ class Saver:
                 if contents is None:
                     return
                 self._writing = True
+                self._wake.notify_all()  # there is room for the next one
             if self._wanted():
                 self._write(contents)
             del contents  # as big as all state: nothing to keep while there is nothing to do
