@@ -38,6 +38,8 @@ RUN pip install --require-hashes --only-binary :all: -r requirements/worker.lock
 COPY shared shared
 COPY worker worker
 COPY data data
+# Compiled programs, for workers alone: machine code that they run.
+RUN install -d -o keepfit -g keepfit -m 700 /cache
 USER keepfit
 # Whether this container's worker beats: its host name is the container's.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \

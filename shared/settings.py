@@ -24,6 +24,11 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         Path("keepfit-data"), description="Where jobs, data sets, logs and the embedded server's file live."
     )
+    cache_dir: Path = Field(
+        default_factory=lambda given: given["data_dir"] / "cache",
+        description="Where workers keep compiled programs; `cache` in the data directory if not given. Whoever can "
+        "write there can run code in a worker, so where others write to the data directory it belongs elsewhere.",
+    )
     redis_url: str | None = Field(
         None, description="An external Redis or Valkey server; without it an embedded one is started."
     )
@@ -87,11 +92,6 @@ class Settings(BaseSettings):
     def jobs_dir(self) -> Path:
         """The folder of all job directories."""
         return self.data_dir / "jobs"
-
-    @property
-    def cache_dir(self) -> Path:
-        """The folder of what can be made anew: compiled programs."""
-        return self.data_dir / "cache"
 
     @property
     def datasets_dir(self) -> Path:

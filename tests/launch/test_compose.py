@@ -168,3 +168,16 @@ def test_every_container_is_hardened() -> None:
     for word in ("cap_drop: [ALL]", "no-new-privileges:true", "read_only: true"):
         assert word in COMPOSE
     assert COMPOSE.count("mem_limit: ") == 3
+
+
+def test_compiled_programs_are_out_of_the_web_sides_reach() -> None:
+    """They are machine code that the worker runs: in a volume of the worker alone, outside of the shared data."""
+    blocks = {name: re.search(rf"^  {name}:\n((?:    .*\n|\n)+)", COMPOSE, re.MULTILINE) for name in ("web", "worker")}
+    kept = _environment("worker", {"KEEPFIT_SECRET_KEY": KEY})["KEEPFIT_CACHE_DIR"]
+
+    assert blocks["web"]
+    assert blocks["worker"]
+    assert f":{kept}" in blocks["worker"][1]
+    assert kept not in blocks["web"][1]
+    assert kept not in COMPOSE.split("services:")[0]
+    assert re.search(rf"install -d -o keepfit -g keepfit -m 700 {kept}$", _target("worker"), re.MULTILINE)

@@ -5,9 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from worker.training import compiled
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
@@ -88,3 +91,57 @@ def test_only_the_dead_lose_their_private_directory(cache: Path, tmp_path: Path)
 
     os.close(lock)
     assert [path.name for path in shared.glob("process-*")] == [of_a_living_one.name]
+
+
+def open_to_others(cache: Path) -> None:
+    """Anybody may write there."""
+    cache.chmod(0o777)
+
+
+def open_within(cache: Path) -> None:
+    """The group may write to the folder of one kind of machine."""
+    (shared,) = cache.glob("xla-*")
+    shared.chmod(0o770)
+
+
+def another_users(cache: Path) -> None:
+    """It belongs to somebody else."""
+    os.chown(cache, 12345, 12345)
+
+
+def a_link(cache: Path) -> None:
+    """It stands somewhere else."""
+    cache.rename(cache.with_name("elsewhere"))
+    cache.symlink_to("elsewhere")
+
+
+@pytest.mark.parametrize("harm", [open_to_others, open_within, another_users, a_link])
+def test_a_directory_that_others_can_write_to_is_not_used(
+    harm: Callable[[Path], None], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever writes there would run code in the worker: nothing is loaded from it, nothing published into it."""
+    if harm is another_users and os.geteuid() != 0:
+        pytest.skip("only root can give a directory away")
+    monkeypatch.setenv("TF_XLA_FLAGS", "")
+    harm(cache)
+    there = sorted(cache.rglob("*"))
+
+    compiled.use_cache(cache)
+    compiled.publish()
+
+    assert os.environ["TF_XLA_FLAGS"] == ""
+    assert sorted(cache.rglob("*")) == there
+
+
+def test_a_directory_of_ones_own_is_used(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what was kept in it, so that recovery is as fast as before; a new one is closed to others."""
+    monkeypatch.setenv("TF_XLA_FLAGS", "")
+    compiled.use_cache(cache)
+    first = os.environ["TF_XLA_FLAGS"]
+    compiled.discard()
+    monkeypatch.setenv("TF_XLA_FLAGS", "")
+    compiled.use_cache(cache.with_name("new"))
+
+    assert str(cache) in first
+    assert cache.with_name("new").stat().st_mode & 0o777 == 0o700
+    compiled.discard()

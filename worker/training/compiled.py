@@ -6,19 +6,24 @@
 TensorFlow's own persistent cache trusts its files blindly: a torn one fails the job, a flipped byte
 could compute something else. So each process gets a private directory with copies of those entries
 whose sha256 is right, and what it compiles is published from there under its sha256. Programs
-are machine code: they are kept apart by CPU and versions. Loaded or compiled anew, they give the
+are machine code: they are kept apart by CPU and versions, and only in a directory that nobody but the
+workers' user can write to; a digest finds damage, not malice. Loaded or compiled anew, they give the
 same bits; a test holds that.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
+import logging
 import os
 import shutil
+import stat
 from pathlib import Path
 
 from worker.training import environment, private
 
+_log = logging.getLogger(__name__)
 _FLAG = "--tf_xla_persistent_cache_directory="
 _MOST_ENTRIES = 64
 _FREE_BYTES = 256 << 20
@@ -29,7 +34,8 @@ def use_cache(folder: Path) -> None:
     """Have this process's XLA programs looked for, and kept, in ``folder``. Without one it just compiles."""
     with contextlib.suppress(OSError):  # a cache is a convenience: without one, training starts a second later
         shared = folder / f"xla-{_key()}"
-        shared.mkdir(parents=True, exist_ok=True)
+        for place in (folder, shared):
+            _make_ours(place)
         if shutil.disk_usage(shared).free < _FREE_BYTES:
             return
         _sweep(shared)
@@ -38,6 +44,15 @@ def use_cache(folder: Path) -> None:
             _adopt(entry, own)
         flags = [*environment.xla_flags(), f"{_FLAG}{own}", "--tf_xla_persistent_cache_device_types=CPU"]
         os.environ["TF_XLA_FLAGS"] = " ".join(flags)
+
+
+def _make_ours(place: Path) -> None:
+    """Make a directory into which nobody else can write. Raises OSError if it is there and another user's, or open."""
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = place.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        _log.warning("compiled programs are not kept: others may write to %s, or it is a link", place)
+        raise PermissionError(errno.EPERM, "others may write there", str(place))
 
 
 def publish() -> None:
