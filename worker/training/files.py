@@ -26,6 +26,8 @@ from worker.training.interfaces import Reporter, StopReason, StopSignal
 
 _ROWS = (AttemptStarted, EpochEnded, CheckpointSaved, CheckpointFailed, CheckpointRejected)
 _MOST_ROWS = 1000
+_SAVED_LINE_EVERY_S = 60.0
+"""Every checkpoint is a row; in the log, of those that went well, one a minute says that they do."""
 
 
 class DiskReporter:
@@ -34,6 +36,7 @@ class DiskReporter:
     def __init__(self, attempt: AttemptDir, stop: StopSignal, now: Callable[[], float] = time.monotonic) -> None:
         self._attempt, self._stop, self._now = attempt, stop, now
         self._began = self._last_row = now()
+        self._last_saved_line: float | None = None
         self.failures = 0
 
     def report(self, event: Event) -> None:
@@ -41,7 +44,7 @@ class DiskReporter:
         if self._stop.reason is StopReason.LOST:
             return
         line = describe(event)
-        if line:
+        if line and not (isinstance(event, CheckpointSaved) and not self._saved_line_due()):
             stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
             self._append(self._attempt.log, f"{stamp} {line}\n")
         if isinstance(event, _ROWS) or (isinstance(event, Progress) and self._row_due()):
@@ -54,6 +57,13 @@ class DiskReporter:
         if now - self._last_row < max(1.0, (now - self._began) / _MOST_ROWS):
             return False
         self._last_row = now
+        return True
+
+    def _saved_line_due(self) -> bool:
+        now, last = self._now(), self._last_saved_line
+        if last is not None and now - last < _SAVED_LINE_EVERY_S:
+            return False
+        self._last_saved_line = now
         return True
 
     def _append(self, path: Path, text: str) -> None:
