@@ -79,7 +79,7 @@ def test_a_wish_made_before_the_job_failed_does_not_resume_it(service: Service, 
     service.client.prioritise(job_id, 7)
     os.kill(owner.child.pid, signal.SIGCONT)
     failed = service.wait_for_end(job_id)
-    assert "wrong shape" in failed.reason
+    assert "has the shape" in failed.reason
     assert (failed.state, failed.attempt) == (JobState.FAILED, 1)
 
     service.store.link.read(lambda r: r.flushall())
