@@ -248,7 +248,8 @@ def main() -> None:
     cost, snapshots = read("checkpoint_cost"), read("snapshots")
     if cost or snapshots:
         parts += checkpoints(cost, snapshots)
-    for name, write in {"recovery": recovery, "resume_vs_keras": stock_keras, "before_after": before_after}.items():
+    last = {"recovery": recovery, "many_jobs": many_jobs, "resume_vs_keras": stock_keras, "before_after": before_after}
+    for name, write in last.items():
         if found := read(name):
             parts += write(found)
     PAGE.write_text("\n".join(parts))
