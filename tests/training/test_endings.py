@@ -77,6 +77,27 @@ def test_guessing_is_told_by_the_commonest_class(accuracy: float | None, labels:
     assert chance.no_better_than_guessing(accuracy, labels) == share
 
 
+def test_a_diverged_model_is_no_better_than_guessing_though_one_class_is_right_by_luck() -> None:
+    """A learning rate of 100 leaves one unit alive: accuracy 0.153, loss 52.7, where guessing gives 0.1 and 2.3."""
+    labels = np.arange(1000) % 10
+
+    assert chance.no_better_than_guessing(0.153, labels, 52.7) == 0.1
+    assert chance.no_better_than_guessing(0.153, labels, 2.2) is None
+    assert chance.no_better_than_guessing(0.90, labels, 52.7) is None
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_a_learning_rate_of_100_ends_no_better_than_guessing(model: str, tmp_path: Path) -> None:
+    """It succeeds, and says so."""
+    job = parse_spec({"name": "wild", "model": {"name": model}, "training": {"epochs": 1, "learning_rate": 100}})
+    assert isinstance(job, TrainSpec)
+
+    result = attempt(program_of(job, tmp_path, "d"), jobdir_at(tmp_path / "job"), chunk_steps=None)
+
+    assert result.outcome is Outcome.FINISHED
+    assert result.extra["no_better_than_guessing"] is True
+
+
 def stopping(patience: int, restore: bool = True, epochs: int = 9) -> Program:
     """Nothing is an improvement after the first epoch."""
     callback = keras.callbacks.EarlyStopping

@@ -10,6 +10,8 @@ import numpy as np
 
 _DEVIATIONS = 3
 """How far above the commonest class's share an accuracy must be to count: chance gets there once in 700 times."""
+_HARDLY = 0.1
+"""The part of what there is to gain over the commonest class's share that still counts as nothing."""
 _NAMES = ("accuracy", "sparse_categorical_accuracy", "categorical_accuracy")
 
 
@@ -18,17 +20,24 @@ def accuracy_in(metrics: dict[str, float], prefix: str = "") -> float | None:
     return next((metrics[prefix + name] for name in _NAMES if prefix + name in metrics), None)
 
 
-def no_better_than_guessing(accuracy: float | None, labels: Any) -> float | None:
-    """The share of the commonest class if ``accuracy`` is within noise of it, or below; else None."""
+def no_better_than_guessing(accuracy: float | None, labels: Any, loss: float | None = None) -> float | None:
+    """The share of the commonest class if the model is no better than always saying that one; else None.
+
+    That is: its accuracy is within noise of the share, or below it; or it is hardly above it, while its
+    cross-entropy is worse than that of one who says each class as often as it occurs.
+    """
     classes = _classes(labels)
     if accuracy is None or classes is None:
         return None
     counts = np.unique(classes, return_counts=True)[1]
-    share = float(counts.max() / counts.sum())
     if len(counts) < 2:
         return None
+    shares = counts / counts.sum()
+    share = float(shares.max())
     noise = math.sqrt(share * (1 - share) / len(classes))
-    return share if accuracy <= share + _DEVIATIONS * noise else None
+    hardly = accuracy <= share + _HARDLY * (1 - share)
+    worse = loss is not None and loss > -float((shares * np.log(shares)).sum())
+    return share if accuracy <= share + _DEVIATIONS * noise or (hardly and worse) else None
 
 
 def _classes(labels: Any) -> Any:

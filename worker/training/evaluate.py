@@ -95,7 +95,7 @@ def _other_classes(trained_on: str, measured_on: str) -> list[str]:
 
 
 def _chance(metrics: dict[str, float], test: Arrays, reporter: Reporter) -> dict[str, Any]:
-    share = chance.no_better_than_guessing(chance.accuracy_in(metrics), test.y)
+    share = chance.no_better_than_guessing(chance.accuracy_in(metrics), test.y, metrics.get("loss"))
     if share is None:
         return {}
     reporter.report(LogLine(chance.in_words(share, len(test)), "warning"))

@@ -185,7 +185,7 @@ def _test(program: Program, start: Start, session: Session, step: int) -> tuple[
 
 def _guessing(metrics: dict[str, float], prefix: str, part: Arrays, session: Session) -> dict[str, Any]:
     """For the result, whether the model is no better than always saying the commonest class; said, too."""
-    share = chance.no_better_than_guessing(chance.accuracy_in(metrics, prefix), part.y)
+    share = chance.no_better_than_guessing(chance.accuracy_in(metrics, prefix), part.y, metrics.get(f"{prefix}loss"))
     if share is None:
         return {}
     session.say(chance.in_words(share, len(part)), "warning")
