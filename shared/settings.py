@@ -60,8 +60,12 @@ class Settings(BaseSettings):
     kick_gap_s: float = Field(0.5, gt=0, description="The shortest time between two top-ups of the task queue.")
     stop_grace_s: float = Field(10.0, gt=0, description="How long an attempt may take to obey before it is killed.")
     sweep_s: float = Field(600.0, gt=0, description="Age at which files that a killed writer left are swept away.")
-    restart_budget: int = Field(5, ge=1, description="Attempts without a new checkpoint before a job has failed.")
-    backoff_s: float = Field(1.0, ge=0, description="First pause after a second barren attempt; doubles each time.")
+    restart_budget: int = Field(
+        5, ge=1, description="Attempts that die of their own fault without a new checkpoint before a job has failed."
+    )
+    backoff_s: float = Field(
+        1.0, ge=0, description="First pause after a second interruption without a new checkpoint; doubles, up to 30 s."
+    )
 
     @property
     def broker_url(self) -> str:
