@@ -11,6 +11,7 @@ from celery import Celery
 
 from shared.queue import QUEUE, TASK_NAME
 from shared.states import JobState
+from shared.store import keys
 from tests.chaos import checker
 from tests.chaos.checker import Evidence, Line, read_audit
 from tests.chaos.nemesis import Fault
@@ -26,9 +27,9 @@ pytestmark = pytest.mark.chaos
 
 
 @contextmanager
-def broken_world(directory: Path, app: str, epochs: int = SHORT) -> Iterator[tuple[World, str]]:
-    """Two workers that run ``app``, and one submitted job."""
-    with World(directory, workers=2, app=f"tests.chaos.broken.{app}") as world:
+def broken_world(directory: Path, app: str, epochs: int = SHORT, workers: int = 2) -> Iterator[tuple[World, str]]:
+    """Workers that run ``app``, and one submitted job."""
+    with World(directory, workers=workers, app=f"tests.chaos.broken.{app}") as world:
         training = SPECS[SPEC]["training"] | {"epochs": epochs}
         yield world, world.client.submit({"name": SPEC, "training": training}).id
 
@@ -94,3 +95,53 @@ def test_reaping_without_a_look_at_the_lease_robs_living_attempts(tmp_path: Path
         lines = lines_of(world, lambda found: any(line.event.startswith("lapsed") for line in found), "a lease lapses")
 
         assert list(checker.leases_lapse_for_a_reason(evidence(world, job_id, lines)))
+
+
+def submit_another(world: World) -> str:
+    """A second job, that waits for the only slot."""
+    training = SPECS[SPEC]["training"] | {"epochs": SHORT, "seed": 12}
+    job_id = world.client.submit({"name": SPEC, "training": training}).id
+    wait_until(lambda: world.store.jobs.get(job_id).state is JobState.QUEUED, "the second job waits")
+    wait_until(world.store.upkeep.booted, "all jobs were compared for the first time")
+    return job_id
+
+
+def test_a_scan_that_skips_the_queue_loses_a_job(tmp_path: Path) -> None:
+    """The queue's key is lost: the checker sees a queued job that is in no queue."""
+    with broken_world(tmp_path, "skips_ready", LONG, workers=1) as (world, first):
+        lines_of(world, begun(1), "the first job runs")
+        second = submit_another(world)
+        world.redis.delete(keys.READY)
+        before = world.store.now_ms()
+        wait_until(lambda: world.store.now_ms() - before > 5_000, "it was compared some times")
+
+        found = evidence(world, second, [])
+        world.client.cancel(first)
+        assert [said for said in checker.both_sides_say_the_same(found) if second in said]
+
+
+def test_a_claim_that_takes_a_shell_is_seen(tmp_path: Path) -> None:
+    """The record of a queued job is lost, and it is claimed all the same: the checker sees a record that is none."""
+    with broken_world(tmp_path, "takes_shells", LONG, workers=1) as (world, first):
+        lines_of(world, begun(1), "the first job runs")
+        second = submit_another(world)
+        world.redis.delete(keys.job(second))
+        world.client.cancel(first)
+        lines_of(world, begun(2), "the shell is claimed")
+
+        assert [said for said in checker.both_sides_say_the_same(evidence(world, second, [])) if second in said]
+
+
+def test_a_reader_that_stops_at_a_bad_row_is_seen(tmp_path: Path) -> None:
+    """A row between the others is damaged: the checker misses the end of the curves."""
+    with World(tmp_path, workers=1, web_module="tests.chaos.broken.stops_at_bad_row") as world:
+        job_id = world.client.submit({"name": SPEC, **SPECS[SPEC]}).id
+        wait_until(lambda: world.store.jobs.get(job_id).progress, "it trains", timeout_s=60)
+        (file,) = (world.data_dir / "jobs" / job_id).glob("attempts/*/metrics.jsonl")
+        with file.open("a") as rows:
+            rows.write("{no row\n")
+        lines = lines_of(world, ended(1), "it ends")
+
+        promise = Promise(SPEC, job_id=job_id, ended=JobState.SUCCEEDED)
+        found = Evidence(world.data_dir / "jobs", world.store, [promise], {}, lines, history=world.client.history)
+        assert list(checker.curves_come_to_the_end(found))
