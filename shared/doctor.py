@@ -64,7 +64,7 @@ def examine(jobs_dir: Path, store: Store) -> Iterator[Finding]:
         records, wrong = store.upkeep.records(page), store.upkeep.mend(page, repair=False)
         for job_id in page:
             record, jobdir = records.get(job_id), dirs.get(job_id)
-            if job_id in records and record is None:
+            if job_id in records and (record is None or wrong.get(job_id) == "damaged"):
                 yield Finding(job_id, "", "?" if jobdir else "-", "damaged", DAMAGED)
             elif jobdir is not None:
                 yield _with_place(_compare(jobdir, record, now_ms), wrong.get(job_id, ""))

@@ -258,6 +258,19 @@ def test_the_doctor_mends_a_damaged_record(
     assert store.jobs.get(harmed).state is JobState.PAUSED
 
 
+def test_the_doctor_sees_a_running_job_that_is_a_shell(
+    settings: Settings, store: Store, crowd: dict[JobState, JobDir]
+) -> None:
+    """Its record has an owner and nothing that says what it is."""
+    shell = crowd[JobState.RUNNING].id
+    store.link.read(lambda r: r.hdel(keys.job(shell), "wish", "created_ms"))
+
+    (found,) = [f for f in examine(settings.jobs_dir, store) if f.job_id == shell]
+
+    assert found.server == "damaged"
+    assert found.problem
+
+
 def test_a_directory_that_was_removed_takes_its_job_along(
     settings: Settings, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
