@@ -25,6 +25,7 @@ from worker.training import checkpoints, environment, retention, run
 from worker.training.callbacks import Callbacks
 from worker.training.disk import Disk
 from worker.training.engine import Engine, Evaluator, Steps
+from worker.training.history import History
 
 POINTS: dict[str, tuple[Any, str]] = {
     "build": (Engine, "__init__"),
@@ -37,7 +38,10 @@ POINTS: dict[str, tuple[Any, str]] = {
     "result": (run, "_commit"),
     "state-written": (Disk, "fsync"),
     "renamed": (Disk, "fsync_dir"),
+    "history-begun": (History, "_write_anew"),
+    "history-grown": (Disk, "append"),
     "prune": (retention, "prune"),
+    "prune-finished": (retention, "prune_finished"),
     "load": (checkpoints, "load"),
 }
 

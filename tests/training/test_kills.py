@@ -82,7 +82,10 @@ MOMENTS = {
     "before the result": "result:1",
     "a checkpoint half written": "state-written:8",
     "a checkpoint just renamed": "renamed:6",
+    "the history begun": "history-begun:1",
+    "the history grown": "history-grown:1",
     "pruning": "prune:4",
+    "pruning at the end": "prune-finished:1",
 }
 
 
