@@ -19,7 +19,7 @@ from shared.jobdir import JobDir, list_jobdirs, open_jobdir
 from shared.manifest import newest_valid
 from shared.restoring import restore_from_disk
 from shared.settings import Settings
-from shared.states import JobState
+from shared.states import JobState, Wish
 from shared.store import Budget, Store, open_store
 from tests.compat.make_0_1 import SPECS
 from tests.processes import ROOT, Valkey
@@ -216,6 +216,7 @@ def test_each_unfinished_job_resumes_to_the_bits_of_0_1(past: Path, resumer: Res
     """The sha256 that 0.1 itself came to, undisturbed; on another machine it resumes, and says what differs."""
     jobdir = open_jobdir(past / "jobs", JOBS[role]["id"])
     at, twin = newest_valid(jobdir), JOBS[role]["twin"]
+    jobdir.write_wish(Wish.RUN, jobdir.status().wish_number + 1)  # a stop that was settled holds until then
 
     found = resumer.resume(jobdir)
 
