@@ -120,6 +120,22 @@ def test_a_page_outlives_a_restart_of_the_web_server(page: Page, desk: Desk) -> 
     expect(page.locator("#notice")).to_be_hidden()
 
 
+def test_a_page_whose_curves_did_not_come_is_live(page: Page, desk: Desk, complaints: Complaints) -> None:
+    """The server went while the page was opened: the page follows its job, and draws when it can."""
+    run = desk.claim(desk.submit("half a page"))
+    run.end_epoch(0)
+    page.route("**/history", lambda route: route.abort(), times=1)
+    page.goto(f"{desk.url}/jobs/{run.claim.job_id}")
+    run.progress(339, accuracy=0.8123)
+
+    expect(page.locator("[data-bind=accuracy]")).to_have_text("0.8123")
+    run.end(Outcome.FAILED, "the loss is not a number", {"outcome": "failed"})
+    expect(page.locator("[data-bind=label]")).to_have_text("Failed")
+    expect(page.locator("#chart-loss.blank")).to_have_count(0)
+    assert all("ERR_FAILED" in said for said in complaints.said)
+    complaints.said.clear()
+
+
 def test_without_the_web_server_nothing_looks_live(page: Page, desk: Desk) -> None:
     """Heartbeat, speed and time left are blank, the rest is marked as last known, the buttons wait."""
     run = desk.claim(desk.submit("forsaken"))

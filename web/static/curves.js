@@ -7,6 +7,7 @@ const uPlot = globalThis.uPlot; // its own script on the page runs before this o
 
 const HEIGHT = 230;
 const ENOUGH_EPOCHS = 8;
+const PATIENCE_MS = 10_000; // with a server that takes a request and does not answer it
 const job = document.getElementById("job");
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -151,12 +152,22 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
 
 // ---- what the page calls
 
+let whole = false; // whether the history was fetched when it was last wanted
+
 export async function reload() {
-  const answer = await fetch(job.dataset.history, { cache: "no-store" });
-  if (!answer.ok) return;
-  history = await answer.json();
+  whole = false;
+  try {
+    const answer = await fetch(job.dataset.history, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
+    if (!answer.ok) return;
+    history = await answer.json();
+  } catch {
+    return; // nobody answers; the page says so, and the next good answer has it fetched again
+  }
+  whole = true;
   redraw();
 }
+
+document.addEventListener("refreshed", () => whole || reload());
 
 // An event may be sent again after a break, so a row counts only if it goes beyond what is there.
 function add(rows, row) {

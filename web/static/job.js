@@ -10,7 +10,8 @@ import { addLogLine, logIsUpTo } from "./log.js";
 const job = document.getElementById("job");
 const name = document.title;
 const progress = document.getElementById("progress");
-const curves = document.getElementById("chart-loss") ? await import("./curves.js") : null;
+// A page that cannot draw is still live.
+const curves = document.getElementById("chart-loss") ? await import("./curves.js").catch(() => null) : null;
 
 function fill(name, text) {
   const element = document.querySelector(`[data-bind="${name}"]`);
