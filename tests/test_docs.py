@@ -106,6 +106,22 @@ def test_files_that_are_pointed_to_exist(name: str) -> None:
     assert not missing
 
 
+@pytest.mark.parametrize("name", sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md")))
+def test_tests_that_are_pointed_to_exist(name: str) -> None:
+    """Each test file that the docs name is there, and each `::test_...` after it is in it."""
+    files = {p.relative_to(ROOT).as_posix(): p for p in (ROOT / "tests").rglob("*.py") if "output" not in p.parts}
+    missing, text = [], ""
+    for file, test in re.findall(r"([\w/.-]*\btest_\w+\.py)|::(test_\w+)", _text(name)):
+        if file:
+            found = [path for known, path in files.items() if f"/{known}".endswith(f"/{file}")]
+            missing += [] if found else [file]
+            text = "".join(path.read_text() for path in found)
+        elif f"def {test}(" not in text:
+            missing.append(test)
+
+    assert not missing
+
+
 def test_the_docs_have_no_settings_of_their_own() -> None:
     """Every KEEPFIT_ variable that README, compose file and Makefile name is a setting, or the compose file's own."""
     compose = _text("docker-compose.yml")
