@@ -49,16 +49,17 @@ log = logging.getLogger(__name__)
 
 
 class Keeper:
-    """One worker's keeper. ``publish`` sends one kick."""
+    """One worker's keeper. ``publish`` sends one kick; ``consumes``: this process has a consumer to be watched."""
 
-    def __init__(self, settings: Settings, name: str, publish: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, name: str, publish: Callable[[], None], consumes: bool = True) -> None:
         self._settings, self._name, self._publish = settings, name, publish
         self._store: Store = open_store(settings.broker_url, timeout_s=1.0)
         self._budget = Budget(settings.restart_budget, settings.backoff_s)
         self._main = Process.of(os.getpid())
         self._rebuilder = Rebuilder(settings, self._store, name)
         self._sweeper = Sweeper(settings.jobs_dir, settings.cache_dir, settings.sweep_s)
-        self._deafness = Deafness(DEAF_GRACES * settings.stop_grace_s, settings.stop_grace_s, leave=self._leave)
+        grace_s = settings.stop_grace_s
+        self._deafness = Deafness(DEAF_GRACES * grace_s, grace_s, leave=self._leave) if consumes else None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._reap_from: float | None = None
@@ -94,7 +95,8 @@ class Keeper:
             except OUTAGES as exc:
                 self._reap_from, self._was_away = None, True
                 self._rebuilder.note_outage()
-                self._deafness.forget()
+                if self._deafness is not None:
+                    self._deafness.forget()
                 if self._may_log("outage"):
                     log.warning("the queue server is away: %s", exc)
             self._ended.wait(0.01 if self._rebuilder.hurries else self._settings.keeper_tick_s)
@@ -146,7 +148,7 @@ class Keeper:
         return claim.owner.startswith(machine() + ":")
 
     def _beat(self) -> None:
-        takes = self._deafness.look(self._busy, self._settings.slots)
+        takes = self._deafness is None or self._deafness.look(self._busy, self._settings.slots)
         if time.monotonic() - self._beat_at >= BEAT_S:
             self._beat_at = time.monotonic()
             host = machine().split("/")[0]

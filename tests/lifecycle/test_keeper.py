@@ -25,7 +25,7 @@ from worker.rebuild import Rebuilder
 def keeper(settings: Settings, store: Store) -> Iterator[Keeper]:
     """Not started yet; it sends no kicks, so that nobody runs what it puts back."""
     store.upkeep.mark_booted()
-    keeper = Keeper(settings, "keeper", publish=lambda: None)
+    keeper = Keeper(settings, "keeper", publish=lambda: None, consumes=False)
     yield keeper
     keeper.stop()
 
@@ -42,7 +42,7 @@ def jobdir(settings: Settings, store: Store) -> JobDir:
 def sweeping_keeper(settings: Settings, store: Store) -> Iterator[Keeper]:
     """One that sweeps away what is older than a moment."""
     store.upkeep.mark_booted()
-    keeper = Keeper(settings.model_copy(update={"sweep_s": 0.3}), "keeper", publish=lambda: None)
+    keeper = Keeper(settings.model_copy(update={"sweep_s": 0.3}), "keeper", publish=lambda: None, consumes=False)
     keeper.start()
     yield keeper
     keeper.stop()
@@ -107,7 +107,7 @@ def test_a_silence_counts_against_the_job_only_while_its_worker_beats(
 ) -> None:
     """A frozen training process uses up the budget; a power cut, which silences the worker as well, does not."""
     store.upkeep.mark_booted()
-    keeper = Keeper(settings.model_copy(update={"restart_budget": 1}), "keeper", publish=lambda: None)
+    keeper = Keeper(settings.model_copy(update={"restart_budget": 1}), "keeper", publish=lambda: None, consumes=False)
     assert store.leases.claim(silent_owner(), jobdir.id, settings.lease_s)
     keeper.start()
 
@@ -169,7 +169,7 @@ def test_what_does_not_obey_within_its_grace_is_killed_and_ends_as_wished(
 ) -> None:
     """A training process that renews its lease but never comes to the end of a chunk."""
     store.upkeep.mark_booted()
-    keeper = Keeper(settings.model_copy(update={"stop_grace_s": 0.5}), "keeper", publish=lambda: None)
+    keeper = Keeper(settings.model_copy(update={"stop_grace_s": 0.5}), "keeper", publish=lambda: None, consumes=False)
     with subprocess.Popen(["sleep", "600"]) as deaf:
         owner = Owner(machine(), Process.of(os.getpid()), Process.of(deaf.pid), "deaf")
         claim = store.leases.claim(str(owner), jobdir.id, lease_s=60)
