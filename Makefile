@@ -20,9 +20,10 @@ run: env-run ## Starts everything and prints its address; Ctrl-C stops it (ARGS=
 demo: env-run ## Trains, kills the worker, shows the recovery and proves it exact, in under 90 s
 	@.venv/bin/python -m web.demo $(ARGS)
 
-test: env-dev ## Runs all tests with real parts, a real browser too (PYTEST="tests/store -x" for some)
+# As many at a time as there are cores, up to four; the tests of one file stay together, since they share what they start.
+test: env-dev ## Runs all tests with real parts, a real browser too (PYTEST="tests/store -x" for some, -n 0 one by one)
 	@requirements/chromium.sh
-	.venv/bin/pytest $(PYTEST)
+	.venv/bin/pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST)
 
 lint: env-dev ## Checks style, types, layers and sizes
 	.venv/bin/ruff check .
