@@ -35,8 +35,10 @@ def _remarks(extra: Mapping[str, Any], early: tuple[int, int] | None) -> Iterato
         yield f"Its weights are those of epoch {best:,}, the best."
     if extra.get("no_better_than_guessing"):
         share = extra.get("commonest_class_share")
-        always = f" ({share:.1%} of the samples)" if isinstance(share, float) else ""
-        yield f"{NO_BETTER}: always naming the commonest class{always} would do as well."
+        known = (
+            f"is right for {share:.1%} of the samples, and it is hardly for more" if isinstance(share, float) else ""
+        )
+        yield f"{NO_BETTER}: always naming the commonest class {known or 'would do about as well'}."
     if why := _text(extra.get("test")):
         yield f"The test could not be done: {why}."
     yield from _missing(extra.get("exports"))

@@ -44,7 +44,10 @@ def test_a_job_no_better_than_guessing_says_so(tmp_path: Path) -> None:
 
     assert result.outcome is Outcome.FINISHED
     assert result.extra["no_better_than_guessing"] is True
-    assert any("no better than always saying the commonest class (1" in line.text for line in reporter.of(LogLine))
+    assert any(
+        "no better than guessing: always saying the commonest class is right for 1" in line.text
+        for line in reporter.of(LogLine)
+    )
 
 
 def test_a_job_that_has_learned_something_does_not(tmp_path: Path) -> None:

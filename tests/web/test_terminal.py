@@ -242,7 +242,7 @@ def test_a_finished_job_is_done_to_the_last_step(url: str, finished: str) -> Non
 
 def test_what_is_special_of_an_end_is_shown(url: str, client: FlaskClient, submitted: str, actor: Actor) -> None:
     """In the same words by the API, the command and the page."""
-    said = "It is no better than guessing: always naming the commonest class would do as well."
+    said = "It is no better than guessing: always naming the commonest class would do about as well."
     attempt = actor.claim(submitted)
     attempt.start()
     extra = {"no_better_than_guessing": True, "exports": {"weights.h5": "of its layers"}}

@@ -54,6 +54,6 @@ def _classes(labels: Any) -> Any:
 def in_words(share: float, samples: int) -> str:
     """What to say then."""
     return (
-        f"the model is no better than always saying the commonest class ({share:.1%}), as far as {samples:,} samples "
-        "can tell"
+        f"the model is no better than guessing: always saying the commonest class is right for {share:.1%} of "
+        f"{samples:,} samples, and it is hardly for more"
     )
