@@ -50,9 +50,12 @@ class Rebuilder:
         return self._rebuild is not None
 
     def note_outage(self) -> None:
-        """The server was away: what happened on disk meanwhile is looked for as soon as it is back."""
+        """The server was away: what happened on disk meanwhile is looked for as soon as it is back.
+
+        If it was wiped before, owners could not reach it to adopt their jobs: they get their time anew.
+        """
         self._lock_at = self._minute_at = self._hour_at = NEVER
-        self._rebuild = self._minutely = self._hourly = None
+        self._wiped_at = self._rebuild = self._minutely = self._hourly = None
 
     def tick(self) -> None:
         """Take the next slice of whatever is due. Raises StoreUnavailable, StoreRefused."""

@@ -10,6 +10,7 @@ from shared.settings import Settings
 from shared.spec import parse_spec
 from shared.states import JobState, Wish
 from shared.store import Store
+from tests.waiting import wait_until
 from worker import rebuild
 from worker.comparing import Comparison
 from worker.rebuild import Rebuilder
@@ -78,3 +79,24 @@ def test_a_directory_that_was_copied_in_is_found_whatever_its_time(settings: Set
         pass
 
     assert store.jobs.get(copied.id).state is JobState.QUEUED
+
+
+def test_owners_get_their_time_to_adopt_anew_after_an_outage(settings: Settings, store: Store) -> None:
+    """Wiped, away before anybody was put back, and back: who lives must still be the first to say so."""
+    settings = settings.model_copy(update={"renew_s": 0.1})
+    many(settings, 1)
+    keeper = Rebuilder(settings, store, "keeper")
+    keeper.tick()
+    over = time.monotonic() + 4 * settings.renew_s
+    wait_until(lambda: time.monotonic() > over, "owners had their time")
+
+    keeper.note_outage()
+    keeper.tick()
+    at_once = store.jobs.count()
+
+    def put_back() -> int:
+        keeper.tick()
+        return store.jobs.count()
+
+    wait_until(put_back, "the job is put back", timeout_s=5)
+    assert at_once == 0
