@@ -1,11 +1,12 @@
 """What a change costs: the other benchmarks on an older commit and on this tree, in turn, on one machine.
 
-    python bench/before_after.py REF [--rounds 2] [--only first_step,wishes] [--quick]
+    python bench/before_after.py REF [--rounds 2] [--only first_step,wishes] [--quick] [--python REF/.venv/bin/python]
 
-REF is unpacked into a temporary folder and run with this tree's environment. Each round runs every benchmark in both
-trees, one after the other, the order turned round from round to round, so that what the machine does meanwhile
-strikes both. Writes bench/results/before_after.json: for each number its median before and after, the change, and
-the noise: how far apart the rounds of one side lie. Lower is better in all of them.
+REF is unpacked into a temporary folder and run with this tree's environment, or with the Python of its own where that
+has packages which this one has not (0.1 needs gunicorn to be measured by `recovery`). Each round runs every benchmark
+in both trees, one after the other, the order turned round from round to round, so that what the machine does meanwhile
+strikes both. Writes bench/results/before_after.json: for each number its median before and after, the change, and the
+noise: how far apart the rounds of one side lie. Lower is better in all of them.
 """
 
 import argparse
@@ -77,49 +78,57 @@ BENCHES = {
 }
 
 
-def run(tree: Path, name: str, arguments: tuple[str, ...]) -> Any:
+@dataclass(frozen=True)
+class Side:
+    """A tree, and the Python that it is run with."""
+
+    tree: Path
+    python: str
+
+
+def run(side: Side, name: str, arguments: tuple[str, ...]) -> Any:
     """One benchmark in one tree, and what it has written."""
-    result = tree / "bench" / "results" / f"{name}.json"
+    result = side.tree / "bench" / "results" / f"{name}.json"
     kept = result.read_bytes() if result.exists() else None
     result.unlink(missing_ok=True)
     try:
-        _python(tree, f"bench/{name}.py", *arguments)
+        _python(side, f"bench/{name}.py", *arguments)
         return json.loads(result.read_bytes())
     finally:
         if kept is not None:  # a short run must not replace the results that are published
             result.write_bytes(kept)
 
 
-def engine(tree: Path, quick: bool) -> Numbers:
+def engine(side: Side, quick: bool) -> Numbers:
     """Seconds an epoch of each model; plain `fit` is left out, it is the same before and after."""
     models = {name: epochs for name, epochs in MODELS.items() if not quick or name in ("mlp", "cnn", "lstm")}
     found: Numbers = {}
     for name, epochs in models.items():
-        said = _python(tree, "bench/engine.py", "--one", f"{name}/keepfit", "--epochs", str(epochs))
+        said = _python(side, "bench/engine.py", "--one", f"{name}/keepfit", "--epochs", str(epochs))
         found[f"engine, {name}, s an epoch"] = statistics.median(json.loads(said.splitlines()[-1])["seconds"])
     return found
 
 
-def _python(tree: Path, *words: str) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(tree), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, *words]
-    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
+def _python(side: Side, *words: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(side.tree), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [side.python, *words]
+    done = subprocess.run(command, cwd=side.tree, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{' '.join(words)} failed in {tree}:\n{done.stdout}{done.stderr}")
+        raise SystemExit(f"{' '.join(words)} failed in {side.tree}:\n{done.stdout}{done.stderr}")
     return done.stdout
 
 
-def one_round(tree: Path, names: list[str], quick: bool) -> Numbers:
+def one_round(side: Side, names: list[str], quick: bool) -> Numbers:
     """All numbers of one tree."""
     found: Numbers = {}
     for name in names:
         bench = BENCHES.get(name)
         if bench is None:
-            numbers = engine(tree, quick)
+            numbers = engine(side, quick)
         else:
-            numbers = bench.numbers(run(tree, name, bench.quick if quick else bench.arguments))
+            numbers = bench.numbers(run(side, name, bench.quick if quick else bench.arguments))
         found |= numbers
-        print(f"  {tree.name}: " + ", ".join(f"{key} {value:.3f}" for key, value in numbers.items()), flush=True)
+        print(f"  {side.tree.name}: " + ", ".join(f"{key} {value:.3f}" for key, value in numbers.items()), flush=True)
     return found
 
 
@@ -144,6 +153,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--only", default=",".join((*BENCHES, "engine")))
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, three models")
+    parser.add_argument("--python", default=sys.executable, help="of REF")
     args = parser.parse_args()
     sides: dict[str, list[Numbers]] = {"before": [], "after": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -152,10 +162,10 @@ def main() -> None:
         archive = subprocess.run(["git", "archive", args.ref], cwd=ROOT, stdout=subprocess.PIPE, check=True)
         subprocess.run(["tar", "-x"], cwd=old, input=archive.stdout, check=True)
         for number in range(args.rounds):
-            order = [("before", old), ("after", ROOT)]
-            for side, tree in order if number % 2 == 0 else reversed(order):
-                print(f"round {number + 1}, {side}", flush=True)
-                sides[side].append(one_round(tree, args.only.split(","), args.quick))
+            order = [("before", Side(old, args.python)), ("after", Side(ROOT, sys.executable))]
+            for name, side in order if number % 2 == 0 else reversed(order):
+                print(f"round {number + 1}, {name}", flush=True)
+                sides[name].append(one_round(side, args.only.split(","), args.quick))
     rows = compared(sides["before"], sides["after"])
     for name, row in rows.items():
         mark = "  WORSE" if row["worse"] else ""
