@@ -344,6 +344,28 @@ def test_a_rebuild_says_how_far_it_is_and_begins_again_after_another_wipe(settin
     assert store.upkeep.rebuilding() is None
 
 
+def times_mended(store: Store) -> int:
+    """How many scripts the server has run so far: each batch of directories that is compared costs one."""
+    stats = store.link.read(lambda r: r.info("commandstats"))
+    return int(sum(row["calls"] for name, row in stats.items() if name in ("cmdstat_evalsha", "cmdstat_eval")))
+
+
+def test_what_a_rebuild_has_read_is_not_read_again_at_once(settings: Settings, store: Store) -> None:
+    """An idle worker stays idle: after a rebuild, the look at all directories is due in an hour."""
+    for number in range(500):
+        jobdir, _ = create_jobdir(settings.jobs_dir, parse_spec({"name": str(number)}))
+        jobdir.write_wish(Wish.CANCEL, 1)
+        os.utime(jobdir.path, (1e9, 1e9))
+    rebuilder = make_rebuilder(settings, store)
+    wait_until(lambda: rebuilder.tick() or store.upkeep.booted(), "all jobs are back", poll_s=0)
+
+    before = times_mended(store)
+    for _ in range(50):
+        rebuilder.tick()
+
+    assert times_mended(store) - before < 10
+
+
 @pytest.mark.parametrize("key", [keys.KICK, keys.SCAN])
 def test_a_gap_or_a_lock_without_an_end_is_dropped(key: str, store: Store) -> None:
     """Else no kick would be sent, or nothing compared, until a person comes."""
