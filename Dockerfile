@@ -19,15 +19,16 @@ VOLUME /data
 FROM base AS web
 COPY requirements/web.lock requirements/
 RUN pip install --require-hashes --only-binary :all: -r requirements/web.lock
-COPY shared shared
-COPY web web
+COPY keepfit/__init__.py keepfit/__init__.py
+COPY shared keepfit/shared
+COPY web keepfit/web
 USER keepfit
 ENV KEEPFIT_HOST=0.0.0.0
 EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8080/health', timeout=2)"]
 STOPSIGNAL SIGTERM
-CMD ["python", "-m", "web.serve"]
+CMD ["python", "-m", "keepfit.web.serve"]
 
 
 FROM base AS worker
@@ -35,14 +36,14 @@ COPY requirements/worker.lock requirements/
 # TensorFlow carries 430 MB of C++ headers for those who extend it.
 RUN pip install --require-hashes --only-binary :all: -r requirements/worker.lock && \
     rm -rf /usr/local/lib/python3.11/site-packages/tensorflow/include
-COPY shared shared
-COPY worker worker
-COPY data data
+COPY keepfit/__init__.py keepfit/__init__.py
+COPY shared keepfit/shared
+COPY worker keepfit/worker
 # Compiled programs, for workers alone: machine code that they run.
 RUN install -d -o keepfit -g keepfit -m 700 /cache
 USER keepfit
 # Whether this container's worker beats: its host name is the container's.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-m", "shared.alive"]
+    CMD ["python", "-m", "keepfit.shared.alive"]
 STOPSIGNAL SIGTERM
-CMD ["celery", "-A", "worker.app", "worker", "--without-mingle", "--without-gossip", "--loglevel", "INFO"]
+CMD ["celery", "-A", "keepfit.worker.app", "worker", "--without-mingle", "--without-gossip", "--loglevel", "INFO"]

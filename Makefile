@@ -18,7 +18,7 @@ run: env-run ## Starts everything and prints its address; Ctrl-C stops it (ARGS=
 	@KEEPFIT_DRILLS=$${KEEPFIT_DRILLS:-1} .venv/bin/keepfit up $(ARGS)
 
 demo: env-run ## Trains, kills the worker, shows the recovery and proves it exact, in under 90 s
-	@.venv/bin/python -m web.demo $(ARGS)
+	@.venv/bin/keepfit demo $(ARGS)
 
 # As many at a time as there are cores, up to four; the tests of one file stay together, since they share what they start.
 test: env-dev ## Runs all tests with real parts, a real browser too (PYTEST="tests/store -x" for some, -n 0 one by one)

@@ -23,8 +23,8 @@ from typing import Any
 
 from bench.engine import BATCH, DATA, RESULTS, THREADS, build
 from bench.snapshots import put_stopwatches
-from shared.events import CheckpointSaved, EpochEnded, Event
-from shared.jobdir import JobDir
+from keepfit.shared.events import CheckpointSaved, EpochEnded, Event
+from keepfit.shared.jobdir import JobDir
 
 EPOCHS_A_BLOCK = 6
 
@@ -66,10 +66,10 @@ class Turned:
 
 def run(pairs: int) -> Turned:
     """One run of so many pairs of blocks, after a block to warm up."""
-    from worker.training import datasets, environment
-    from worker.training.interfaces import StopSignal
-    from worker.training.program import Program
-    from worker.training.run import Session, train
+    from keepfit.worker.training import datasets, environment
+    from keepfit.worker.training.interfaces import StopSignal
+    from keepfit.worker.training.program import Program
+    from keepfit.worker.training.run import Session, train
 
     environment.configure(THREADS)
     turned: Any = Turned()

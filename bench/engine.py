@@ -75,7 +75,7 @@ def by_fit(name: str, steps: int, epochs: int, folder: Path) -> dict[str, Any]:
     """Train with `fit` and `ModelCheckpoint`, as a plain script does."""
     import keras
 
-    from worker.training import datasets
+    from keepfit.worker.training import datasets
 
     data = datasets.load("fashion-mnist", DATA)
     keras.utils.set_random_seed(1)
@@ -93,12 +93,12 @@ def by_fit(name: str, steps: int, epochs: int, folder: Path) -> dict[str, Any]:
 
 def by_keepfit(name: str, epochs: int, folder: Path) -> dict[str, Any]:
     """Train with the engine, with its default checkpoints."""
-    from shared.events import EpochEnded, Event
-    from shared.jobdir import JobDir
-    from worker.training import datasets
-    from worker.training.interfaces import StopSignal
-    from worker.training.program import Program
-    from worker.training.run import Session, train
+    from keepfit.shared.events import EpochEnded, Event
+    from keepfit.shared.jobdir import JobDir
+    from keepfit.worker.training import datasets
+    from keepfit.worker.training.interfaces import StopSignal
+    from keepfit.worker.training.program import Program
+    from keepfit.worker.training.run import Session, train
 
     ends: list[float] = []
 
@@ -120,7 +120,7 @@ def by_keepfit(name: str, epochs: int, folder: Path) -> dict[str, Any]:
 
 def measure(name: str, contender: str, epochs: int) -> dict[str, Any]:
     """One contender on one model, in this process."""
-    from worker.training import environment
+    from keepfit.worker.training import environment
 
     environment.configure(THREADS)
     with tempfile.TemporaryDirectory() as folder:
@@ -140,7 +140,7 @@ def in_a_process(name: str, contender: str, epochs: int | None = None) -> dict[s
 
 def machine() -> dict[str, Any]:
     """Where these numbers come from."""
-    from worker.training import environment
+    from keepfit.worker.training import environment
 
     return {**environment.machine(), "cores": os.cpu_count(), "threads": THREADS, "load": os.getloadavg()[0]}
 

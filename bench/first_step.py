@@ -16,12 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from shared.events import Progress, StateChanged
-from shared.jobdir import create_jobdir
-from shared.settings import Settings
-from shared.spec import parse_spec
-from shared.states import ENDS
-from shared.store import Store, open_store
+from keepfit.shared.events import Progress, StateChanged
+from keepfit.shared.jobdir import create_jobdir
+from keepfit.shared.settings import Settings
+from keepfit.shared.spec import parse_spec
+from keepfit.shared.states import ENDS
+from keepfit.shared.store import Store, open_store
 from tests.processes import Household, Valkey
 from tests.waiting import wait_until
 

@@ -26,12 +26,12 @@ import psutil
 
 from bench.jobs.filling import FILLED_BY, fill, train_one
 from bench.jobs.watching import BeatWatch, PageWatch
-from shared.states import JobState
-from shared.store import Store, open_store
+from keepfit.shared.states import JobState
+from keepfit.shared.store import Store, open_store
+from keepfit.worker.owner import Owner
 from tests.processes import Household
 from tests.services import Service
 from tests.waiting import wait_until
-from worker.owner import Owner
 
 RESULTS = Path(__file__).parent / "results"
 REQUESTS = 200
@@ -54,7 +54,7 @@ class Bench:
     def __init__(self, service: Service, store: Store, jobs: int) -> None:
         self.service, self.store, self.jobs = service, store, jobs
         self.http = httpx.Client(base_url=service.url, timeout=60)
-        web, worker = service.part("web.serve"), service.part("celery")
+        web, worker = service.part("keepfit.web.serve"), service.part("celery")
         assert web is not None, "there is no web part"
         assert worker is not None, "there is no worker part"
         self.web, self.worker = [web, *web.children(recursive=True)], worker

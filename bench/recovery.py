@@ -25,15 +25,15 @@ from typing import Any
 import psutil
 
 from bench.peers import recovery as peers
-from shared.errors import KeepfitError
-from shared.events import AttemptStarted, Progress
-from shared.states import ENDS, JobState
-from shared.store import JobRecord, Store, StoredEvent, open_store
+from keepfit.shared.errors import KeepfitError
+from keepfit.shared.events import AttemptStarted, Progress
+from keepfit.shared.states import ENDS, JobState
+from keepfit.shared.store import JobRecord, Store, StoredEvent, open_store
+from keepfit.web.client import Client
+from keepfit.worker.owner import Owner
 from tests.processes import Household
 from tests.services import Service
 from tests.waiting import wait_until
-from web.client import KeepfitClient
-from worker.owner import Owner
 
 RESULTS = Path(__file__).parent / "results"
 SPEC = {"name": "recovery", "training": {"epochs": 100_000, "batch_size": 32}}
@@ -45,7 +45,7 @@ class House:
 
     service: Service
     store: Store
-    client: KeepfitClient
+    client: Client
     workers: int
 
     def train(self) -> JobRecord:
@@ -129,7 +129,7 @@ def keepfit(workers: int) -> Iterator[House]:
     with tempfile.TemporaryDirectory() as folder, Household(Path(folder, "household")) as household:
         service = Service(household, Path(folder, "data"), "--workers", str(workers), "--slots", "1")
         store = open_store(service.redis_url)
-        with KeepfitClient(service.url) as client:
+        with Client(service.url) as client:
             house = House(service, store, client, workers)
             house.rest(house.train().id)  # the first job of a model compiles it
             yield house

@@ -54,7 +54,7 @@ def build(*, dropout: bool) -> Any:
 
 def finished(model: Any) -> dict[str, Any]:
     """What a training has come to."""
-    from worker.training.state import weights_digest
+    from keepfit.worker.training.state import weights_digest
 
     return {"steps": int(model.optimizer.iterations.numpy()), "weights": weights_digest(model)}
 
@@ -95,13 +95,13 @@ def by_keras(kind: str, folder: Path, die_after: int, dropout: bool) -> dict[str
 
 def by_keepfit(folder: Path, die_after: int, dropout: bool) -> dict[str, Any]:
     """The same with Keepfit, a checkpoint every 5 steps."""
-    from shared.jobdir import JobDir
-    from shared.manifest import newest_valid
-    from worker.training.checkpoints import load
-    from worker.training.engine import Engine
-    from worker.training.interfaces import Silent, StopSignal
-    from worker.training.program import Arrays, CheckpointPolicy, Program
-    from worker.training.run import Session, train
+    from keepfit.shared.jobdir import JobDir
+    from keepfit.shared.manifest import newest_valid
+    from keepfit.worker.training.checkpoints import load
+    from keepfit.worker.training.engine import Engine
+    from keepfit.worker.training.interfaces import Silent, StopSignal
+    from keepfit.worker.training.program import Arrays, CheckpointPolicy, Program
+    from keepfit.worker.training.run import Session, train
 
     done, real = 0, Engine.train
 
@@ -128,7 +128,7 @@ def by_keepfit(folder: Path, die_after: int, dropout: bool) -> dict[str, Any]:
 
 def one(kind: str, folder: Path, die_after: int, dropout: bool) -> dict[str, Any]:
     """One process of one contender."""
-    from worker.training import environment
+    from keepfit.worker.training import environment
 
     environment.configure(1)
     if kind == "keepfit":

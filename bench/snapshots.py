@@ -51,8 +51,8 @@ def plain(width: int) -> dict[str, float]:
 
 def put_stopwatches(stalls_s: list[float], writing_s: list[float]) -> None:
     """From now on, note of each checkpoint how long training stood still, and the CPU time of its writing."""
-    from worker.training import loop, run, state
-    from worker.training.saver import Saver
+    from keepfit.worker.training import loop, run, state
+    from keepfit.worker.training.saver import Saver
 
     began = 0.0
 
@@ -76,11 +76,11 @@ def put_stopwatches(stalls_s: list[float], writing_s: list[float]) -> None:
 
 def keepfit(width: int) -> dict[str, float]:
     """The stalls at each snapshot, and the peak memory, of the engine with a checkpoint every few steps."""
-    from shared.jobdir import JobDir
-    from worker.training import state
-    from worker.training.interfaces import Silent, StopSignal
-    from worker.training.program import Arrays, CheckpointPolicy, Program
-    from worker.training.run import Session, train
+    from keepfit.shared.jobdir import JobDir
+    from keepfit.worker.training import state
+    from keepfit.worker.training.interfaces import Silent, StopSignal
+    from keepfit.worker.training.program import Arrays, CheckpointPolicy, Program
+    from keepfit.worker.training.run import Session, train
 
     stalls: list[float] = []
     put_stopwatches(stalls, [])
@@ -103,7 +103,7 @@ def keepfit(width: int) -> dict[str, float]:
 
 def build_again(width: int) -> Any:
     """The same model with all its variables, to weigh them."""
-    from worker.training.engine import build as make_variables
+    from keepfit.worker.training.engine import build as make_variables
 
     model = build(width)
     x, y = data()
@@ -128,7 +128,7 @@ def in_a_process(contender: str, width: int) -> dict[str, float]:
 def main() -> None:
     """Measure, print, write."""
     if len(sys.argv) > 1:
-        from worker.training import environment
+        from keepfit.worker.training import environment
 
         environment.configure(THREADS)
         contender = {"plain": plain, "keepfit": keepfit}[sys.argv[1]]

@@ -28,7 +28,7 @@ from typing import Any
 import psutil
 
 from bench.peers.web_servers import SERVERS
-from shared.store import keys, open_store
+from keepfit.shared.store import keys, open_store
 from tests.processes import Valkey, answers, free_port
 from tests.waiting import wait_until
 

@@ -17,11 +17,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from shared.jobdir import create_jobdir
-from shared.settings import Settings
-from shared.spec import parse_spec
-from shared.states import ENDS, JobState
-from shared.store import Store, open_store
+from keepfit.shared.jobdir import create_jobdir
+from keepfit.shared.settings import Settings
+from keepfit.shared.spec import parse_spec
+from keepfit.shared.states import ENDS, JobState
+from keepfit.shared.store import Store, open_store
 from tests.processes import Household, Valkey
 from tests.waiting import wait_until
 

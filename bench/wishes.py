@@ -14,11 +14,11 @@ import time
 from typing import Any
 
 from bench.first_step import RESULTS, one_worker
-from shared.jobdir import create_jobdir
-from shared.settings import Settings
-from shared.spec import parse_spec
-from shared.states import JobState, Wish
-from shared.store import JobRecord, Store
+from keepfit.shared.jobdir import create_jobdir
+from keepfit.shared.settings import Settings
+from keepfit.shared.spec import parse_spec
+from keepfit.shared.states import JobState, Wish
+from keepfit.shared.store import JobRecord, Store
 from tests.waiting import wait_until
 
 WARM_STEPS = 500

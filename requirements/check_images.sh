@@ -18,6 +18,7 @@ build() { # makes $work/<target>/app and $work/<target>/venv as the Dockerfile w
     mkdir -p "$app/requirements"
     "$python" -m venv "$work/$target/venv"
     section "$target" | awk '$1 == "COPY" { print $2, $3 }' | while read -r source destination; do
+        mkdir -p "$(dirname "$app/$destination")"
         cp -R "$project/$source" "$app/$destination"
     done
     section "$target" | sed -n 's/ *&& *\\$//; s/^RUN pip //p' | while read -r command; do
@@ -35,14 +36,14 @@ inside() { # runs a command as the image of a target would
 }
 
 build web
-inside web python -c 'import web.serve; from web import create_app; create_app(); print("imports")'
-inside web python -c 'import importlib.util as u; found = [m for m in ("tensorflow", "keras", "numpy", "worker") if u.find_spec(m)]; assert not found, found'
+inside web python -c 'import keepfit.web.serve; from keepfit.web.app import create_app; create_app(); print("imports")'
+inside web python -c 'import importlib.util as u; found = [m for m in ("tensorflow", "keras", "numpy", "keepfit.worker") if u.find_spec(m)]; assert not found, found'
 
 build worker
-inside worker python -c 'import worker.app, worker.training.run; print("imports")'
+inside worker python -c 'import keepfit.worker.app, keepfit.worker.training.run; print("imports")'
 printf '{"name": "image", "training": {"epochs": 1}}' >"$work/spec.json"
-inside worker python -m worker.training train "$work/spec.json" --dir "$work/data/jobs/image" | tail -n 1
-inside worker python -c 'import importlib.util as u; assert not u.find_spec("web"), "the worker has the web side"'
+inside worker python -m keepfit.worker.training train "$work/spec.json" --dir "$work/data/jobs/image" | tail -n 1
+inside worker python -c 'import importlib.util as u; assert not u.find_spec("keepfit.web"), "the worker has the web side"'
 
 if command -v docker-compose >/dev/null; then
     KEEPFIT_SECRET_KEY=check docker-compose config --quiet && echo "docker-compose.yml is valid"

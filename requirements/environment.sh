@@ -41,6 +41,20 @@ fits_wish() { # whether .venv has the Python that PYTHON asks for
     [ -z "${PYTHON:-}" ] || [ "$("$PYTHON" -V 2>&1)" = "$("$venv/bin/python" -V 2>&1)" ]
 }
 
+link() { # keepfit/NAME leads to NAME. An unpacked archive may have made a file, or a second copy, of the link
+    local path="keepfit/$1" target="../$1"
+    [ "$(readlink "$path")" != "$target" ] || return 0
+    if [ -d "$path" ] && [ ! -L "$path" ] && ! diff -rq -x __pycache__ "$1" "$path" >/dev/null; then
+        fail "$path is a folder of its own, and differs from $1, of which it should be a link." \
+            "Move it out of the way; a link is then made in its place."
+    fi
+    rm -rf "$path"
+    ln -s "$target" "$path"
+    echo "      $path is a link to $1 again"
+}
+
+mend_links() { link shared; link web; link worker; }
+
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$key" ] && [ ! -e "$unfinished" ] && fits_wish; then
     exit 0
 fi
@@ -75,6 +89,7 @@ quiet="--quiet"
         "Without a network, or behind a proxy, see https://pip.pypa.io (PIP_INDEX_URL, PIP_PROXY). Then run it again."
 
 say 4 "Compiling and installing Keepfit itself"
+mend_links
 # Some packages carry files that are meant for other Pythons; those do not compile, and need not.
 # TensorFlow carries 430 MB of C++ headers for those who extend it; nothing here is compiled against them.
 rm -rf "$venv"/lib/python3*/site-packages/tensorflow/include

@@ -11,9 +11,9 @@ compile() {
         --custom-compile-command "make lock" --quiet --upgrade -o "$lock"
     echo "$lock: $(grep -c '==' "$lock") packages"
 }
-compile dev.lock pyproject.toml --extra worker --extra embedded --extra dev
-compile run.lock pyproject.toml --extra worker --extra embedded -c requirements/dev.lock
+compile dev.lock pyproject.toml --extra all --extra dev
+compile run.lock pyproject.toml --extra all -c requirements/dev.lock
 compile worker.lock pyproject.toml --extra worker -c requirements/dev.lock
-compile web.lock pyproject.toml -c requirements/dev.lock
+compile web.lock pyproject.toml --extra web -c requirements/dev.lock
 compile bench-plots.lock requirements/bench-plots.in
 compile bench.lock requirements/bench.in -c requirements/dev.lock

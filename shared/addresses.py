@@ -13,9 +13,7 @@ import re
 import socket
 from dataclasses import dataclass
 
-import psutil
-
-from shared.settings import Settings
+from keepfit.shared.settings import Settings
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
@@ -96,5 +94,7 @@ def _name_in(written: str) -> str:
 
 def _addresses_of_this_machine() -> set[str]:
     """Asked each time: a laptop changes them."""
+    import psutil  # late: who only has the client has no psutil, and needs none
+
     found = (address for addresses in psutil.net_if_addrs().values() for address in addresses)
     return {a.address.partition("%")[0].lower() for a in found if a.family in (socket.AF_INET, socket.AF_INET6)}

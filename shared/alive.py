@@ -1,6 +1,6 @@
 """Whether a worker of this host is alive, as an exit code: the health check of the worker's container.
 
-    python -m shared.alive
+    python -m keepfit.shared.alive
 
 Knows the store only.
 """
@@ -9,9 +9,9 @@ import contextlib
 import socket
 import sys
 
-from shared.errors import StoreRefused, StoreUnavailable
-from shared.settings import get_settings
-from shared.store import open_store
+from keepfit.shared.errors import StoreRefused, StoreUnavailable
+from keepfit.shared.settings import get_settings
+from keepfit.shared.store import open_store
 
 
 def main() -> int:

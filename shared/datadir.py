@@ -12,10 +12,10 @@ import contextlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from shared.documents import read_or_nothing, text, whole
-from shared.durable import write_json
-from shared.errors import NewerVersion
-from shared.spec import printable
+from keepfit.shared.documents import read_or_nothing, text, whole
+from keepfit.shared.durable import write_json
+from keepfit.shared.errors import NewerVersion
+from keepfit.shared.spec import printable
 
 FORMAT = 1
 """The form of a data directory that this version reads and writes."""

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shared.documents import read_object, read_or_nothing, text, whole
-from shared.durable import write_json
-from shared.errors import DamagedFile
-from shared.jobdir import AttemptDir, JobDir
-from shared.states import JobState, Outcome, Wish
+from keepfit.shared.documents import read_object, read_or_nothing, text, whole
+from keepfit.shared.durable import write_json
+from keepfit.shared.errors import DamagedFile
+from keepfit.shared.jobdir import AttemptDir, JobDir
+from keepfit.shared.states import JobState, Outcome, Wish
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from shared.diskstate import damage_of, state_on_disk
-from shared.errors import JobNotFound
-from shared.jobdir import JobDir, list_jobdirs, open_jobdir
-from shared.restoring import is_of, note_stop, only_server_knows_stop, restore_from_disk
-from shared.states import JobState, wish_allowed
-from shared.store import JobRecord, Store, keys
-from shared.store.jobs import fields_of
+from keepfit.shared.diskstate import damage_of, state_on_disk
+from keepfit.shared.errors import JobNotFound
+from keepfit.shared.jobdir import JobDir, list_jobdirs, open_jobdir
+from keepfit.shared.restoring import is_of, note_stop, only_server_knows_stop, restore_from_disk
+from keepfit.shared.states import JobState, wish_allowed
+from keepfit.shared.store import JobRecord, Store, keys
+from keepfit.shared.store.jobs import fields_of
 
 PAGE = 500
 UNNOTED = "the disk does not know that the job has stopped"

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from shared.durable import from_json
-from shared.errors import DamagedFile
+from keepfit.shared.durable import from_json
+from keepfit.shared.errors import DamagedFile
 
 _UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 _OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, get_type_hints
 
-from shared.durable import from_json, to_json
+from keepfit.shared.durable import from_json, to_json
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from shared.documents import hidden, numbers, part, read_object, read_or_nothing, text, whole
-from shared.durable import fsync_dir, to_json, write_json
-from shared.errors import DamagedFile, InvalidSpec, JobConflict, JobNotFound, NewerVersion, StorageFull
-from shared.spec import NEWER, READS, EvaluateSpec, Needs, TrainSpec, needs_of, parse_spec, spec_digest
-from shared.states import LARGEST_PRIORITY, Outcome, Wish
+from keepfit.shared.documents import hidden, numbers, part, read_object, read_or_nothing, text, whole
+from keepfit.shared.durable import fsync_dir, to_json, write_json
+from keepfit.shared.errors import DamagedFile, InvalidSpec, JobConflict, JobNotFound, NewerVersion, StorageFull
+from keepfit.shared.spec import NEWER, READS, EvaluateSpec, Needs, TrainSpec, needs_of, parse_spec, spec_digest
+from keepfit.shared.states import LARGEST_PRIORITY, Outcome, Wish
 
 JOB_VERSION = 1
 """The form of ``job.json`` that this code writes."""

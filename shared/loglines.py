@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from shared.events import (
+from keepfit.shared.events import (
     AttemptStarted,
     CheckpointFailed,
     CheckpointRejected,

@@ -20,9 +20,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from shared.durable import from_json, to_json
-from shared.errors import CorruptCheckpoint
-from shared.jobdir import AttemptDir, JobDir
+from keepfit.shared.durable import from_json, to_json
+from keepfit.shared.errors import CorruptCheckpoint
+from keepfit.shared.jobdir import AttemptDir, JobDir
 
 FORMAT = 2
 """1: version 0.1, whose trainer state holds the history itself."""

@@ -4,7 +4,7 @@ A message is only a *kick*: "some job may be ready, perhaps this one". It carrie
 or doubled kick does no harm; the keeper of any worker tops them up while jobs are ready.
 """
 
-from shared.store.keys import QUEUE
+from keepfit.shared.store.keys import QUEUE
 
 TASK_NAME = "keepfit.attempt"
 

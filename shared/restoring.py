@@ -1,11 +1,11 @@
 """Makes one side know what only the other knows: the queue server of a job, or the directory of a stop."""
 
-from shared.diskstate import state_on_disk, write_verdict
-from shared.durable import to_json
-from shared.jobdir import JobDir
-from shared.states import JobState
-from shared.store import JobRecord, Store
-from shared.store.jobs import fields_of
+from keepfit.shared.diskstate import state_on_disk, write_verdict
+from keepfit.shared.durable import to_json
+from keepfit.shared.jobdir import JobDir
+from keepfit.shared.states import JobState
+from keepfit.shared.store import JobRecord, Store
+from keepfit.shared.store.jobs import fields_of
 
 
 def restore_from_disk(jobdir: JobDir, store: Store) -> bool:

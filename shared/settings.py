@@ -12,8 +12,8 @@ from urllib.parse import quote
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-PROJECT_DIR = Path(__file__).resolve().parent.parent
-BUILTIN_DATA = PROJECT_DIR / "data"
+IMPORT_DIR = Path(__file__).absolute().parents[2]
+"""The folder from which `keepfit` is imported: a checkout, or site-packages."""
 
 
 class Settings(BaseSettings):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from shared.settings import Settings
-from shared.store import Store, keys, open_store
+from keepfit.shared.settings import Settings
+from keepfit.shared.store import Store, keys, open_store
 from tests.processes import Household, Valkey
 
 

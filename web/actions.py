@@ -16,18 +16,18 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from shared.diskstate import wish_obeyed
-from shared.durable import fsync_dir
-from shared.errors import BadTransition, DamagedFile, JobNotFound, StorageFull, StoreRefused, StoreUnavailable
-from shared.jobdir import JobDir, create_jobdir, job_id_of
-from shared.restoring import may_be_running, restore_from_disk
-from shared.settings import Settings
-from shared.spec import EvaluateSpec, TrainSpec, parse_spec, printable
-from shared.states import LARGEST_PRIORITY, JobState, Wish, wish_allowed
-from shared.store import JobRecord, Store
-from shared.store.jobs import DRILL_KEPT_MS
-from web.reading import JobReader, Seen
-from web.reminder import Reminder
+from keepfit.shared.diskstate import wish_obeyed
+from keepfit.shared.durable import fsync_dir
+from keepfit.shared.errors import BadTransition, DamagedFile, JobNotFound, StorageFull, StoreRefused, StoreUnavailable
+from keepfit.shared.jobdir import JobDir, create_jobdir, job_id_of
+from keepfit.shared.restoring import may_be_running, restore_from_disk
+from keepfit.shared.settings import Settings
+from keepfit.shared.spec import EvaluateSpec, TrainSpec, parse_spec, printable
+from keepfit.shared.states import LARGEST_PRIORITY, JobState, Wish, wish_allowed
+from keepfit.shared.store import JobRecord, Store
+from keepfit.shared.store.jobs import DRILL_KEPT_MS
+from keepfit.web.reading import JobReader, Seen
+from keepfit.web.reminder import Reminder
 
 log = logging.getLogger(__name__)
 

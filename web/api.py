@@ -22,22 +22,22 @@ from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST
 from werkzeug.exceptions import BadRequest, MethodNotAllowed, UnsupportedMediaType
 
-from shared.errors import InvalidSpec
-from shared.spec import parse_spec
-from shared.states import LARGEST_PRIORITY, Wish
-from shared.store.records import JobRecord
-from web import gauges
-from web.actions import Accepted
-from web.asked import asked_kind, asked_state, whole_number
-from web.assemble import waiting
-from web.curves import Curves, Point, read_curves
-from web.desk import desk
-from web.downloads import exports, send_export, send_log
-from web.history import read_history
-from web.reading import Seen
-from web.results import remarks
-from web.security import csrf
-from web.spec_errors import WrongFields, unknown_fields
+from keepfit.shared.errors import InvalidSpec
+from keepfit.shared.spec import parse_spec
+from keepfit.shared.states import LARGEST_PRIORITY, Wish
+from keepfit.shared.store.records import JobRecord
+from keepfit.web import gauges
+from keepfit.web.actions import Accepted
+from keepfit.web.asked import asked_kind, asked_state, whole_number
+from keepfit.web.assemble import waiting
+from keepfit.web.curves import Curves, Point, read_curves
+from keepfit.web.desk import desk
+from keepfit.web.downloads import exports, send_export, send_log
+from keepfit.web.history import read_history
+from keepfit.web.reading import Seen
+from keepfit.web.results import remarks
+from keepfit.web.security import csrf
+from keepfit.web.spec_errors import WrongFields, unknown_fields
 
 blueprint = Blueprint("api", __name__)
 csrf.exempt(blueprint)

@@ -10,8 +10,8 @@ import re
 
 from flask import request
 
-from shared.states import JobState
-from web.spec_errors import WrongFields
+from keepfit.shared.states import JobState
+from keepfit.web.spec_errors import WrongFields
 
 MOST_ROWS = 1_000_000_000
 """Of any list: beyond it there is nothing, and what counts them has no room for much more."""

@@ -4,15 +4,15 @@ page = assemble_job(desk(), job_id)
 now = assemble_live(desk(), seen)
 """
 
-from shared.errors import JobNotFound, StoreUnavailable
-from shared.states import JobState
-from shared.store import Waiting
-from web import view_models
-from web.desk import Desk
-from web.history import read_history, read_log
-from web.live import RUNNING, LiveView, live_view
-from web.reading import JobReader, Seen
-from web.view_models import JobPage
+from keepfit.shared.errors import JobNotFound, StoreUnavailable
+from keepfit.shared.states import JobState
+from keepfit.shared.store import Waiting
+from keepfit.web import view_models
+from keepfit.web.desk import Desk
+from keepfit.web.history import read_history, read_log
+from keepfit.web.live import RUNNING, LiveView, live_view
+from keepfit.web.reading import JobReader, Seen
+from keepfit.web.view_models import JobPage
 
 
 def assemble_live(desk: Desk, seen: Seen) -> LiveView:

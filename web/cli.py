@@ -15,16 +15,16 @@ from typing import Any
 
 import click
 
-from shared import datadir
-from shared.doctor import examine, mend
-from shared.errors import CorruptCheckpoint, StoreUnavailable
-from shared.jobdir import JobDir, list_jobdirs, open_jobdir
-from shared.manifest import checkpoints_of, verify
-from shared.settings import Settings
-from shared.store import Store, open_store
-from web.demo import main as demo
-from web.job_commands import COMMANDS as JOB_COMMANDS
-from web.terminal import HOW_TO_INSTALL, URL_HELP, Commands, plain_console, settings_of
+from keepfit.shared import datadir
+from keepfit.shared.doctor import examine, mend
+from keepfit.shared.errors import CorruptCheckpoint, StoreUnavailable
+from keepfit.shared.jobdir import JobDir, list_jobdirs, open_jobdir
+from keepfit.shared.manifest import checkpoints_of, verify
+from keepfit.shared.settings import Settings
+from keepfit.shared.store import Store, open_store
+from keepfit.web.demo import main as demo
+from keepfit.web.job_commands import COMMANDS as JOB_COMMANDS
+from keepfit.web.terminal import HOW_TO_INSTALL, URL_HELP, Commands, plain_console, settings_of
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -49,7 +49,7 @@ def main(ctx: click.Context, url: str | None) -> None:
 def up(**options: Any) -> None:
     """Start the whole service here; Ctrl-C stops it."""
     try:
-        from shared.launch.service import up as start
+        from keepfit.shared.launch.service import up as start
     except ImportError as exc:
         raise click.ClickException(
             f"{exc.name} is not installed, and `keepfit up` needs everything. {HOW_TO_INSTALL}"

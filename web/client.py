@@ -1,6 +1,6 @@
 """The Python API: everything that the pages can do, over HTTP.
 
-    with KeepfitClient("http://127.0.0.1:8080") as keepfit:
+    with Client("http://127.0.0.1:8080") as keepfit:
         job = keepfit.submit({"name": "first", "data": {"name": "mnist-5k"}})
         job = keepfit.wait(job.id)
         keepfit.download(job.id, "model.keras", Path("first.keras"))
@@ -24,8 +24,8 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel
 
-from shared.errors import KeepfitError
-from shared.states import ENDS, JobState
+from keepfit.shared.errors import KeepfitError
+from keepfit.shared.states import ENDS, JobState
 
 PAGE_SIZE = 200
 """Jobs that one answer brings; the most that the API gives."""
@@ -97,7 +97,7 @@ class ServerEvent:
     data: Mapping[str, Any]
 
 
-class KeepfitClient:
+class Client:
     """Speaks to one Keepfit."""
 
     def __init__(self, base_url: str, patience_s: float = 10.0) -> None:

@@ -16,11 +16,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shared.documents import open_regular
-from shared.errors import DamagedFile
-from shared.events import AttemptStarted, EpochEnded, Event, Progress
-from shared.jobdir import JobDir
-from web.rows import parsed
+from keepfit.shared.documents import open_regular
+from keepfit.shared.errors import DamagedFile
+from keepfit.shared.events import AttemptStarted, EpochEnded, Event, Progress
+from keepfit.shared.jobdir import JobDir
+from keepfit.web.rows import parsed
 
 MAX_POINTS = 1500
 """Points of one curve that a page gets: more than it has pixels."""

@@ -1,6 +1,6 @@
 """The whole story in a terminal: train, kill the worker, recover, compare the bits, evaluate.
 
-    python -m web.demo [--stay]        # also: keepfit demo
+    keepfit demo [--stay]
 
 Starts a service of its own, by the same command that people use, in a temporary directory on free
 ports. Speaks to it over HTTP only; what it kills, it kills with a plain ``kill -9``. Exit code 1,
@@ -28,12 +28,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
-from shared.errors import KeepfitError
-from shared.launch.tether import die_with_parent
-from shared.settings import PROJECT_DIR
-from shared.states import JobState
-from web.client import RESTING, Job, KeepfitClient, RequestRefused, ServiceUnreachable
-from web.terminal import plain_console
+from keepfit.shared.errors import KeepfitError
+from keepfit.shared.launch.tether import die_with_parent
+from keepfit.shared.settings import IMPORT_DIR
+from keepfit.shared.states import JobState
+from keepfit.web.client import RESTING, Client, Job, RequestRefused, ServiceUnreachable
+from keepfit.web.terminal import plain_console
 
 LIMIT_S = 90.0
 START_S = 60.0
@@ -98,12 +98,13 @@ def _too_slow(console: Console, exc: Exception) -> int:
 
 
 @contextmanager
-def own_service(directory: Path, console: Console) -> Iterator[tuple[KeepfitClient, subprocess.Popen[bytes]]]:
+def own_service(directory: Path, console: Console) -> Iterator[tuple[Client, subprocess.Popen[bytes]]]:
     """Run `keepfit up` in ``directory`` on free ports. Raises DemoFailed if a process is left afterwards."""
     port, redis_port = _free_ports(2)
     output = directory / "service.txt"
     options = ["--data-dir", str(directory / "data"), "--port", str(port), "--redis-port", str(redis_port)]
-    command = [sys.executable, "-m", "web.cli", "up", *options, "--host", "127.0.0.1", "--workers", "1", "--drills"]
+    options += ["--host", "127.0.0.1", "--workers", "1", "--drills"]
+    command = [sys.executable, "-m", "keepfit.web.cli", "up", *options]
     demo = os.getpid()
     with output.open("wb") as file:
         service = subprocess.Popen(
@@ -111,13 +112,13 @@ def own_service(directory: Path, console: Console) -> Iterator[tuple[KeepfitClie
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
-            cwd=PROJECT_DIR,
+            cwd=IMPORT_DIR,
             start_new_session=True,  # Ctrl-C is for the demo, which then stops the service
             preexec_fn=lambda: die_with_parent(demo),  # noqa: PLW1509  no thread is running here
         )
     parts: list[psutil.Process] = []
     try:
-        with KeepfitClient(f"http://127.0.0.1:{port}") as client:
+        with Client(f"http://127.0.0.1:{port}") as client:
             with console.status("Starting a service of its own ..."):
                 _until(lambda: _is_ready(output) or service.poll() is not None, "the service starts", START_S)
             if service.poll() is not None:
@@ -164,7 +165,7 @@ class Story:
     """The story, chapter by chapter."""
 
     console: Console
-    client: KeepfitClient
+    client: Client
     service: subprocess.Popen[bytes]
     started: float
     limit_s: float = LIMIT_S

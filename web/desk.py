@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from flask import current_app
 
-from shared.settings import Settings
-from shared.store import Store, open_store
-from web.actions import Actions
-from web.index import Feeder, IndexFile, JobIndex
-from web.reading import JobReader
-from web.reminder import Reminder
+from keepfit.shared.settings import Settings
+from keepfit.shared.store import Store, open_store
+from keepfit.web.actions import Actions
+from keepfit.web.index import Feeder, IndexFile, JobIndex
+from keepfit.web.reading import JobReader
+from keepfit.web.reminder import Reminder
 
 MOST_STREAMS = 512
 """Each holds a thread; ``web.serve`` has some more, for the pages."""

@@ -8,10 +8,10 @@ from urllib.parse import quote
 from flask import Response, send_file
 from werkzeug.http import dump_options_header
 
-from shared.errors import NoCheckpoint
-from shared.jobdir import AttemptDir, JobDir
-from web.history import whole_log
-from web.reading import Seen
+from keepfit.shared.errors import NoCheckpoint
+from keepfit.shared.jobdir import AttemptDir, JobDir
+from keepfit.web.history import whole_log
+from keepfit.web.reading import Seen
 
 _ENDINGS = {"model.keras": ".keras", "weights.h5": ".weights.h5"}
 """``load_weights`` takes no file whose name does not end in .weights.h5."""

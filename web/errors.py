@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from shared.errors import (
+from keepfit.shared.errors import (
     BadTransition,
     CorruptCheckpoint,
     DamagedFile,
@@ -25,8 +25,8 @@ from shared.errors import (
     StoreRefused,
     StoreUnavailable,
 )
-from web.desk import desk
-from web.spec_errors import field_errors
+from keepfit.web.desk import desk
+from keepfit.web.spec_errors import field_errors
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from typing import Any
 from flask_wtf import FlaskForm
 from wtforms import Field, HiddenField, StringField
 
-from shared.errors import InvalidSpec
-from shared.spec import DATASETS, MODELS, DatasetInfo, TrainingSpec, TrainSpec, parse_spec
-from web.spec_errors import field_errors
+from keepfit.shared.errors import InvalidSpec
+from keepfit.shared.spec import DATASETS, MODELS, DatasetInfo, TrainingSpec, TrainSpec, parse_spec
+from keepfit.web.spec_errors import field_errors
 
 NUMBERS = ("epochs", "batch_size", "learning_rate", "seed", "validation_share", "checkpoint_interval_s")
 PATHS = {

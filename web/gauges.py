@@ -14,9 +14,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from shared.errors import KeepfitError, StoreUnavailable
-from shared.store import Store
-from web.desk import Desk
+from keepfit.shared.errors import KeepfitError, StoreUnavailable
+from keepfit.shared.store import Store
+from keepfit.web.desk import Desk
 
 AWAY = "The queue server does not answer."
 NO_WORKER, NONE_TAKES = "no worker is alive", "no worker takes jobs"

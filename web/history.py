@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.documents import open_regular, text, whole
-from shared.errors import DamagedFile
-from shared.events import AttemptStarted, CheckpointRejected, EpochEnded, Progress
-from shared.jobdir import AttemptDir, JobDir
-from web.rows import first_rows, last_row, lines_of
+from keepfit.shared.documents import open_regular, text, whole
+from keepfit.shared.errors import DamagedFile
+from keepfit.shared.events import AttemptStarted, CheckpointRejected, EpochEnded, Progress
+from keepfit.shared.jobdir import AttemptDir, JobDir
+from keepfit.web.rows import first_rows, last_row, lines_of
 
 LOG_TAIL_BYTES = 48 * 1024
 """What a page shows of one attempt's log; the whole file is a download away."""

@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from shared.spec import DATASETS, MODELS, printable
-from shared.states import JobState
-from web.client import Job
-from web.terminal import client_of, columns, job_command, plain_console
-from web.watching import number, watch_job
+from keepfit.shared.spec import DATASETS, MODELS, printable
+from keepfit.shared.states import JobState
+from keepfit.web.client import Job
+from keepfit.web.terminal import client_of, columns, job_command, plain_console
+from keepfit.web.watching import number, watch_job
 
 FILES = ("model.keras", "weights.h5")
 STATES = tuple(state.value for state in JobState)

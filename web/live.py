@@ -7,11 +7,11 @@ One place for these words: the page's script only puts them where they belong.
 
 from dataclasses import dataclass
 
-from shared.states import JobState, Wish
-from shared.store import Waiting
-from shared.store.records import JobRecord
-from web import wording
-from web.results import stopped_early
+from keepfit.shared.states import JobState, Wish
+from keepfit.shared.store import Waiting
+from keepfit.shared.store.records import JobRecord
+from keepfit.web import wording
+from keepfit.web.results import stopped_early
 
 RUNNING = "running"
 _ANEW = "It has no checkpoint: if it is resumed, it starts from the beginning."

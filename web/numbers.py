@@ -4,7 +4,7 @@ from typing import Any
 
 from flask.json.provider import DefaultJSONProvider
 
-from shared.durable import from_json, to_json
+from keepfit.shared.durable import from_json, to_json
 
 
 class FiniteJson(DefaultJSONProvider):

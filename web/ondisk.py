@@ -11,14 +11,14 @@ import dataclasses
 import time
 from typing import Any
 
-from shared.diskstate import state_on_disk
-from shared.events import Progress
-from shared.jobdir import AttemptDir, JobDir
-from shared.manifest import checkpoints_in
-from shared.states import JobState
-from shared.store.jobs import fields_of
-from shared.store.records import JobRecord
-from web.rows import last_row
+from keepfit.shared.diskstate import state_on_disk
+from keepfit.shared.events import Progress
+from keepfit.shared.jobdir import AttemptDir, JobDir
+from keepfit.shared.manifest import checkpoints_in
+from keepfit.shared.states import JobState
+from keepfit.shared.store.jobs import fields_of
+from keepfit.shared.store.records import JobRecord
+from keepfit.web.rows import last_row
 
 ALIVE_MS = 30_000
 """Training reports at least every few seconds, also while the queue server is away."""

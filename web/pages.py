@@ -4,17 +4,17 @@ from flask import Blueprint, flash, jsonify, redirect, render_template, request,
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
-from shared.errors import BadTransition, InvalidSpec, JobConflict, KeepfitError
-from shared.states import Wish
-from web.actions import Accepted
-from web.asked import asked_kind, asked_state, whole_number
-from web.assemble import assemble_job
-from web.desk import desk
-from web.downloads import send_export, send_log
-from web.errors import status_of
-from web.forms import EvaluateForm, NewJobForm
-from web.security import csrf
-from web.view_models import filter_links, job_row
+from keepfit.shared.errors import BadTransition, InvalidSpec, JobConflict, KeepfitError
+from keepfit.shared.states import Wish
+from keepfit.web.actions import Accepted
+from keepfit.web.asked import asked_kind, asked_state, whole_number
+from keepfit.web.assemble import assemble_job
+from keepfit.web.desk import desk
+from keepfit.web.downloads import send_export, send_log
+from keepfit.web.errors import status_of
+from keepfit.web.forms import EvaluateForm, NewJobForm
+from keepfit.web.security import csrf
+from keepfit.web.view_models import filter_links, job_row
 
 blueprint = Blueprint("pages", __name__)
 

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from shared.errors import DamagedFile, JobNotFound, StoreRefused, StoreUnavailable
-from shared.jobdir import JobDir, open_jobdir
-from shared.states import JobState
-from shared.store import Store
-from shared.store.records import JobRecord
-from web import wording
-from web.index import Feeder
-from web.ondisk import filled_in, record_on_disk
-from web.wording import OUTAGE, REBUILDING
+from keepfit.shared.errors import DamagedFile, JobNotFound, StoreRefused, StoreUnavailable
+from keepfit.shared.jobdir import JobDir, open_jobdir
+from keepfit.shared.states import JobState
+from keepfit.shared.store import Store
+from keepfit.shared.store.records import JobRecord
+from keepfit.web import wording
+from keepfit.web.index import Feeder
+from keepfit.web.ondisk import filled_in, record_on_disk
+from keepfit.web.wording import OUTAGE, REBUILDING
 
 AWAY_S = 1.0
 """How long the server is taken to be away after it did not answer."""

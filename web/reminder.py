@@ -10,10 +10,10 @@ import logging
 import threading
 import time
 
-from shared.errors import KeepfitError, StoreRefused, StoreUnavailable
-from shared.jobdir import JobDir
-from shared.restoring import may_be_running, restore_from_disk
-from shared.store import Store
+from keepfit.shared.errors import KeepfitError, StoreRefused, StoreUnavailable
+from keepfit.shared.jobdir import JobDir
+from keepfit.shared.restoring import may_be_running, restore_from_disk
+from keepfit.shared.store import Store
 
 AGAIN_S = 0.5
 GIVE_UP_S = 120.0

@@ -9,7 +9,7 @@ Reads the ``extra`` of a ``result.json`` tolerantly: one of an older version has
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from web.wording import sentence
+from keepfit.web.wording import sentence
 
 NO_BETTER = "It is no better than guessing"
 

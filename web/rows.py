@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from shared.documents import open_regular, read_regular
-from shared.durable import from_json
-from shared.errors import DamagedFile
-from shared.events import Event, event_of
+from keepfit.shared.documents import open_regular, read_regular
+from keepfit.shared.durable import from_json
+from keepfit.shared.errors import DamagedFile
+from keepfit.shared.events import Event, event_of
 
 HEAD_BYTES = 16 * 1024
 """An attempt says at once how it begins and which checkpoints it has set aside."""

@@ -14,10 +14,10 @@ from flask import Flask, Response, request
 from flask.typing import ResponseReturnValue
 from flask_wtf import CSRFProtect
 
-from shared.addresses import Hosts
-from shared.durable import write_bytes
-from shared.settings import Settings
-from web.errors import answer
+from keepfit.shared.addresses import Hosts
+from keepfit.shared.durable import write_bytes
+from keepfit.shared.settings import Settings
+from keepfit.web.errors import answer
 
 # No inline scripts or styles and nothing from elsewhere; uPlot sets styles through the DOM, which this allows.
 POLICY = (

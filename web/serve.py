@@ -1,4 +1,4 @@
-"""Serves the web side: `python -m web.serve`. One process; waitress reads and writes, threads answer.
+"""Serves the web side: `python -m keepfit.web.serve`. One process; waitress reads and writes, threads answer.
 
 Waitress hands a request to a thread when it is whole: however slowly a client sends, or if it stops
 half-way, no thread waits for it. What it lacks is added here: a time for a request to arrive and for
@@ -23,15 +23,15 @@ from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask
 
-from shared import datadir
-from shared.addresses import warning_of
-from shared.errors import KeepfitError
-from shared.launch.holding import hold_web
-from shared.launch.preflight import make_private
-from shared.settings import Settings, get_settings
-from web import create_app
-from web.desk import MOST_STREAMS
-from web.security import HEADERS
+from keepfit.shared import datadir
+from keepfit.shared.addresses import warning_of
+from keepfit.shared.errors import KeepfitError
+from keepfit.shared.launch.holding import hold_web
+from keepfit.shared.launch.preflight import make_private
+from keepfit.shared.settings import Settings, get_settings
+from keepfit.web.app import create_app
+from keepfit.web.desk import MOST_STREAMS
+from keepfit.web.security import HEADERS
 
 THREADS = MOST_STREAMS + 64
 """Each open stream holds one; the rest is for pages."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from shared.errors import InvalidSpec
+from keepfit.shared.errors import InvalidSpec
 
 WHOLE = ""
 """The key of what is wrong with the spec as a whole."""

@@ -17,14 +17,14 @@ from typing import Any
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import ServiceUnavailable
 
-from shared.durable import to_json
-from shared.errors import JobNotFound, StoreUnavailable
-from shared.events import StateChanged
-from shared.loglines import describe
-from shared.store import StoredEvent
-from web.assemble import assemble_live
-from web.desk import Desk, desk
-from web.wording import OUTAGE
+from keepfit.shared.durable import to_json
+from keepfit.shared.errors import JobNotFound, StoreUnavailable
+from keepfit.shared.events import StateChanged
+from keepfit.shared.loglines import describe
+from keepfit.shared.store import StoredEvent
+from keepfit.web.assemble import assemble_live
+from keepfit.web.desk import Desk, desk
+from keepfit.web.wording import OUTAGE
 
 blueprint = Blueprint("stream", __name__, url_prefix="/api/v1")
 

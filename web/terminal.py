@@ -17,10 +17,10 @@ from pydantic import ValidationError
 from rich.cells import cell_len
 from rich.console import Console
 
-from shared.addresses import url_of
-from shared.errors import KeepfitError
-from shared.settings import Settings
-from web.client import KeepfitClient
+from keepfit.shared.addresses import url_of
+from keepfit.shared.errors import KeepfitError
+from keepfit.shared.settings import Settings
+from keepfit.web.client import Client
 
 URL_HELP = "Address of the Keepfit to speak to, such as http://127.0.0.1:8080."
 HOW_TO_INSTALL = (
@@ -65,10 +65,10 @@ def _take_url(ctx: click.Context, _param: click.Parameter, value: str | None) ->
 
 
 @contextmanager
-def client_of(ctx: click.Context) -> Iterator[KeepfitClient]:
+def client_of(ctx: click.Context) -> Iterator[Client]:
     """A client of the service that the command line or the settings name."""
     settings = settings_of()
-    with KeepfitClient(ctx.obj or url_of(settings), patience_s=3.0) as client:
+    with Client(ctx.obj or url_of(settings), patience_s=3.0) as client:
         yield client
 
 

@@ -8,17 +8,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from shared.errors import DamagedFile, NewerVersion
-from shared.spec import DATASETS, MODELS, EvaluateSpec, TrainingSpec
-from shared.states import JobState, Outcome, Wish
-from shared.store.records import JobRecord
-from web import wording
-from web.actions import EVALUABLE
-from web.downloads import exports
-from web.history import Attempt, History, LogTail
-from web.live import RUNNING, LiveView, place_of
-from web.reading import Seen
-from web.results import remarks
+from keepfit.shared.errors import DamagedFile, NewerVersion
+from keepfit.shared.spec import DATASETS, MODELS, EvaluateSpec, TrainingSpec
+from keepfit.shared.states import JobState, Outcome, Wish
+from keepfit.shared.store.records import JobRecord
+from keepfit.web import wording
+from keepfit.web.actions import EVALUABLE
+from keepfit.web.downloads import exports
+from keepfit.web.history import Attempt, History, LogTail
+from keepfit.web.live import RUNNING, LiveView, place_of
+from keepfit.web.reading import Seen
+from keepfit.web.results import remarks
 
 KILLED = "it was killed or lost"
 """Of an attempt that left no word, where the queue server no longer knows why."""

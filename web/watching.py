@@ -9,12 +9,12 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from shared.spec import printable
-from shared.states import JobState
-from web.client import RESTING, Job, KeepfitClient, ServerEvent
+from keepfit.shared.spec import printable
+from keepfit.shared.states import JobState
+from keepfit.web.client import RESTING, Client, Job, ServerEvent
 
 
-def watch_job(client: KeepfitClient, job_id: str, console: Console) -> Job:
+def watch_job(client: Client, job_id: str, console: Console) -> Job:
     """Show what happens to the job until it has ended or is paused, and return it."""
     job = client.job(job_id)
     job = _told(client, job, console) if job.state in RESTING else _followed(client, job, console)
@@ -23,7 +23,7 @@ def watch_job(client: KeepfitClient, job_id: str, console: Console) -> Job:
     return job
 
 
-def _told(client: KeepfitClient, job: Job, console: Console) -> Job:
+def _told(client: Client, job: Job, console: Console) -> Job:
     """What became of a job that rests: its epochs, from its files, and its end."""
     for row in client.history(job.id).get("epochs", []):
         logs = {name: value for name, value in row.items() if name not in ("step", "epoch")}
@@ -32,7 +32,7 @@ def _told(client: KeepfitClient, job: Job, console: Console) -> Job:
     return job
 
 
-def _followed(client: KeepfitClient, job: Job, console: Console) -> Job:
+def _followed(client: Client, job: Job, console: Console) -> Job:
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     fresh = False
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

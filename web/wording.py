@@ -5,8 +5,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from shared.states import JobState, Wish
-from shared.store.records import JobRecord
+from keepfit.shared.states import JobState, Wish
+from keepfit.shared.store.records import JobRecord
 
 NOTHING = "\N{EN DASH}"
 """Stands where there is no value."""

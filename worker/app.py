@@ -1,6 +1,6 @@
 """The Celery app of the workers, each option with its reason.
 
-    celery -A worker.app worker
+    celery -A keepfit.worker.app worker     # from a checkout also: celery -A worker.app worker
 
 Celery dispatches kicks and keeps a pool of processes; whether a job runs is decided by leases
 (shared.store), never by acknowledgements. Importing this module must not import TensorFlow, so that
@@ -17,18 +17,18 @@ from typing import Any
 from celery import Celery
 from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 
-from shared import datadir
-from shared.errors import NewerVersion
-from shared.queue import QUEUE, TASK_NAME
-from shared.settings import get_settings
-from worker import broker, remote
-from worker.consumer import SwiftReap
-from worker.drain import start_draining
-from worker.keeper import Keeper
+from keepfit.shared import datadir
+from keepfit.shared.errors import NewerVersion
+from keepfit.shared.queue import QUEUE, TASK_NAME
+from keepfit.shared.settings import get_settings
+from keepfit.worker import broker, remote
+from keepfit.worker.consumer import SwiftReap
+from keepfit.worker.drain import start_draining
+from keepfit.worker.keeper import Keeper
 
 broker.use_for_redis()  # before the app connects
 settings = get_settings()
-app = Celery("keepfit", broker=settings.broker_url, include=["worker.tasks"])
+app = Celery("keepfit", broker=settings.broker_url, include=["keepfit.worker.tasks"])
 app.conf.update(
     task_acks_late=False,  # a late ack is redelivered while the task still runs; the lease decides instead
     task_ignore_result=True,
@@ -42,7 +42,7 @@ app.conf.update(
     worker_disable_prefetch=True,  # a kick must not wait behind a training of hours
     worker_max_tasks_per_child=1,  # each attempt is a fresh fork: threads, seeds and names of layers start anew
     worker_proc_alive_timeout=30,  # the default of 4 s kills slow starters in a loop
-    worker_consumer="worker.consumer:SwiftConsumer",
+    worker_consumer="keepfit.worker.consumer:SwiftConsumer",
     worker_send_task_events=True,  # Flower cannot turn them on (worker.remote), and they are few
     worker_cancel_long_running_tasks_on_connection_loss=False,  # nothing is acked late
     worker_hijack_root_logger=True,
@@ -83,7 +83,7 @@ def _preload(**_: Any) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     gc.disable()  # collecting while modules pile up is a quarter of the import; a killed worker must be back soon
-    importlib.import_module("worker.training.run")
+    importlib.import_module("keepfit.worker.training.run")
     # The pool keeps a few bytes in an unlinked file; a directory of its own for it would outlive a kill -9.
     multiprocessing.current_process()._config["tempdir"] = tempfile.gettempdir()  # type: ignore[attr-defined]  # noqa: SLF001
     gc.freeze()  # the collector of a child would otherwise copy every page that the fork shares

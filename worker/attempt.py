@@ -12,20 +12,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from shared.diskstate import state_on_disk, write_claim
-from shared.errors import DamagedFile, KeepfitError, NewerVersion, StorageFull, StoreRefused, StoreUnavailable
-from shared.jobdir import AttemptDir, JobDir, open_jobdir
-from shared.restoring import restore_from_disk
-from shared.settings import Settings
-from shared.spec import EvaluateSpec, TrainSpec
-from shared.states import Cause, JobState, Outcome
-from shared.store import Budget, Claim, Store, open_store
-from worker.audit import note
-from worker.drain import draining
-from worker.heartbeat import Heartbeat
-from worker.owner import Owner
-from worker.reporting import StreamReporter
-from worker.training.interfaces import AttemptResult, StopReason, StopSignal
+from keepfit.shared.diskstate import state_on_disk, write_claim
+from keepfit.shared.errors import DamagedFile, KeepfitError, NewerVersion, StorageFull, StoreRefused, StoreUnavailable
+from keepfit.shared.jobdir import AttemptDir, JobDir, open_jobdir
+from keepfit.shared.restoring import restore_from_disk
+from keepfit.shared.settings import Settings
+from keepfit.shared.spec import EvaluateSpec, TrainSpec
+from keepfit.shared.states import Cause, JobState, Outcome
+from keepfit.shared.store import Budget, Claim, Store, open_store
+from keepfit.worker.audit import note
+from keepfit.worker.drain import draining
+from keepfit.worker.heartbeat import Heartbeat
+from keepfit.worker.owner import Owner
+from keepfit.worker.reporting import StreamReporter
+from keepfit.worker.training.interfaces import AttemptResult, StopReason, StopSignal
 
 NICENESS = 5
 """The pages and the keeper come before training when cores are short."""
@@ -149,8 +149,8 @@ class _Attempt:
     def _compute(
         self, spec: TrainSpec | EvaluateSpec, jobdir: JobDir, attempt: AttemptDir, reporter: StreamReporter
     ) -> AttemptResult:
-        from worker.training import compiled, environment  # late: TensorFlow, which only an attempt needs
-        from worker.training.run import run
+        from keepfit.worker.training import compiled, environment  # late: TensorFlow, which only an attempt needs
+        from keepfit.worker.training.run import run
 
         compiled.use_cache(self._settings.cache_dir)
         environment.configure(self._settings.threads_per_slot)

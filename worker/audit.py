@@ -9,8 +9,8 @@ import os
 import time
 from pathlib import Path
 
-from shared.durable import to_json
-from shared.store import Claim
+from keepfit.shared.durable import to_json
+from keepfit.shared.store import Claim
 
 
 def note(data_dir: Path, claim: Claim, event: str) -> None:

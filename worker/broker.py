@@ -17,8 +17,8 @@ from typing import Any
 from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as kombu_redis
 
-from shared.durable import from_json
-from shared.queue import QUEUE, TASK_NAME
+from keepfit.shared.durable import from_json
+from keepfit.shared.queue import QUEUE, TASK_NAME
 
 LONGEST_BODY = 4096
 """Bytes. A kick names one job at most."""

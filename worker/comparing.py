@@ -18,15 +18,15 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TypeVar
 
-from shared.diskstate import state_on_disk
-from shared.durable import to_json
-from shared.errors import BadTransition, JobNotFound, StoreRefused, StoreUnavailable
-from shared.jobdir import AttemptDir, DiskStatus, JobDir, is_job_id, open_jobdir
-from shared.restoring import note_stop, only_server_knows_stop, restore_from_disk
-from shared.settings import Settings
-from shared.states import ENDS, JobState, Wish
-from shared.store import JobRecord, Store
-from shared.store.upkeep import restoration
+from keepfit.shared.diskstate import state_on_disk
+from keepfit.shared.durable import to_json
+from keepfit.shared.errors import BadTransition, JobNotFound, StoreRefused, StoreUnavailable
+from keepfit.shared.jobdir import AttemptDir, DiskStatus, JobDir, is_job_id, open_jobdir
+from keepfit.shared.restoring import note_stop, only_server_knows_stop, restore_from_disk
+from keepfit.shared.settings import Settings
+from keepfit.shared.states import ENDS, JobState, Wish
+from keepfit.shared.store import JobRecord, Store
+from keepfit.shared.store.upkeep import restoration
 
 KEYS_A_SLICE = 200
 NAMES_A_SLICE = 500

@@ -16,11 +16,11 @@ from celery import Task, bootsteps
 from celery.worker.consumer import Consumer
 from celery.worker.strategy import default as dispatch_always
 
-from shared.errors import KeepfitError
-from shared.settings import get_settings
-from shared.store import open_store
-from worker.broker import ANSWERS
-from worker.drain import draining, start_draining
+from keepfit.shared.errors import KeepfitError
+from keepfit.shared.settings import get_settings
+from keepfit.shared.store import open_store
+from keepfit.worker.broker import ANSWERS
+from keepfit.worker.drain import draining, start_draining
 
 ASK_S = 0.3
 """How long the event loop may wait for an answer before it drops a kick."""

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from shared.errors import StoreRefused, StoreUnavailable
-from shared.jobdir import JobDir
-from shared.states import Wish
-from shared.store import Claim, Hold, Leases, WishChannel
-from worker.training.interfaces import StopReason, StopSignal
+from keepfit.shared.errors import StoreRefused, StoreUnavailable
+from keepfit.shared.jobdir import JobDir
+from keepfit.shared.states import Wish
+from keepfit.shared.store import Claim, Hold, Leases, WishChannel
+from keepfit.worker.training.interfaces import StopReason, StopSignal
 
 DRAIN_LOOK_S = 0.1
 """How often the drain flag is looked at."""

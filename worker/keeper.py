@@ -21,20 +21,20 @@ from typing import TypeVar
 from celery.exceptions import CeleryError
 from kombu.exceptions import KombuError, OperationalError
 
-from shared.diskstate import write_verdict
-from shared.errors import KeepfitError, StoreUnavailable
-from shared.jobdir import open_jobdir
-from shared.restoring import is_of
-from shared.settings import Settings
-from shared.states import Cause, JobState, Outcome, Wish
-from shared.store import Budget, Claim, Running, Store, open_store
-from worker.audit import note
-from worker.consumer import Deafness
-from worker.deaths import DEATHS, OUT_OF_MEMORY
-from worker.drain import draining
-from worker.owner import Owner, Process, machine
-from worker.rebuild import Rebuilder
-from worker.sweeper import Sweeper
+from keepfit.shared.diskstate import write_verdict
+from keepfit.shared.errors import KeepfitError, StoreUnavailable
+from keepfit.shared.jobdir import open_jobdir
+from keepfit.shared.restoring import is_of
+from keepfit.shared.settings import Settings
+from keepfit.shared.states import Cause, JobState, Outcome, Wish
+from keepfit.shared.store import Budget, Claim, Running, Store, open_store
+from keepfit.worker.audit import note
+from keepfit.worker.consumer import Deafness
+from keepfit.worker.deaths import DEATHS, OUT_OF_MEMORY
+from keepfit.worker.drain import draining
+from keepfit.worker.owner import Owner, Process, machine
+from keepfit.worker.rebuild import Rebuilder
+from keepfit.worker.sweeper import Sweeper
 
 BEAT_S = 1.0
 LAST_WORDS_S = 0.5

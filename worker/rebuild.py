@@ -11,9 +11,9 @@ import time
 from collections.abc import Iterator
 from itertools import chain
 
-from shared.settings import Settings
-from shared.store import Store
-from worker.comparing import Comparison
+from keepfit.shared.settings import Settings
+from keepfit.shared.store import Store
+from keepfit.worker.comparing import Comparison
 
 MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86_400.0
 SLICE_S = 0.02

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from shared.errors import StoreRefused, StoreUnavailable
-from shared.events import Event, Progress
-from shared.store import Claim, Leases
+from keepfit.shared.errors import StoreRefused, StoreUnavailable
+from keepfit.shared.events import Event, Progress
+from keepfit.shared.store import Claim, Leases
 
 KEPT = 1_000
 """Events kept while the server is away."""

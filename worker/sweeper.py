@@ -13,8 +13,8 @@ from collections.abc import Container, Iterator
 from itertools import islice
 from pathlib import Path
 
-from shared.jobdir import JobDir, list_jobdirs, staged_jobdirs
-from worker.training import private
+from keepfit.shared.jobdir import JobDir, list_jobdirs, staged_jobdirs
+from keepfit.worker.training import private
 
 JOBS_A_TICK = 10
 """So that a data directory of many thousand jobs keeps the keeper neither from its leases nor a core from its work."""

@@ -4,18 +4,18 @@ from typing import Any
 
 from celery import Task
 
-from shared.queue import TASK_NAME
-from shared.settings import get_settings
-from worker.app import app
-from worker.attempt import run_one
-from worker.deaths import AttemptRequest
+from keepfit.shared.queue import TASK_NAME
+from keepfit.shared.settings import get_settings
+from keepfit.worker.app import app
+from keepfit.worker.attempt import run_one
+from keepfit.worker.deaths import AttemptRequest
 
 
 class AttemptTask(Task):
     """A task whose lost process is noted by ``worker.deaths``, and that no child is forked for in vain."""
 
     Request = AttemptRequest
-    Strategy = "worker.consumer:dispatch_if_ready"
+    Strategy = "keepfit.worker.consumer:dispatch_if_ready"
 
 
 @app.task(name=TASK_NAME, base=AttemptTask)

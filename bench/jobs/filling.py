@@ -14,10 +14,10 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from bench.first_step import one_worker
-from shared.diskstate import write_verdict
-from shared.jobdir import JobDir, create_jobdir
-from shared.spec import parse_spec
-from shared.states import ENDS, JobState, Wish
+from keepfit.shared.diskstate import write_verdict
+from keepfit.shared.jobdir import JobDir, create_jobdir
+from keepfit.shared.spec import parse_spec
+from keepfit.shared.states import ENDS, JobState, Wish
 from tests.waiting import wait_until
 
 FILLED_BY = (

@@ -13,8 +13,8 @@ from typing import Self
 
 import httpx
 
-from shared.errors import KeepfitError
-from shared.store import Store
+from keepfit.shared.errors import KeepfitError
+from keepfit.shared.store import Store
 
 
 class Watch:

@@ -15,7 +15,8 @@ PROJECT = Path(__file__).resolve().parent.parent.parent
 
 def application() -> Any:
     """The web side as it is, but for its bound on streams."""
-    from web import create_app, desk
+    from keepfit.web import desk
+    from keepfit.web.app import create_app
 
     desk.MOST_STREAMS = THREADS - 50
     app = create_app()
@@ -55,7 +56,7 @@ def gevent(port: str) -> None:
 
 def keepfit(_port: str) -> None:
     """What was chosen, as it is: waitress reads requests whole, threads answer."""
-    from web.serve import main
+    from keepfit.web.serve import main
 
     main()
 

@@ -16,9 +16,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared.durable import read_json
-from shared.launch.leftovers import living_launcher
-from shared.launch.preflight import CannotStart
+from keepfit.shared.durable import read_json
+from keepfit.shared.launch.leftovers import living_launcher
+from keepfit.shared.launch.preflight import CannotStart
 
 PATIENCE_S = 4.0
 """For a web side that is just stopping; it takes up to 3 s."""

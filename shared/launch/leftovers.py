@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from shared.durable import read_json, to_json
+from keepfit.shared.durable import read_json, to_json
 
 PATIENCE_S = 5.0
 """Time for a part to end by itself, before it is killed."""

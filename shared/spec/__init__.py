@@ -4,8 +4,8 @@ spec = parse_spec({"kind": "train", "name": "first", "data": {"name": "mnist-5k"
 spec.model_dump(mode="json")
 """
 
-from shared.spec.data import DATASETS, DatasetInfo, DataSpec
-from shared.spec.job import (
+from keepfit.shared.spec.data import DATASETS, DatasetInfo, DataSpec
+from keepfit.shared.spec.job import (
     KINDS,
     NEWER,
     READS,
@@ -17,9 +17,9 @@ from shared.spec.job import (
     parse_spec,
     spec_digest,
 )
-from shared.spec.model import MODELS, ModelInfo, ModelSpec
-from shared.spec.training import EarlyStoppingSpec, ReduceLRSpec, TrainingSpec
-from shared.spec.values import printable
+from keepfit.shared.spec.model import MODELS, ModelInfo, ModelSpec
+from keepfit.shared.spec.training import EarlyStoppingSpec, ReduceLRSpec, TrainingSpec
+from keepfit.shared.spec.values import printable
 
 __all__ = [
     "DATASETS",

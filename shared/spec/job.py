@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from shared.errors import InvalidSpec, NewerVersion
-from shared.spec.data import DATASETS, DataSpec
-from shared.spec.model import ModelSpec
-from shared.spec.training import TrainingSpec
-from shared.spec.values import JobId, JobName, Version
+from keepfit.shared.errors import InvalidSpec, NewerVersion
+from keepfit.shared.spec.data import DATASETS, DataSpec
+from keepfit.shared.spec.model import ModelSpec
+from keepfit.shared.spec.training import TrainingSpec
+from keepfit.shared.spec.values import JobId, JobName, Version
 
 READS = 1
 """The highest version of a spec that this code reads."""

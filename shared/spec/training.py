@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.spec.values import Number, Whole
+from keepfit.shared.spec.values import Number, Whole
 
 
 class EarlyStoppingSpec(BaseModel):

@@ -12,15 +12,15 @@ answers with an error is ``StoreRefused`` (``scripts``).
 
 from dataclasses import dataclass
 
-from shared.store.counters import Counters
-from shared.store.eventlog import EventLog, StoredChange, StoredEvent
-from shared.store.jobs import Jobs, Waiting
-from shared.store.leases import Budget, Claim, Hold, Leases, Renewal, Running
-from shared.store.records import JobRecord, WorkerRecord
-from shared.store.scripts import Link
-from shared.store.upkeep import Upkeep
-from shared.store.wishes import WishChannel
-from shared.store.workers import Workers
+from keepfit.shared.store.counters import Counters
+from keepfit.shared.store.eventlog import EventLog, StoredChange, StoredEvent
+from keepfit.shared.store.jobs import Jobs, Waiting
+from keepfit.shared.store.leases import Budget, Claim, Hold, Leases, Renewal, Running
+from keepfit.shared.store.records import JobRecord, WorkerRecord
+from keepfit.shared.store.scripts import Link
+from keepfit.shared.store.upkeep import Upkeep
+from keepfit.shared.store.wishes import WishChannel
+from keepfit.shared.store.workers import Workers
 
 __all__ = [
     "Budget",

@@ -9,9 +9,9 @@
 | ended:<state>         | jobs that came to an end: succeeded, failed, cancelled              |
 """
 
-from shared.states import ENDS, Cause
-from shared.store import keys
-from shared.store.scripts import Link
+from keepfit.shared.states import ENDS, Cause
+from keepfit.shared.store import keys
+from keepfit.shared.store.scripts import Link
 
 NAMES = (
     "recoveries",

@@ -4,9 +4,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from shared.events import Event, decode
-from shared.store import keys
-from shared.store.scripts import Link
+from keepfit.shared.events import Event, decode
+from keepfit.shared.store import keys
+from keepfit.shared.store.scripts import Link
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.documents import part, text
-from shared.errors import BadTransition, DamagedFile, JobNotFound
-from shared.jobdir import JobDir
-from shared.spec import READS, Needs
-from shared.states import JobState, Wish
-from shared.store import keys
-from shared.store.records import JobRecord, job_record, needs_of_record, whole
-from shared.store.scripts import Link
+from keepfit.shared.documents import part, text
+from keepfit.shared.errors import BadTransition, DamagedFile, JobNotFound
+from keepfit.shared.jobdir import JobDir
+from keepfit.shared.spec import READS, Needs
+from keepfit.shared.states import JobState, Wish
+from keepfit.shared.store import keys
+from keepfit.shared.store.records import JobRecord, job_record, needs_of_record, whole
+from keepfit.shared.store.scripts import Link
 
 DRILL_KEPT_MS = 10_000
 

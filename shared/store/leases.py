@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from shared.durable import to_json
-from shared.errors import DamagedFile, JobNotFound
-from shared.events import Event, encode
-from shared.jobdir import JobDir
-from shared.spec import KINDS, READS
-from shared.states import Cause, JobState, Outcome, Wish
-from shared.store import keys
-from shared.store.jobs import fields_of, flat
-from shared.store.records import whole, wish_of
-from shared.store.scripts import Argument, Link
-from shared.store.wishes import WishChannel
+from keepfit.shared.durable import to_json
+from keepfit.shared.errors import DamagedFile, JobNotFound
+from keepfit.shared.events import Event, encode
+from keepfit.shared.jobdir import JobDir
+from keepfit.shared.spec import KINDS, READS
+from keepfit.shared.states import Cause, JobState, Outcome, Wish
+from keepfit.shared.store import keys
+from keepfit.shared.store.jobs import fields_of, flat
+from keepfit.shared.store.records import whole, wish_of
+from keepfit.shared.store.scripts import Argument, Link
+from keepfit.shared.store.wishes import WishChannel
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.durable import from_json
-from shared.spec import Needs
-from shared.states import JobState, Wish
+from keepfit.shared.durable import from_json
+from keepfit.shared.spec import Needs
+from keepfit.shared.states import JobState, Wish
 
 
 @dataclass(frozen=True)

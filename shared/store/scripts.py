@@ -23,8 +23,8 @@ from redis.backoff import NoBackoff
 from redis.commands.core import Script
 from redis.retry import Retry
 
-from shared.errors import StoreRefused, StoreUnavailable
-from shared.store import keys
+from keepfit.shared.errors import StoreRefused, StoreUnavailable
+from keepfit.shared.store import keys
 
 _LUA = Path(__file__).parent / "lua"
 Argument = str | int | float

@@ -6,12 +6,12 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from shared.jobdir import JobDir
-from shared.states import ENDS, JobState
-from shared.store import keys
-from shared.store.jobs import fields_of, flat
-from shared.store.records import JobRecord, job_record, needs_of_record, whole
-from shared.store.scripts import Argument, Link
+from keepfit.shared.jobdir import JobDir
+from keepfit.shared.states import ENDS, JobState
+from keepfit.shared.store import keys
+from keepfit.shared.store.jobs import fields_of, flat
+from keepfit.shared.store.records import JobRecord, job_record, needs_of_record, whole
+from keepfit.shared.store.scripts import Argument, Link
 
 READY_LOOKED_AT = 50
 LOCK_MS = 10_000

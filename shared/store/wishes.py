@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from shared.errors import StoreUnavailable
-from shared.store import keys
-from shared.store.scripts import Link
+from keepfit.shared.errors import StoreUnavailable
+from keepfit.shared.store import keys
+from keepfit.shared.store.scripts import Link
 
 
 class WishChannel:

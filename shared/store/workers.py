@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from shared.store import keys
-from shared.store.jobs import WORKER_SILENT_MS
-from shared.store.records import WorkerRecord
-from shared.store.scripts import Link
+from keepfit.shared.store import keys
+from keepfit.shared.store.jobs import WORKER_SILENT_MS
+from keepfit.shared.store.records import WorkerRecord
+from keepfit.shared.store.scripts import Link
 
 
 class Workers:

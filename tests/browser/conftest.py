@@ -11,13 +11,13 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize, sync_playwright
 
-from shared.settings import PROJECT_DIR, Settings
-from shared.store import Store, open_store
-from tests.processes import Household, Part, Valkey, environment_of, free_port
+from keepfit.shared.settings import Settings
+from keepfit.shared.store import Store, open_store
+from tests.processes import ROOT, Household, Part, Valkey, environment_of, free_port
 from tests.waiting import wait_until
 from tests.web.acting import Actor, Run
 
-PICTURES = PROJECT_DIR / ("docs/images" if os.environ.get("KEEPFIT_SCREENSHOTS") else "tests/output")
+PICTURES = ROOT / ("docs/images" if os.environ.get("KEEPFIT_SCREENSHOTS") else "tests/output")
 """Where screenshots go; into the documentation only when asked to."""
 
 WIDE: ViewportSize = {"width": 1280, "height": 900}
@@ -41,7 +41,7 @@ class Desk:
 
     def open(self) -> None:
         """Start the web server and wait until it answers."""
-        command = [sys.executable, "-m", "web.serve"]
+        command = [sys.executable, "-m", "keepfit.web.serve"]
         self.web = self.household.start(command, environment_of(self.settings))
         wait_until(lambda: _answers(self.url), "the web server answers")
 
@@ -119,7 +119,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """The browser, the one that `make test` finds or installs."""
-    found = subprocess.run([PROJECT_DIR / "requirements" / "chromium.sh"], capture_output=True, text=True, check=True)
+    found = subprocess.run([ROOT / "requirements" / "chromium.sh"], capture_output=True, text=True, check=True)
     path = found.stdout.strip().splitlines()[-1]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])

@@ -8,10 +8,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from shared.states import Outcome
+from keepfit.shared.states import Outcome
+from keepfit.web.desk import MOST_STREAMS
+from keepfit.web.wording import NOTHING, OUTAGE
 from tests.browser.conftest import PHONE, Complaints, Desk
-from web.desk import MOST_STREAMS
-from web.wording import NOTHING, OUTAGE
 
 pytestmark = pytest.mark.browser
 

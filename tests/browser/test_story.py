@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from shared.settings import BUILTIN_DATA
 from tests.browser.conftest import Service
+from tests.processes import ROOT
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
@@ -94,7 +94,7 @@ def open_elsewhere(page: Page, tmp_path: Path) -> str:
     assert download.value.suggested_filename == "digits-killed-once.keras"
     target = tmp_path / download.value.suggested_filename
     download.value.save_as(target)
-    command = [sys.executable, str(OPENED_ELSEWHERE), str(target), str(BUILTIN_DATA / "mnist-5k.npz")]
+    command = [sys.executable, str(OPENED_ELSEWHERE), str(target), str(ROOT / "worker/data/builtin/mnist-5k.npz")]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     return f"{float(ran.stdout.split()[0]) * 100:.2f}\N{NO-BREAK SPACE}%"
 

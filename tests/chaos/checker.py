@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shared.doctor import examine
-from shared.errors import KeepfitError
-from shared.jobdir import JobDir, open_jobdir
-from shared.manifest import STATE, checkpoints_of
-from shared.states import ENDS, JobState
-from shared.store import JobRecord, Store, keys
+from keepfit.shared.doctor import examine
+from keepfit.shared.errors import KeepfitError
+from keepfit.shared.jobdir import JobDir, open_jobdir
+from keepfit.shared.manifest import STATE, checkpoints_of
+from keepfit.shared.states import ENDS, JobState
+from keepfit.shared.store import JobRecord, Store, keys
+from keepfit.worker.owner import Owner
+from keepfit.worker.training.tensorfile import parse
 from tests.chaos.nemesis import Fault
 from tests.chaos.people import ENDLESS, Promise, steps_of
-from worker.owner import Owner
-from worker.training.tensorfile import parse
 
 NOTED_LATE_S = 3.0
 """A line of the audit file is written just after the fact; its writer may be frozen in between by then."""

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import redis
 
-from shared.states import JobState
-from shared.store import keys
+from keepfit.shared.states import JobState
+from keepfit.shared.store import keys
 from tests.chaos.people import People, Promise
 from tests.chaos.world import World
 from tests.foreign import FOREIGN

@@ -17,10 +17,10 @@ from typing import Any
 
 import httpx
 
-from shared.jobdir import job_id_of
-from shared.states import ENDS, JobState
+from keepfit.shared.jobdir import job_id_of
+from keepfit.shared.states import ENDS, JobState
+from keepfit.web.client import Client, Job, RequestRefused, ServiceUnreachable
 from tests.waiting import wait_until
-from web.client import Job, KeepfitClient, RequestRefused, ServiceUnreachable
 
 AT_ONCE = 6
 """Jobs that are not over yet."""
@@ -89,7 +89,7 @@ class Promise:
 class People:
     """All of them, in one thread."""
 
-    def __init__(self, client: KeepfitClient, jobs_dir: Path, seed: int) -> None:
+    def __init__(self, client: Client, jobs_dir: Path, seed: int) -> None:
         self.client, self.jobs_dir = client, jobs_dir
         self.promises: list[Promise] = []
         self.trouble: list[str] = []

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.doctor import examine
-from shared.states import JobState
+from keepfit.shared.doctor import examine
+from keepfit.shared.states import JobState
 from tests.chaos.checker import Evidence, check, leftovers, read_audit
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.people import SPECS, SUBMITTED, People, Promise

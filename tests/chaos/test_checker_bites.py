@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from shared.queue import QUEUE, TASK_NAME
-from shared.states import JobState
-from shared.store import keys
+from keepfit.shared.queue import QUEUE, TASK_NAME
+from keepfit.shared.states import JobState
+from keepfit.shared.store import keys
+from keepfit.worker.owner import Owner
 from tests.chaos import checker
 from tests.chaos.checker import Evidence, Line, read_audit
 from tests.chaos.nemesis import Fault
 from tests.chaos.people import SPECS, Promise
 from tests.chaos.world import World, _signal
 from tests.waiting import wait_until
-from worker.owner import Owner
 
 SPEC = "mlp"
 SHORT, LONG = 12, 10_000

@@ -1,6 +1,7 @@
 """Two versions of Keepfit: the one before is replaced by this one under load, and a newer one works beside it."""
 
 import io
+import shutil
 import subprocess
 import tarfile
 import time
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.states import JobState
+from keepfit.shared.states import JobState
+from keepfit.worker.owner import Owner
 from tests.chaos.checker import Evidence, Line, check, read_audit
 from tests.chaos.nemesis import Fault
 from tests.chaos.people import SPECS, People
@@ -17,7 +19,6 @@ from tests.chaos.test_chaos import settle, strays, twin_promises, undisturbed_tw
 from tests.chaos.world import World, _signal
 from tests.processes import ROOT
 from tests.waiting import wait_until
-from worker.owner import Owner
 
 VERSION_0_1 = "040c9ae"
 MORE_JOBS = 6
@@ -41,11 +42,11 @@ def tree_of(revision: str, folder: Path) -> Path:
 
 def newer_tree(folder: Path) -> Path:
     """This code as a version to come might be."""
-    command = ["git", "ls-files", "shared", "worker", "web", "data"]
+    command = ["git", "ls-files", "keepfit", "shared", "worker", "web"]
     names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     for name in names.stdout.splitlines():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes((ROOT / name).read_bytes())
+        shutil.copy(ROOT / name, folder / name, follow_symlinks=False)
     for name, (old, new) in NEWER.items():
         text = (folder / name).read_text()
         assert old in text, f"{name} has changed"

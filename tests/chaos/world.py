@@ -24,13 +24,13 @@ from typing import Any, Self
 import psutil
 import redis
 
-from shared.launch.serverfile import ServerFiles
-from shared.settings import Settings
-from shared.store import Store, open_store
+from keepfit.shared.launch.serverfile import ServerFiles
+from keepfit.shared.settings import Settings
+from keepfit.shared.store import Store, open_store
+from keepfit.web.client import Client
 from tests.chaos.proxy import Proxy
 from tests.processes import ROOT, Household, Part, Valkey, environment_of, free_port, marked
 from tests.waiting import wait_until
-from web.client import KeepfitClient
 
 DISK_MB = 3_000
 TERM_PATIENCE_S = 6.0
@@ -75,9 +75,9 @@ class World:
 
     directory: Path
     workers: int = 3
-    app: str = "worker.app"
+    app: str = "keepfit.worker.app"
     """What the workers run; the sabotaged ones name another module."""
-    web_module: str = "web.serve"
+    web_module: str = "keepfit.web.serve"
     """The same for the web process."""
     more: dict[str, Any] = field(default_factory=dict)
     """Settings besides those below."""
@@ -113,7 +113,7 @@ class World:
         for member in self.members:
             assert member.part is not None
             self.household.wait_for(member.part, " ready.", "a worker is ready")
-        self.client = KeepfitClient(self.url, patience_s=0)
+        self.client = Client(self.url, patience_s=0)
         wait_until(self._healthy, "the web process answers", timeout_s=60)
         self._watcher.start()
         return self
@@ -168,8 +168,8 @@ class World:
 
     def running_children(self) -> list[int]:
         """The processes that train now, by the store's word; else any child of a worker's pool."""
-        from shared.errors import StoreUnavailable
-        from worker.owner import Owner
+        from keepfit.shared.errors import StoreUnavailable
+        from keepfit.worker.owner import Owner
 
         try:
             owners = [Owner.parse(r.claim.owner) for r in self.store.leases.running()]
@@ -217,7 +217,9 @@ class World:
 
     def _start(self, member: Member) -> None:
         command = member.command
-        if member is self.web and not (member.tree / "web/serve.py").exists():  # 0.1
+        if not (member.tree / "keepfit").exists():  # 0.1
+            command = [word.removeprefix("keepfit.") for word in command]
+        if member is self.web and not (member.tree / "web/serve.py").exists():
             listen = f"--listen=127.0.0.1:{self.web_port}"
             command = [sys.executable, "-m", "waitress", "--threads=64", listen, "--call", "web:create_app"]
         member.part = self.household.start(command, member.env | {"PYTHONPATH": str(member.tree)}, member.tree)

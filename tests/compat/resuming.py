@@ -11,11 +11,11 @@ from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
-from shared.events import Event
-from shared.jobdir import JobDir
-from worker.training import environment
-from worker.training.interfaces import StopSignal
-from worker.training.run import run
+from keepfit.shared.events import Event
+from keepfit.shared.jobdir import JobDir
+from keepfit.worker.training import environment
+from keepfit.worker.training.interfaces import StopSignal
+from keepfit.worker.training.run import run
 
 
 class Silent:

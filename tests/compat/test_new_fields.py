@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from shared.errors import JobConflict
-from shared.jobdir import create_jobdir, list_jobdirs, open_jobdir
-from shared.restoring import restore_from_disk
-from shared.settings import Settings
-from shared.spec import TrainSpec, parse_spec
-from shared.states import JobState
-from shared.store import Store
+from keepfit.shared.errors import JobConflict
+from keepfit.shared.jobdir import create_jobdir, list_jobdirs, open_jobdir
+from keepfit.shared.restoring import restore_from_disk
+from keepfit.shared.settings import Settings
+from keepfit.shared.spec import TrainSpec, parse_spec
+from keepfit.shared.states import JobState
+from keepfit.shared.store import Store
 from tests.compat.make_0_1 import SPECS
 from tests.compat.test_0_1 import EXPECTED, JOBS, Resumer, copied
 from tests.processes import ROOT, free_port
@@ -30,8 +30,8 @@ GROWING = {"BaseModel", "Event"}
 SUBMIT = """
 import json, sys
 from pathlib import Path
-from shared.settings import Settings
-from web import create_app
+from keepfit.shared.settings import Settings
+from keepfit.web.app import create_app
 client = create_app(Settings(data_dir=Path(sys.argv[1]), redis_url=sys.argv[2])).test_client()
 key, spec = sys.argv[3], json.loads(sys.argv[4])
 print(client.post("/api/v1/jobs", json=spec, headers={"Idempotency-Key": key}).text)
@@ -55,8 +55,8 @@ def grow(source: str) -> tuple[str, int]:
 def later(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The code of a version to come."""
     root, grown = tmp_path_factory.mktemp("later"), 0
-    for name in ("shared", "web", "worker", "data"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("shared", "web", "worker", "keepfit"):
+        shutil.copytree(ROOT / name, root / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     (root / "tests" / "compat").mkdir(parents=True)
     shutil.copy(ROOT / "tests" / "compat" / "resuming.py", root / "tests" / "compat")
     for path in [

@@ -3,13 +3,13 @@
 import json
 from pathlib import Path
 
-from shared import datadir
-from shared.jobdir import open_jobdir
-from shared.states import JobState
+from keepfit.shared import datadir
+from keepfit.shared.jobdir import open_jobdir
+from keepfit.shared.states import JobState
+from keepfit.web.client import Client
 from tests.compat.test_0_1 import EXPECTED, JOBS, copied
 from tests.processes import Household
 from tests.services import Service
-from web.client import KeepfitClient
 
 
 def test_the_service_goes_on_where_0_1_was_killed(household: Household, tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ def test_the_service_goes_on_where_0_1_was_killed(household: Household, tmp_path
     service = Service(household, data_dir, "--threads", str(EXPECTED["environment"]["threads"]))
     waiting = [role for role, job in JOBS.items() if job["state"] in ("running", "queued")]
 
-    with KeepfitClient(service.url) as keepfit:
+    with Client(service.url) as keepfit:
         ended = {role: keepfit.wait(JOBS[role]["id"], timeout_s=150) for role in waiting}
         stopped = {role: keepfit.job(job["id"]).state for role, job in JOBS.items() if role not in waiting}
         keepfit.resume(JOBS["early stopping"]["id"])

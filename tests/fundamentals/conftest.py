@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from keepfit.web.client import Client
 from tests.processes import Household
 from tests.services import Service
-from web.client import KeepfitClient
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +18,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @pytest.fixture
-def keepfit(service: Service) -> Iterator[KeepfitClient]:
+def keepfit(service: Service) -> Iterator[Client]:
     """A client of it."""
-    with KeepfitClient(service.url) as client:
+    with Client(service.url) as client:
         yield client

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.states import JobState
+from keepfit.shared.states import JobState
+from keepfit.web.client import Client, Job, RequestRefused
 from tests.processes import ROOT
 from tests.waiting import wait_until
-from web.client import Job, KeepfitClient, RequestRefused
 
 SHORT = {"name": "short", "training": {"epochs": 2, "seed": 3}}
 LONG = {
@@ -21,7 +21,7 @@ LONG = {
 WAIT_S = 120
 
 
-def _under_way(keepfit: KeepfitClient, job: Job) -> Job:
+def _under_way(keepfit: Client, job: Job) -> Job:
     """The job, as soon as it has trained beyond a checkpoint."""
 
     def seen() -> Job | None:
@@ -32,7 +32,7 @@ def _under_way(keepfit: KeepfitClient, job: Job) -> Job:
     return wait_until(seen, "the job trains and has a checkpoint", WAIT_S) or job
 
 
-def test_a_submitted_job_trains_by_itself(keepfit: KeepfitClient) -> None:
+def test_a_submitted_job_trains_by_itself(keepfit: Client) -> None:
     """Submit a job, go away, come back: it has succeeded and has a test accuracy."""
     job = keepfit.submit(SHORT)
     assert job.state in (JobState.QUEUED, JobState.RUNNING)
@@ -43,7 +43,7 @@ def test_a_submitted_job_trains_by_itself(keepfit: KeepfitClient) -> None:
     assert job.metrics["accuracy"] > 0.85
 
 
-def test_a_wrong_field_is_named(keepfit: KeepfitClient) -> None:
+def test_a_wrong_field_is_named(keepfit: Client) -> None:
     """A job that cannot be done is refused at once, with the field and what it may be."""
     with pytest.raises(RequestRefused) as caught:
         keepfit.submit({"name": "wrong", "training": {"epochs": 0}})
@@ -52,7 +52,7 @@ def test_a_wrong_field_is_named(keepfit: KeepfitClient) -> None:
     assert any("epochs" in name for name in caught.value.fields)
 
 
-def test_the_same_key_is_the_same_job(keepfit: KeepfitClient) -> None:
+def test_the_same_key_is_the_same_job(keepfit: Client) -> None:
     """A submit that is sent twice makes one job, so trying again is always safe."""
     first = keepfit.submit(SHORT, key="tuesday")
 
@@ -61,7 +61,7 @@ def test_the_same_key_is_the_same_job(keepfit: KeepfitClient) -> None:
     assert second.id == first.id
 
 
-def test_a_job_tells_what_happens(keepfit: KeepfitClient) -> None:
+def test_a_job_tells_what_happens(keepfit: Client) -> None:
     """The job's stream of events has each epoch, and ends with the job's state."""
     job = keepfit.submit(SHORT | {"name": "told"})
     epochs = []
@@ -75,7 +75,7 @@ def test_a_job_tells_what_happens(keepfit: KeepfitClient) -> None:
     assert epochs == [0, 1]
 
 
-def test_a_paused_job_goes_on_where_it_was(keepfit: KeepfitClient) -> None:
+def test_a_paused_job_goes_on_where_it_was(keepfit: Client) -> None:
     """Pausing writes a checkpoint first; resuming loses no step."""
     job = _under_way(keepfit, keepfit.submit(LONG | {"name": "paused"}))
     keepfit.pause(job.id)
@@ -90,7 +90,7 @@ def test_a_paused_job_goes_on_where_it_was(keepfit: KeepfitClient) -> None:
     assert second["started"]["step"] == first["result"]["step"]
 
 
-def test_a_cancelled_job_stops(keepfit: KeepfitClient) -> None:
+def test_a_cancelled_job_stops(keepfit: Client) -> None:
     """A job that nobody wants any more gives its place to the next one."""
     job = _under_way(keepfit, keepfit.submit(LONG | {"name": "cancelled"}))
 
@@ -99,7 +99,7 @@ def test_a_cancelled_job_stops(keepfit: KeepfitClient) -> None:
     assert keepfit.wait(job.id, WAIT_S).state is JobState.CANCELLED
 
 
-def test_a_killed_job_ends_with_the_same_bits(keepfit: KeepfitClient) -> None:
+def test_a_killed_job_ends_with_the_same_bits(keepfit: Client) -> None:
     """kill -9 of the training process: the job goes on by itself, and its weights are those of an undisturbed twin."""
     job = _under_way(keepfit, keepfit.submit(LONG | {"name": "killed"}))
     os.kill(job.raw["attempts"][-1]["pid"], signal.SIGKILL)
@@ -113,7 +113,7 @@ def test_a_killed_job_ends_with_the_same_bits(keepfit: KeepfitClient) -> None:
     assert killed.metrics == twin.metrics
 
 
-def test_the_drill_kills_the_whole_worker(keepfit: KeepfitClient) -> None:
+def test_the_drill_kills_the_whole_worker(keepfit: Client) -> None:
     """The button on the page: the worker kills itself, is started again, and the job recovers."""
     job = _under_way(keepfit, keepfit.submit(LONG | {"name": "drilled"}))
 
@@ -125,7 +125,7 @@ def test_the_drill_kills_the_whole_worker(keepfit: KeepfitClient) -> None:
     assert done.raw["attempts"][1]["started"]["step"] > 0
 
 
-def test_a_model_can_be_evaluated_later(keepfit: KeepfitClient) -> None:
+def test_a_model_can_be_evaluated_later(keepfit: Client) -> None:
     """An evaluation is a job of its own, and gives the number that the job itself has shown."""
     job = keepfit.wait(keepfit.submit(SHORT | {"name": "evaluated"}).id, WAIT_S)
 
@@ -135,7 +135,7 @@ def test_a_model_can_be_evaluated_later(keepfit: KeepfitClient) -> None:
     assert evaluation.metrics["accuracy"] == job.metrics["accuracy"]
 
 
-def test_a_model_needs_no_keepfit_to_be_used(keepfit: KeepfitClient, tmp_path: Path) -> None:
+def test_a_model_needs_no_keepfit_to_be_used(keepfit: Client, tmp_path: Path) -> None:
     """The downloaded model opens with plain Keras and takes the bytes of the images."""
     job = keepfit.wait(keepfit.submit(SHORT | {"name": "used"}).id, WAIT_S)
     model = keepfit.download(job.id, "model.keras", tmp_path / "model.keras")
@@ -146,7 +146,7 @@ def test_a_model_needs_no_keepfit_to_be_used(keepfit: KeepfitClient, tmp_path: P
         "print(accuracy)"
     )
 
-    command = [sys.executable, "-I", "-c", program, str(model), str(ROOT / "data" / "mnist-5k.npz")]
+    command = [sys.executable, "-I", "-c", program, str(model), str(ROOT / "worker/data/builtin/mnist-5k.npz")]
     printed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
 
     assert float(printed) == pytest.approx(job.metrics["accuracy"], abs=1e-6)
@@ -157,7 +157,7 @@ def test_training_needs_no_service_either(tmp_path: Path) -> None:
     spec = tmp_path / "spec.json"
     spec.write_text('{"name": "alone", "training": {"epochs": 1}}')
 
-    command = [sys.executable, "-m", "worker.training", "train", str(spec), "--dir", str(tmp_path / "job")]
+    command = [sys.executable, "-m", "keepfit.worker.training", "train", str(spec), "--dir", str(tmp_path / "job")]
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
     assert "accuracy" in printed

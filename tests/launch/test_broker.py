@@ -8,12 +8,12 @@ import pytest
 import redis
 from celery import Celery
 
-from shared.jobdir import JobDir, create_jobdir
-from shared.queue import QUEUE, TASK_NAME
-from shared.settings import Settings
-from shared.spec import parse_spec
-from shared.states import JobState
-from shared.store import Store
+from keepfit.shared.jobdir import JobDir, create_jobdir
+from keepfit.shared.queue import QUEUE, TASK_NAME
+from keepfit.shared.settings import Settings
+from keepfit.shared.spec import parse_spec
+from keepfit.shared.states import JobState
+from keepfit.shared.store import Store
 from tests.foreign import FOREIGN, kick
 from tests.processes import Household, Part
 from tests.waiting import wait_until

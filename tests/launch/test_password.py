@@ -9,11 +9,11 @@ import psutil
 import pytest
 import redis
 
-from shared.launch.parts import write_server_file
-from shared.launch.preflight import keep_password
-from shared.settings import Settings
-from shared.store import open_store
-from tests.processes import ROOT, Household
+from keepfit.shared.launch.parts import write_server_file
+from keepfit.shared.launch.preflight import keep_password
+from keepfit.shared.settings import Settings
+from keepfit.shared.store import open_store
+from tests.processes import CELERY, ROOT, Household
 from tests.services import Service
 
 
@@ -50,9 +50,9 @@ def test_the_password_is_nowhere_to_be_seen(service: Service) -> None:
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (["-m", "web.cli", "doctor"], ""),
-        (["-m", "shared.alive"], ""),
-        (["-m", "celery", "-A", "worker.app", "inspect", "active", "--timeout", "10"], "worker1@"),
+        (["-m", "keepfit.web.cli", "doctor"], ""),
+        (["-m", "keepfit.shared.alive"], ""),
+        ([*CELERY, "inspect", "active", "--timeout", "10"], "worker1@"),
     ],
 )
 def test_its_own_programs_find_it(service: Service, command: list[str], said: str) -> None:

@@ -7,15 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.launch.holding import hold
-from shared.launch.preflight import (
-    CannotStart,
-    check_ports,
-    check_server,
-    prepare_data_dir,
-    without_password,
-)
-from shared.settings import Settings
+from keepfit.shared.launch.holding import hold
+from keepfit.shared.launch.preflight import CannotStart, check_ports, check_server, prepare_data_dir, without_password
+from keepfit.shared.settings import Settings
 from tests.processes import free_port
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shared.launch.serverfile import KEPT, ServerFiles
+from keepfit.shared.launch.serverfile import KEPT, ServerFiles
+from keepfit.web.client import Client
 from tests.processes import Household, free_port
 from tests.services import Service
 from tests.waiting import wait_until
-from web.client import KeepfitClient
 
 PAUSED = {"name": "must come back", "training": {"epochs": 1}}
 
@@ -50,7 +50,7 @@ def test_a_running_service_gets_over_a_damaged_file(
 ) -> None:
     """The server is killed over a damaged file: it comes back without it, and with every job."""
     service = Service(household, data_dir)
-    with KeepfitClient(service.url, patience_s=60) as client:
+    with Client(service.url, patience_s=60) as client:
         ids = {client.submit(PAUSED | {"name": f"job {n}"}).id for n in range(20)}
         server = service.part("valkey-server")
         assert server is not None

@@ -9,7 +9,7 @@ import httpx
 import psutil
 import pytest
 
-from shared.launch.leftovers import end_leftovers, note_parts
+from keepfit.shared.launch.leftovers import end_leftovers, note_parts
 from tests.processes import Household, Valkey, alive, answers, free_port
 from tests.services import Service
 from tests.waiting import wait_until
@@ -48,7 +48,7 @@ def test_a_signal_stops_all_of_it(household: Household, data_dir: Path, number: 
     assert "Stopped" in service.process.text()
 
 
-@pytest.mark.parametrize("word", ["valkey-server", "web.serve", "worker1@"])
+@pytest.mark.parametrize("word", ["valkey-server", "keepfit.web.serve", "worker1@"])
 def test_a_killed_part_is_started_again(service: Service, word: str) -> None:
     """kill -9 of any part: another process takes its place, and the service is healthy again."""
     before = service.part(word)

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from shared import datadir
-from shared.errors import NewerVersion
-from shared.settings import Settings
+from keepfit.shared import datadir
+from keepfit.shared.errors import NewerVersion
+from keepfit.shared.settings import Settings
+from keepfit.web.app import create_app
+from keepfit.web.cli import main
 from tests.processes import Household, free_port
-from web import create_app
-from web.cli import main
 
 WORDS = "was made by a newer version of Keepfit (7.0.0)"
 

@@ -9,13 +9,13 @@ from typing import Any
 import psutil
 import pytest
 
-from shared.errors import JobNotFound, StoreUnavailable
-from shared.settings import Settings
-from shared.states import ENDS, JobState
-from shared.store import JobRecord, Store, open_store
+from keepfit.shared.errors import JobNotFound, StoreUnavailable
+from keepfit.shared.settings import Settings
+from keepfit.shared.states import ENDS, JobState
+from keepfit.shared.store import JobRecord, Store, open_store
+from keepfit.web.client import Client
 from tests.processes import Household, Part, free_port
 from tests.waiting import wait_until
-from web.client import KeepfitClient
 
 SPEC: dict[str, Any] = {
     "name": "to be killed",
@@ -31,7 +31,7 @@ class Service:
 
     process: Part
     data_dir: Path
-    client: KeepfitClient
+    client: Client
     store: Store
 
     def part(self, word: str) -> psutil.Process:
@@ -93,7 +93,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with Household(directory / "household") as household:
         process = household.start_service(*options, "--workers", "2", "--slots", "1", "--drills")
         store = open_store(Settings(data_dir=data_dir, redis_port=redis_port).broker_url)
-        with KeepfitClient(f"http://127.0.0.1:{port}") as client:
+        with Client(f"http://127.0.0.1:{port}") as client:
             yield Service(process, data_dir, client, store)
         store.close()
 

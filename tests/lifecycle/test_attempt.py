@@ -4,15 +4,15 @@ import json
 
 import pytest
 
-from shared.durable import write_json
-from shared.errors import StoreUnavailable
-from shared.jobdir import JobDir, create_jobdir
-from shared.settings import Settings
-from shared.spec import Needs, parse_spec
-from shared.states import JobState, Wish
-from shared.store import Store, open_store
+from keepfit.shared.durable import write_json
+from keepfit.shared.errors import StoreUnavailable
+from keepfit.shared.jobdir import JobDir, create_jobdir
+from keepfit.shared.settings import Settings
+from keepfit.shared.spec import Needs, parse_spec
+from keepfit.shared.states import JobState, Wish
+from keepfit.shared.store import Store, open_store
+from keepfit.worker.attempt import _Attempt, run_one
 from tests.processes import free_port
-from worker.attempt import _Attempt, run_one
 
 
 @pytest.fixture

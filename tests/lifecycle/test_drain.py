@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from keepfit.web.client import Client, Job
 from tests.processes import Household, free_port
 from tests.waiting import wait_until
-from web.client import Job, KeepfitClient
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_an_attempt_that_starts_is_no_kill_when_its_worker_is_stopped(
     port = free_port()
     options = ["--data-dir", str(tmp_path / "data"), "--port", str(port), "--redis-port", str(free_port())]
     service = household.start_service(*options, env=unanswered)
-    with KeepfitClient(f"http://127.0.0.1:{port}", patience_s=30) as client:
+    with Client(f"http://127.0.0.1:{port}", patience_s=30) as client:
         job_id = client.submit({"name": "starts for ever", "data": {"name": "mnist"}}).id
 
         def attempts(number: int) -> Job | None:

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from shared.diskstate import state_on_disk
-from shared.durable import write_json
-from shared.jobdir import JobDir, create_jobdir
-from shared.settings import Settings
-from shared.spec import parse_spec
-from shared.states import JobState, Outcome, Wish
-from shared.store import Budget, Store
+from keepfit.shared.diskstate import state_on_disk
+from keepfit.shared.durable import write_json
+from keepfit.shared.jobdir import JobDir, create_jobdir
+from keepfit.shared.settings import Settings
+from keepfit.shared.spec import parse_spec
+from keepfit.shared.states import JobState, Outcome, Wish
+from keepfit.shared.store import Budget, Store
+from keepfit.worker.keeper import Keeper
+from keepfit.worker.owner import Owner, Process, machine
+from keepfit.worker.rebuild import Rebuilder
 from tests.waiting import wait_until
-from worker.keeper import Keeper
-from worker.owner import Owner, Process, machine
-from worker.rebuild import Rebuilder
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from shared.events import AttemptStarted
-from shared.states import JobState
-from shared.store import JobRecord
+from keepfit.shared.events import AttemptStarted
+from keepfit.shared.states import JobState
+from keepfit.shared.store import JobRecord
+from keepfit.worker.owner import Owner
 from tests.lifecycle.conftest import STEPS, Service
 from tests.waiting import wait_until
-from worker.owner import Owner
 
 Victim = Callable[[Service, JobRecord], int]
 
@@ -34,7 +34,7 @@ def server_of(service: Service, record: JobRecord) -> int:
 
 def web_of(service: Service, record: JobRecord) -> int:
     """The web server's main process."""
-    return int(service.part("web.serve").pid)
+    return int(service.part("keepfit.web.serve").pid)
 
 
 @pytest.mark.parametrize(("victim", "attempts"), [(child_of, 2), (main_of, 2), (server_of, 1), (web_of, 1)])

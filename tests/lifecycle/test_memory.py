@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from shared.events import StateChanged
-from shared.jobdir import open_jobdir
-from shared.states import JobState
+from keepfit.shared.events import StateChanged
+from keepfit.shared.jobdir import open_jobdir
+from keepfit.shared.states import JobState
+from keepfit.worker.deaths import RECENT_S, Deaths
+from keepfit.worker.owner import Owner
 from tests.lifecycle.conftest import Service
 from tests.waiting import wait_until
-from worker.deaths import RECENT_S, Deaths
-from worker.owner import Owner
 
 LIMITS = {Path("/sys/fs/cgroup/memory"): "memory.limit_in_bytes", Path("/sys/fs/cgroup"): "memory.max"}
 """Where the first and the second version of control groups have their limit."""

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from shared.errors import StoreUnavailable
-from shared.jobdir import open_jobdir
-from shared.states import JobState
+from keepfit.shared.errors import StoreUnavailable
+from keepfit.shared.jobdir import open_jobdir
+from keepfit.shared.states import JobState
+from keepfit.worker.owner import Owner
 from tests.lifecycle.conftest import Service
 from tests.waiting import wait_until
-from worker.owner import Owner
 
 BEYOND_A_LEASE_S = 4.5
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from shared.jobdir import JobDir, create_jobdir
-from shared.settings import Settings
-from shared.spec import parse_spec
-from shared.states import JobState
-from shared.store import Store
+from keepfit.shared.jobdir import JobDir, create_jobdir
+from keepfit.shared.settings import Settings
+from keepfit.shared.spec import parse_spec
+from keepfit.shared.states import JobState
+from keepfit.shared.store import Store
+from keepfit.worker.owner import Owner
 from tests.processes import Household
 from tests.waiting import wait_until
-from worker.owner import Owner
 
 SLOTS, THREADS, JOBS = 2, 3, 5
 """More threads than cores: a number that TensorFlow would not choose by itself."""

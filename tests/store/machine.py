@@ -15,12 +15,12 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from shared.errors import BadTransition, JobNotFound
-from shared.events import CheckpointFailed, CheckpointSaved, Event, LogLine, Progress
-from shared.jobdir import JobDir, create_jobdir
-from shared.spec import parse_spec
-from shared.states import Cause, JobState, Outcome, Transition, Wish
-from shared.store import Budget, Claim, Hold, Renewal, Store, keys
+from keepfit.shared.errors import BadTransition, JobNotFound
+from keepfit.shared.events import CheckpointFailed, CheckpointSaved, Event, LogLine, Progress
+from keepfit.shared.jobdir import JobDir, create_jobdir
+from keepfit.shared.spec import parse_spec
+from keepfit.shared.states import Cause, JobState, Outcome, Transition, Wish
+from keepfit.shared.store import Budget, Claim, Hold, Renewal, Store, keys
 from tests.store.model import Disk, End, Model
 from tests.store.observe import Observer, by_job, judge
 

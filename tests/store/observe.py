@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
-from shared.states import ENDS, TRANSITIONS, JobState, Transition
-from shared.store import Claim, Store, keys
+from keepfit.shared.states import ENDS, TRANSITIONS, JobState, Transition
+from keepfit.shared.store import Claim, Store, keys
 from tests.store.model import Happened, View
 
 ALLOWED = frozenset(TRANSITIONS)

@@ -5,15 +5,15 @@ import time
 
 import pytest
 
-from shared.jobdir import JobDir, create_jobdir
-from shared.settings import Settings
-from shared.spec import parse_spec
-from shared.states import JobState, Wish
-from shared.store import Store
+from keepfit.shared.jobdir import JobDir, create_jobdir
+from keepfit.shared.settings import Settings
+from keepfit.shared.spec import parse_spec
+from keepfit.shared.states import JobState, Wish
+from keepfit.shared.store import Store
+from keepfit.worker import rebuild
+from keepfit.worker.comparing import Comparison
+from keepfit.worker.rebuild import Rebuilder
 from tests.waiting import wait_until
-from worker import rebuild
-from worker.comparing import Comparison
-from worker.rebuild import Rebuilder
 
 
 def many(settings: Settings, count: int) -> list[JobDir]:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from shared.doctor import examine, mend
-from shared.jobdir import open_jobdir
-from shared.restoring import may_be_running, restore_from_disk
-from shared.store import Store
+from keepfit.shared.doctor import examine, mend
+from keepfit.shared.jobdir import open_jobdir
+from keepfit.shared.restoring import may_be_running, restore_from_disk
+from keepfit.shared.store import Store
+from keepfit.web.ondisk import record_on_disk
 from tests.unit.test_documents import DAMAGE, DOCUMENTS, make, put
-from web.ondisk import record_on_disk
 
 
 @pytest.mark.parametrize("damage", DAMAGE)

@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from shared.errors import StoreRefused, StoreUnavailable
-from shared.events import LogLine
-from shared.jobdir import JobDir, create_jobdir
-from shared.spec import parse_spec
-from shared.store import Claim, Store, keys, open_store
+from keepfit.shared.errors import StoreRefused, StoreUnavailable
+from keepfit.shared.events import LogLine
+from keepfit.shared.jobdir import JobDir, create_jobdir
+from keepfit.shared.spec import parse_spec
+from keepfit.shared.store import Claim, Store, keys, open_store
+from keepfit.worker import heartbeat as beating
+from keepfit.worker.heartbeat import Heartbeat
+from keepfit.worker.reporting import StreamReporter
+from keepfit.worker.training.interfaces import StopReason, StopSignal
 from tests.processes import Valkey
 from tests.waiting import wait_until
-from worker import heartbeat as beating
-from worker.heartbeat import Heartbeat
-from worker.reporting import StreamReporter
-from worker.training.interfaces import StopReason, StopSignal
 
 
 @pytest.fixture

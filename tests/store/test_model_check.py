@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from shared.states import TRANSITIONS, Transition
-from shared.store import open_store
+from keepfit.shared.states import TRANSITIONS, Transition
+from keepfit.shared.store import open_store
 from tests.processes import Valkey
 from tests.store.machine import BACK_OFF_ENDS, BACKS_OFF, Transitions, make_dirs, on_disk
 

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from shared.durable import write_json
-from shared.errors import BadTransition, JobNotFound, StoreUnavailable
-from shared.events import CheckpointFailed, CheckpointSaved, LogLine, StateChanged, decode, encode
-from shared.jobdir import JobDir, create_jobdir
-from shared.restoring import restore_from_disk
-from shared.spec import parse_spec
-from shared.states import Cause, JobState, Outcome, Wish, wish_allowed
-from shared.store import Budget, Hold, Store, keys, open_store
+from keepfit.shared.durable import write_json
+from keepfit.shared.errors import BadTransition, JobNotFound, StoreUnavailable
+from keepfit.shared.events import CheckpointFailed, CheckpointSaved, LogLine, StateChanged, decode, encode
+from keepfit.shared.jobdir import JobDir, create_jobdir
+from keepfit.shared.restoring import restore_from_disk
+from keepfit.shared.spec import parse_spec
+from keepfit.shared.states import Cause, JobState, Outcome, Wish, wish_allowed
+from keepfit.shared.store import Budget, Hold, Store, keys, open_store
 from tests.processes import free_port
 from tests.waiting import wait_until
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from shared.doctor import examine, mend
-from shared.durable import write_json
-from shared.events import LogLine
-from shared.jobdir import JobDir, create_jobdir, open_jobdir
-from shared.restoring import only_server_knows_stop, restore_from_disk
-from shared.spec import KINDS, READS, parse_spec
-from shared.states import JobState, Outcome, Wish
-from shared.store import Budget, Store, keys
+from keepfit.shared.doctor import examine, mend
+from keepfit.shared.durable import write_json
+from keepfit.shared.events import LogLine
+from keepfit.shared.jobdir import JobDir, create_jobdir, open_jobdir
+from keepfit.shared.restoring import only_server_knows_stop, restore_from_disk
+from keepfit.shared.spec import KINDS, READS, parse_spec
+from keepfit.shared.states import JobState, Outcome, Wish
+from keepfit.shared.store import Budget, Store, keys
 
 
 def submit(store: Store, jobs_dir: Path, name: str, priority: int = 0, **newer: Any) -> JobDir:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.training import environment
+from keepfit.worker.training import environment
 
 
 @pytest.fixture(scope="session", autouse=True)

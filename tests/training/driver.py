@@ -19,13 +19,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
+from keepfit.worker.training import checkpoints, environment, retention, run
+from keepfit.worker.training.callbacks import Callbacks
+from keepfit.worker.training.disk import Disk
+from keepfit.worker.training.engine import Engine, Evaluator, Steps
+from keepfit.worker.training.history import History
 from tests.training import programs
 from tests.training.running import attempt, jobdir_at
-from worker.training import checkpoints, environment, retention, run
-from worker.training.callbacks import Callbacks
-from worker.training.disk import Disk
-from worker.training.engine import Engine, Evaluator, Steps
-from worker.training.history import History
 
 POINTS: dict[str, tuple[Any, str]] = {
     "build": (Engine, "__init__"),

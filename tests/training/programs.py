@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from worker.training.program import Arrays, CheckpointPolicy, Program
+from keepfit.worker.training.program import Arrays, CheckpointPolicy, Program
 
 SAMPLES, VALIDATION, CLASSES = 50, 20, 4
 BATCH, EPOCHS = 16, 3

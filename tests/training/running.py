@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shared.events import Event
-from shared.jobdir import JobDir
-from shared.manifest import newest_valid
-from shared.states import Outcome
-from worker.training.checkpoints import load
-from worker.training.disk import Disk
-from worker.training.interfaces import AttemptResult, StopReason, StopSignal
-from worker.training.program import Program
-from worker.training.run import Session, attempt_with, train
-from worker.training.state import digest
+from keepfit.shared.events import Event
+from keepfit.shared.jobdir import JobDir
+from keepfit.shared.manifest import newest_valid
+from keepfit.shared.states import Outcome
+from keepfit.worker.training.checkpoints import load
+from keepfit.worker.training.disk import Disk
+from keepfit.worker.training.interfaces import AttemptResult, StopReason, StopSignal
+from keepfit.worker.training.program import Program
+from keepfit.worker.training.run import Session, attempt_with, train
+from keepfit.worker.training.state import digest
 
 
 @dataclass

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared.states import Outcome
+from keepfit.shared.states import Outcome
+from keepfit.worker.training.order import order
+from keepfit.worker.training.program import Arrays
+from keepfit.worker.training.source import Streamed, open_source
 from tests.training import programs
 from tests.training.running import attempt, jobdir_at, undisturbed
-from worker.training.order import order
-from worker.training.program import Arrays
-from worker.training.source import Streamed, open_source
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,7 +35,7 @@ def test_a_mapped_file_gives_the_bits_of_an_array(tmp_path: Path) -> None:
 
 def test_windows_hold_every_sample_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows of three batches; the last one is shorter, and a partial batch follows."""
-    monkeypatch.setattr("worker.training.source._WINDOW_BYTES", 3 * 10 * 8)
+    monkeypatch.setattr("keepfit.worker.training.source._WINDOW_BYTES", 3 * 10 * 8)
     x = np.arange(113, dtype=np.int64)
     source = open_source(Arrays(x), 10, resident_bytes=0)
     epoch = order(1, 0, 113)
@@ -65,11 +65,11 @@ FOUR_GIB = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from worker.training import environment
+from keepfit.worker.training import environment
 environment.configure(2)
 from tests.training import programs
 from tests.training.running import attempt, jobdir_at
-from worker.training.program import Arrays, CheckpointPolicy
+from keepfit.worker.training.program import Arrays, CheckpointPolicy
 folder = Path(sys.argv[1])
 samples = (4 << 30) // 784
 x = np.lib.format.open_memmap(folder / "x.npy", "w+", np.uint8, (samples, 28, 28))

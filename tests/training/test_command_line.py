@@ -1,4 +1,4 @@
-"""`python -m worker.training`: the practice project's train.py and test.py, with no service at all."""
+"""`python -m keepfit.worker.training`: the practice project's train.py and test.py, with no service at all."""
 
 import json
 import os
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.jobdir import JobDir
-from shared.manifest import checkpoints_of
+from keepfit.shared.jobdir import JobDir
+from keepfit.shared.manifest import checkpoints_of
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def command(*arguments: object) -> subprocess.Popen[str]:
     """Start one command."""
     return subprocess.Popen(
-        [sys.executable, "-m", "worker.training", *map(str, arguments), "--threads", "2"],
+        [sys.executable, "-m", "keepfit.worker.training", *map(str, arguments), "--threads", "2"],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from worker.training import compiled
+from keepfit.worker.training import compiled
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import sys
 from pathlib import Path
-from worker.training import compiled, environment
+from keepfit.worker.training import compiled, environment
 compiled.use_cache(Path(sys.argv[1]))
 environment.configure(2)
 from tests.training import programs

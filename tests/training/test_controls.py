@@ -9,10 +9,10 @@ from typing import Any
 import keras
 import pytest
 
+from keepfit.worker.training import resume, state
+from keepfit.worker.training.callbacks import Callbacks
 from tests.training import programs
 from tests.training.running import interrupted, undisturbed
-from worker.training import resume, state
-from worker.training.callbacks import Callbacks
 
 
 def _patient() -> list[Any]:

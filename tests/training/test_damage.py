@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import CorruptCheckpoint
-from shared.events import CheckpointRejected
-from shared.jobdir import JobDir
-from shared.manifest import NAME, STATE, TRAINER, Checkpoint, checkpoints_of, verify
+from keepfit.shared.errors import CorruptCheckpoint
+from keepfit.shared.events import CheckpointRejected
+from keepfit.shared.jobdir import JobDir
+from keepfit.shared.manifest import NAME, STATE, TRAINER, Checkpoint, checkpoints_of, verify
+from keepfit.worker.training.checkpoints import load, load_newest
 from tests.training import programs
 from tests.training.running import Recorder, StopAfter, attempt, final_of, jobdir_at, undisturbed
-from worker.training.checkpoints import load, load_newest
 
 DAMAGES = 1200
 PROGRAM = "dropout+adam+constant"

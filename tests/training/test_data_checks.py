@@ -7,12 +7,12 @@ import keras
 import numpy as np
 import pytest
 
-from shared.events import AttemptStarted
-from shared.states import Outcome
+from keepfit.shared.events import AttemptStarted
+from keepfit.shared.states import Outcome
+from keepfit.worker.training import intake
+from keepfit.worker.training.program import Arrays, Program
 from tests.training import programs
 from tests.training.running import Recorder, attempt, jobdir_at
-from worker.training import intake
-from worker.training.program import Arrays, Program
 
 DATA = programs.compose("mlp").train
 FLOATS = np.asarray(DATA.x, np.float32)

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from keras.src.backend import config as keras_config  # KERAS_HOME is read once, when Keras is imported
 
-from shared.errors import DataUnavailable
+from keepfit.shared.errors import DataUnavailable
+from keepfit.worker.training import datasets
+from keepfit.worker.training.program import Arrays
 from tests.waiting import wait_until
-from worker.training import datasets
-from worker.training.program import Arrays
 
 Files = dict[str, Any]
 NAMES = ("x_train", "y_train", "x_test", "y_test")

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from shared.events import CheckpointSaved
+from keepfit.shared.events import CheckpointSaved
+from keepfit.worker.training.disk import Disk
+from keepfit.worker.training.interfaces import StopSignal
+from keepfit.worker.training.program import CheckpointPolicy
+from keepfit.worker.training.saver import MIN_SPACING_S, Destination, Saver
 from tests.training import programs
 from tests.training.running import Recorder, attempt, jobdir_at
 from tests.training.test_writing import contents
-from worker.training.disk import Disk
-from worker.training.interfaces import StopSignal
-from worker.training.program import CheckpointPolicy
-from worker.training.saver import MIN_SPACING_S, Destination, Saver
 
 
 class Clock:

@@ -8,17 +8,17 @@ import keras
 import numpy as np
 import pytest
 
-from shared.durable import read_json
-from shared.events import LogLine
-from shared.manifest import newest_valid
-from shared.spec import TrainSpec, parse_spec
-from shared.states import Outcome
+from keepfit.shared.durable import read_json
+from keepfit.shared.events import LogLine
+from keepfit.shared.manifest import newest_valid
+from keepfit.shared.spec import TrainSpec, parse_spec
+from keepfit.shared.states import Outcome
+from keepfit.worker.training import chance
+from keepfit.worker.training.checkpoints import load
+from keepfit.worker.training.program import Arrays, Program
+from keepfit.worker.training.programs import program_of
 from tests.training import programs
 from tests.training.running import Recorder, attempt, jobdir_at
-from worker.training import chance
-from worker.training.checkpoints import load
-from worker.training.program import Arrays, Program
-from worker.training.programs import program_of
 
 L = keras.layers
 

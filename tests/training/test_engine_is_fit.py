@@ -8,15 +8,15 @@ import keras
 import pytest
 import tensorflow as tf
 
-from shared.manifest import newest_valid
+from keepfit.shared.manifest import newest_valid
+from keepfit.worker.training import state
+from keepfit.worker.training.checkpoints import load
+from keepfit.worker.training.order import order
+from keepfit.worker.training.program import Program
+from keepfit.worker.training.source import as_keras_takes_it
+from keepfit.worker.training.tensorfile import Array
 from tests.training import programs
 from tests.training.running import attempt, jobdir_at
-from worker.training import state
-from worker.training.checkpoints import load
-from worker.training.order import order
-from worker.training.program import Program
-from worker.training.source import as_keras_takes_it
-from worker.training.tensorfile import Array
 
 
 class InOrder(keras.utils.PyDataset):

@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.events import LogLine
-from shared.jobdir import JobDir, create_jobdir
-from shared.spec import EvaluateSpec, parse_spec
-from shared.states import Outcome
+from keepfit.shared.events import LogLine
+from keepfit.shared.jobdir import JobDir, create_jobdir
+from keepfit.shared.spec import EvaluateSpec, parse_spec
+from keepfit.shared.states import Outcome
+from keepfit.worker.training.interfaces import AttemptResult, StopSignal
+from keepfit.worker.training.run import run
 from tests.training.running import Recorder
 from tests.training.test_datasets import saved, write_folder
-from worker.training.interfaces import AttemptResult, StopSignal
-from worker.training.run import run
 
 
 def execute(jobdir: JobDir, reporter: Recorder | None = None) -> AttemptResult:

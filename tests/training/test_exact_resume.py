@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.states import Outcome
+from keepfit.shared.states import Outcome
+from keepfit.worker.training import resume
+from keepfit.worker.training.program import CheckpointPolicy
 from tests.training import programs
 from tests.training.running import StopAfter, attempt, final_of, interrupted, jobdir_at, undisturbed
-from worker.training import resume
-from worker.training.program import CheckpointPolicy
 
 
 @pytest.mark.parametrize("name", [*programs.some_names(), *programs.SPECIAL])

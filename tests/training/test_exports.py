@@ -11,13 +11,13 @@ from typing import Any
 import h5py
 import pytest
 
-from shared.jobdir import AttemptDir, JobDir, create_jobdir
-from shared.manifest import checkpoints_of
-from shared.spec import EvaluateSpec, parse_spec
-from shared.states import Outcome
+from keepfit.shared.jobdir import AttemptDir, JobDir, create_jobdir
+from keepfit.shared.manifest import checkpoints_of
+from keepfit.shared.spec import EvaluateSpec, parse_spec
+from keepfit.shared.states import Outcome
+from keepfit.worker.training.interfaces import AttemptResult, StopSignal
+from keepfit.worker.training.run import run
 from tests.training.running import Recorder
-from worker.training.interfaces import AttemptResult, StopSignal
-from worker.training.run import run
 
 PRACTICE = """
 import json, sys, warnings
@@ -43,7 +43,7 @@ for name in weight_files:
     found[name] = measure(model, x / 255.0)
 print(json.dumps(found))
 """
-DATA = Path(__file__).resolve().parents[2] / "data" / "mnist-5k.npz"
+DATA = Path(__file__).resolve().parents[2] / "worker/data/builtin/mnist-5k.npz"
 
 
 def execute(jobdir: JobDir, number: int = 1) -> AttemptResult:

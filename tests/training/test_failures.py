@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from shared.events import LogLine
-from shared.states import Outcome
+from keepfit.shared.events import LogLine
+from keepfit.shared.states import Outcome
+from keepfit.worker.training import environment
+from keepfit.worker.training.program import Arrays
 from tests.training import programs
 from tests.training.running import Recorder, StopAfter, attempt, final_of, jobdir_at, undisturbed
-from worker.training import environment
-from worker.training.program import Arrays
 
 
 def test_a_loss_that_is_no_number_fails_the_job(tmp_path: Path) -> None:

@@ -13,20 +13,30 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shared.errors import CorruptCheckpoint
-from shared.events import CheckpointRejected
-from shared.jobdir import AttemptDir, JobDir
-from shared.manifest import NAME, STATE, TRAINER, Checkpoint, FileRecord, checkpoints_of, decode, encode, read_manifest
-from shared.states import Outcome
+from keepfit.shared.errors import CorruptCheckpoint
+from keepfit.shared.events import CheckpointRejected
+from keepfit.shared.jobdir import AttemptDir, JobDir
+from keepfit.shared.manifest import (
+    NAME,
+    STATE,
+    TRAINER,
+    Checkpoint,
+    FileRecord,
+    checkpoints_of,
+    decode,
+    encode,
+    read_manifest,
+)
+from keepfit.shared.states import Outcome
+from keepfit.worker.training import trainer
+from keepfit.worker.training.checkpoints import load, load_newest, write
+from keepfit.worker.training.disk import Disk
+from keepfit.worker.training.history import parse as parse_history
+from keepfit.worker.training.state import Tensor
+from keepfit.worker.training.tensorfile import blocks, parse
 from tests.training import programs
 from tests.training.running import Recorder, StopAfter, attempt, final_of, jobdir_at, undisturbed
 from tests.training.test_writing import contents
-from worker.training import trainer
-from worker.training.checkpoints import load, load_newest, write
-from worker.training.disk import Disk
-from worker.training.history import parse as parse_history
-from worker.training.state import Tensor
-from worker.training.tensorfile import blocks, parse
 
 PROGRAM = "dropout+ema+plateau"
 DEEP, LONG = b"[" * 100_000, b"1" * 5000
@@ -277,7 +287,7 @@ def test_a_changed_manifest_is_damage(data: st.DataObject) -> None:
 
 def read_sample() -> Any:
     """A manifest."""
-    from shared.manifest import Manifest
+    from keepfit.shared.manifest import Manifest
 
     record = FileRecord(10, "0" * 64)
     return Manifest(3, {STATE: record, TRAINER: record}, 0.5, record)

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared.errors import CorruptCheckpoint
-from shared.jobdir import AttemptDir, JobDir
-from shared.manifest import NAME, FileRecord, Manifest, checkpoints_of, encode, verify
+from keepfit.shared.errors import CorruptCheckpoint
+from keepfit.shared.jobdir import AttemptDir, JobDir
+from keepfit.shared.manifest import NAME, FileRecord, Manifest, checkpoints_of, encode, verify
+from keepfit.worker.training.checkpoints import load, valid, write
+from keepfit.worker.training.disk import Disk
+from keepfit.worker.training.history import History, parse
 from tests.training import programs
 from tests.training.running import Recorder, StopAfter, attempt, final_of, jobdir_at, undisturbed
 from tests.training.test_writing import contents
-from worker.training.checkpoints import load, valid, write
-from worker.training.disk import Disk
-from worker.training.history import History, parse
 
 PROGRAM = "dropout+adam+constant"
 

@@ -8,13 +8,13 @@ import keras
 import numpy as np
 import pytest
 
-from shared.events import CheckpointSaved, LogLine
-from shared.manifest import checkpoints_of
-from shared.states import Outcome
+from keepfit.shared.events import CheckpointSaved, LogLine
+from keepfit.shared.manifest import checkpoints_of
+from keepfit.shared.states import Outcome
+from keepfit.worker.training.checkpoints import load
+from keepfit.worker.training.program import Arrays, CheckpointPolicy, Program
 from tests.training import programs
 from tests.training.running import Recorder, StopAfter, attempt, jobdir_at
-from worker.training.checkpoints import load
-from worker.training.program import Arrays, CheckpointPolicy, Program
 
 L = keras.layers
 

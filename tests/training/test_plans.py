@@ -3,8 +3,8 @@
 import keras
 import pytest
 
+from keepfit.worker.training.plans import choose_plan, needs_unknown_batch
 from tests.training import programs
-from worker.training.plans import choose_plan, needs_unknown_batch
 
 EXPECTED = {
     "mlp": "xla",

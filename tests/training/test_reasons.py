@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from worker.training import failures
+from keepfit.worker.training import failures
 
 L = keras.layers
 X, Y = np.zeros((8, 8, 8, 1), np.uint8), np.zeros(8, np.int64)

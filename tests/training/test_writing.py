@@ -11,22 +11,22 @@ import keras
 import numpy as np
 import pytest
 
-from shared import durable
-from shared.errors import StorageFull
-from shared.events import CheckpointFailed, CheckpointSaved, EpochEnded, Event, LogLine
-from shared.jobdir import JobDir
-from shared.manifest import PIN, FileRecord, checkpoints_of, verify
-from shared.states import Outcome
+from keepfit.shared import durable
+from keepfit.shared.errors import StorageFull
+from keepfit.shared.events import CheckpointFailed, CheckpointSaved, EpochEnded, Event, LogLine
+from keepfit.shared.jobdir import JobDir
+from keepfit.shared.manifest import PIN, FileRecord, checkpoints_of, verify
+from keepfit.shared.states import Outcome
+from keepfit.worker.training import run
+from keepfit.worker.training.checkpoints import Contents, valid, write
+from keepfit.worker.training.disk import Disk
+from keepfit.worker.training.history import History, parse
+from keepfit.worker.training.interfaces import StopReason, StopSignal
+from keepfit.worker.training.retention import prune, prune_finished, sweep
+from keepfit.worker.training.state import Tensor
+from keepfit.worker.training.tensorfile import raw_bytes
 from tests.training import programs
 from tests.training.running import Recorder, StopAfter, attempt, final_of, jobdir_at, undisturbed
-from worker.training import run
-from worker.training.checkpoints import Contents, valid, write
-from worker.training.disk import Disk
-from worker.training.history import History, parse
-from worker.training.interfaces import StopReason, StopSignal
-from worker.training.retention import prune, prune_finished, sweep
-from worker.training.state import Tensor
-from worker.training.tensorfile import raw_bytes
 
 PROGRAM = "dropout+adam+constant"
 

@@ -5,9 +5,9 @@ import math
 
 import pytest
 
-from shared.durable import from_json, to_json
-from shared.events import EpochEnded, encode
-from shared.jobdir import canonical_line
+from keepfit.shared.durable import from_json, to_json
+from keepfit.shared.events import EpochEnded, encode
+from keepfit.shared.jobdir import canonical_line
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -7,7 +7,17 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.events import AttemptStarted, EpochEnded, Event, LogLine, Progress, StateChanged, decode, encode, event_of
+from keepfit.shared.events import (
+    AttemptStarted,
+    EpochEnded,
+    Event,
+    LogLine,
+    Progress,
+    StateChanged,
+    decode,
+    encode,
+    event_of,
+)
 
 EPOCH: dict[str, Any] = {"epoch": 1, "step": 226, "logs": {"loss": 0.5}, "seconds": 0.4}
 TYPES = (

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from shared.events import CheckpointFailed, CheckpointSaved, EpochEnded
-from shared.jobdir import JobDir
-from worker.training.files import DiskReporter
-from worker.training.interfaces import StopSignal
+from keepfit.shared.events import CheckpointFailed, CheckpointSaved, EpochEnded
+from keepfit.shared.jobdir import JobDir
+from keepfit.worker.training.files import DiskReporter
+from keepfit.worker.training.interfaces import StopSignal
 
 
 def test_checkpoints_that_went_well_are_a_line_a_minute(tmp_path: Path) -> None:

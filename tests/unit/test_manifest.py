@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import CorruptCheckpoint
-from shared.jobdir import AttemptDir, JobDir
-from shared.manifest import (
+from keepfit.shared.errors import CorruptCheckpoint
+from keepfit.shared.jobdir import AttemptDir, JobDir
+from keepfit.shared.manifest import (
     NAME,
     STATE,
     TRAINER,

@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.diskstate import write_claim
-from shared.durable import write_json
-from shared.events import AttemptStarted, EpochEnded, Event, LogLine, Progress
-from shared.jobdir import AttemptDir, canonical_line, open_jobdir
-from shared.settings import Settings
-from shared.states import JobState, Outcome
-from shared.store import Budget, Claim, Store
+from keepfit.shared.diskstate import write_claim
+from keepfit.shared.durable import write_json
+from keepfit.shared.events import AttemptStarted, EpochEnded, Event, LogLine, Progress
+from keepfit.shared.jobdir import AttemptDir, canonical_line, open_jobdir
+from keepfit.shared.settings import Settings
+from keepfit.shared.states import JobState, Outcome
+from keepfit.shared.store import Budget, Claim, Store
 
 STEPS_AN_EPOCH = 113
 EPOCHS = 10

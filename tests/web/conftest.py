@@ -6,11 +6,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from shared.settings import Settings
-from shared.store import Store
+from keepfit.shared.settings import Settings
+from keepfit.shared.store import Store
+from keepfit.web.app import create_app
 from tests.processes import free_port
 from tests.web.acting import Actor
-from web import create_app
 
 SPEC = {"name": "first", "training": {"epochs": 10, "batch_size": 32}}
 

@@ -9,12 +9,12 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 
-from shared.durable import write_json
-from shared.jobdir import JobDir, open_jobdir
-from shared.restoring import restore_from_disk
-from shared.settings import Settings
-from shared.states import JobState, Outcome, Wish
-from shared.store import Budget, Hold, Store
+from keepfit.shared.durable import write_json
+from keepfit.shared.jobdir import JobDir, open_jobdir
+from keepfit.shared.restoring import restore_from_disk
+from keepfit.shared.settings import Settings
+from keepfit.shared.states import JobState, Outcome, Wish
+from keepfit.shared.store import Budget, Hold, Store
 from tests.waiting import wait_until
 from tests.web.acting import Actor
 

@@ -7,10 +7,10 @@ from html import escape
 import pytest
 from flask.testing import FlaskClient
 
-from shared.jobdir import list_jobdirs
-from shared.settings import Settings
-from shared.store import Store
-from web.forms import EXPIRED
+from keepfit.shared.jobdir import list_jobdirs
+from keepfit.shared.settings import Settings
+from keepfit.shared.store import Store
+from keepfit.web.forms import EXPIRED
 
 TYPED = {
     "key": "k1",

@@ -6,8 +6,8 @@ import redis
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from shared.states import Outcome
-from shared.store import Store
+from keepfit.shared.states import Outcome
+from keepfit.shared.store import Store
 from tests.waiting import wait_until
 from tests.web.acting import Actor
 

@@ -7,11 +7,11 @@ import pytest
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
-from shared.addresses import open_to_others, url_of, warning_of
-from shared.settings import Settings
+from keepfit.shared.addresses import open_to_others, url_of, warning_of
+from keepfit.shared.settings import Settings
+from keepfit.web.app import create_app
 from tests.web.acting import no_writes
 from tests.web.conftest import SPEC
-from web import create_app
 
 FOREIGN = {
     "another site": {"Sec-Fetch-Site": "cross-site"},

@@ -9,18 +9,18 @@ import redis
 from flask import Flask
 from flask.testing import FlaskClient
 
-from shared.jobdir import create_jobdir, open_jobdir
-from shared.settings import Settings
-from shared.spec import parse_spec
-from shared.states import JobState, Outcome
-from shared.store import JobRecord, Store
+from keepfit.shared.jobdir import create_jobdir, open_jobdir
+from keepfit.shared.settings import Settings
+from keepfit.shared.spec import parse_spec
+from keepfit.shared.states import JobState, Outcome
+from keepfit.shared.store import JobRecord, Store
+from keepfit.web.app import create_app
+from keepfit.web.index import Filling, IndexFile, JobIndex
+from keepfit.web.wording import OUTAGE, REBUILDING
 from tests.processes import Valkey
 from tests.waiting import wait_until
 from tests.web.acting import Actor, no_writes
 from tests.web.conftest import SPEC, closed
-from web import create_app
-from web.index import Filling, IndexFile, JobIndex
-from web.wording import OUTAGE, REBUILDING
 
 
 def submit(client: FlaskClient, name: str) -> str:

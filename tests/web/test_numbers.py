@@ -6,8 +6,8 @@ from typing import Any
 
 from flask.testing import FlaskClient
 
-from shared.jobdir import open_jobdir
-from shared.settings import Settings
+from keepfit.shared.jobdir import open_jobdir
+from keepfit.shared.settings import Settings
 from tests.web.acting import Actor
 
 ROW_OF_0_1 = (

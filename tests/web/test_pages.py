@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 from flask.testing import FlaskClient
 
-from shared.diskstate import write_claim
-from shared.events import CheckpointRejected
-from shared.settings import Settings
-from shared.states import Outcome
-from shared.store import Store
+from keepfit.shared.diskstate import write_claim
+from keepfit.shared.events import CheckpointRejected
+from keepfit.shared.settings import Settings
+from keepfit.shared.states import Outcome
+from keepfit.shared.store import Store
 from tests.web.acting import Actor
 from tests.web.conftest import SPEC
 
@@ -76,7 +76,7 @@ def test_the_drill_is_offered_only_where_drills_are_on(
     settings: Settings, client: FlaskClient, submitted: str, actor: Actor
 ) -> None:
     """Without KEEPFIT_DRILLS nobody is tempted."""
-    from web import create_app
+    from keepfit.web.app import create_app
 
     actor.claim(submitted)
 
@@ -106,7 +106,7 @@ def test_a_drill_that_nobody_has_heard_of_is_over(
     run.progress(100)
     client.post(f"/api/v1/jobs/{submitted}/drill", json={})
     told = client.get(f"/jobs/{submitted}").text
-    monkeypatch.setattr("web.actions.DRILL_KEPT_MS", 0)
+    monkeypatch.setattr("keepfit.web.actions.DRILL_KEPT_MS", 0)
     client.post(f"/api/v1/jobs/{submitted}/drill", json={})
     later = client.get(f"/jobs/{submitted}").text
 

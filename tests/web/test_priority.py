@@ -9,12 +9,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from shared.diskstate import state_on_disk, write_claim
-from shared.jobdir import open_jobdir
-from shared.settings import Settings
-from shared.spec import parse_spec
-from shared.states import JobState, Outcome
-from shared.store import Budget, Store
+from keepfit.shared.diskstate import state_on_disk, write_claim
+from keepfit.shared.jobdir import open_jobdir
+from keepfit.shared.settings import Settings
+from keepfit.shared.spec import parse_spec
+from keepfit.shared.states import JobState, Outcome
+from keepfit.shared.store import Budget, Store
 from tests.waiting import wait_until
 from tests.web.acting import Actor, Run
 

@@ -3,15 +3,15 @@
 import pytest
 import redis
 
-from shared.errors import StoreUnavailable
-from shared.jobdir import open_jobdir
-from shared.settings import Settings
-from shared.states import JobState, Outcome
-from shared.store import Store, keys
+from keepfit.shared.errors import StoreUnavailable
+from keepfit.shared.jobdir import open_jobdir
+from keepfit.shared.settings import Settings
+from keepfit.shared.states import JobState, Outcome
+from keepfit.shared.store import Store, keys
+from keepfit.web.desk import open_desk
+from keepfit.web.history import read_history
 from tests.processes import free_port
 from tests.web.acting import Actor
-from web.desk import open_desk
-from web.history import read_history
 
 
 def test_a_server_that_is_away_is_not_asked_for_everything(settings: Settings) -> None:

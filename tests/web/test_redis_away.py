@@ -5,14 +5,14 @@ import json
 import redis
 from flask.testing import FlaskClient
 
-from shared.jobdir import list_jobdirs, open_jobdir
-from shared.settings import Settings
-from shared.states import JobState, Outcome, Wish
-from shared.store import Store
+from keepfit.shared.jobdir import list_jobdirs, open_jobdir
+from keepfit.shared.settings import Settings
+from keepfit.shared.states import JobState, Outcome, Wish
+from keepfit.shared.store import Store
+from keepfit.web.ondisk import record_on_disk
+from keepfit.web.wording import OUTAGE, REBUILDING
 from tests.web.acting import Actor
 from tests.web.conftest import SPEC
-from web.ondisk import record_on_disk
-from web.wording import OUTAGE, REBUILDING
 
 HALF_AN_HOUR_MS = 30 * 60 * 1000
 

@@ -6,13 +6,13 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 
-from shared.settings import Settings
-from shared.states import JobState
-from shared.store import Store
+from keepfit.shared.settings import Settings
+from keepfit.shared.states import JobState
+from keepfit.shared.store import Store
+from keepfit.web.app import create_app
 from tests.chaos.proxy import Proxy
 from tests.waiting import wait_until
 from tests.web.conftest import SPEC
-from web import create_app
 
 
 @pytest.fixture

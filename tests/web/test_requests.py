@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from shared.jobdir import list_jobdirs
-from shared.settings import Settings
-from shared.states import Wish
-from shared.store import Store
+from keepfit.shared.jobdir import list_jobdirs
+from keepfit.shared.settings import Settings
+from keepfit.shared.states import Wish
+from keepfit.shared.store import Store
 
 ACTIONS = ["pause", "resume", "cancel", "drill", "priority", "evaluations"]
 NO_SUCH = "There is no such field."

@@ -7,12 +7,12 @@ import pytest
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
-from shared.settings import Settings
+from keepfit.shared.settings import Settings
+from keepfit.web.app import create_app
+from keepfit.web.downloads import slug
+from keepfit.web.security import secret_key
 from tests.web.acting import no_writes
 from tests.web.conftest import SPEC
-from web import create_app
-from web.downloads import slug
-from web.security import secret_key
 
 
 @pytest.mark.parametrize("path", ["/", "/jobs/new", "/nothing", "/health", "/static/keepfit.css", "/api/v1/jobs"])

@@ -14,13 +14,13 @@ import httpx
 import psutil
 import pytest
 
-from shared.settings import Settings
+from keepfit.shared.settings import Settings
+from keepfit.web.serve import IDLE_S, REQUEST_S, UNREAD_S, _Channel
 from tests.processes import Household, Part, environment_of, free_port
 from tests.waiting import wait_until
 from tests.web.conftest import SPEC
-from web.serve import IDLE_S, REQUEST_S, UNREAD_S, _Channel
 
-WEB = ("-m", "web.serve")
+WEB = ("-m", "keepfit.web.serve")
 POST = b"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: %s\r\nContent-Length: 500\r\n\r\n"
 HALF = {
     "one byte": b"G",

@@ -14,17 +14,17 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from shared.events import CheckpointSaved, EpochEnded
-from shared.settings import Settings
-from shared.store import Store
+from keepfit.shared.events import CheckpointSaved, EpochEnded
+from keepfit.shared.settings import Settings
+from keepfit.shared.store import Store
+from keepfit.web.app import create_app
+from keepfit.web.desk import MOST_STREAMS
+from keepfit.web.wording import OUTAGE, REBUILDING
 from tests.processes import Household, Valkey, free_port
 from tests.web.acting import Actor
 from tests.web.conftest import closed
-from web import create_app
-from web.desk import MOST_STREAMS
-from web.wording import OUTAGE, REBUILDING
 
-WEB = (sys.executable, "-m", "web.serve")
+WEB = (sys.executable, "-m", "keepfit.web.serve")
 Message = tuple[str, str, dict[str, Any]]
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from shared.jobdir import list_jobdirs
-from shared.settings import Settings
-from shared.store import Store
+from keepfit.shared.jobdir import list_jobdirs
+from keepfit.shared.settings import Settings
+from keepfit.shared.store import Store
 from tests.web.acting import no_writes
 from tests.web.conftest import SPEC
 

@@ -16,16 +16,16 @@ from rich.cells import cell_len
 from rich.console import Console
 from werkzeug.serving import make_server
 
-from shared.jobdir import JobDir, create_jobdir
-from shared.settings import Settings
-from shared.spec import TrainSpec
-from shared.states import JobState, Outcome
-from shared.store import Store
+from keepfit.shared.jobdir import JobDir, create_jobdir
+from keepfit.shared.settings import Settings
+from keepfit.shared.spec import TrainSpec
+from keepfit.shared.states import JobState, Outcome
+from keepfit.shared.store import Store
+from keepfit.web.cli import main
+from keepfit.web.client import Client, RequestRefused
+from keepfit.web.watching import watch_job
 from tests.waiting import wait_until
 from tests.web.acting import Actor, no_writes
-from web.cli import main
-from web.client import KeepfitClient, RequestRefused
-from web.watching import watch_job
 
 
 @contextmanager
@@ -99,7 +99,7 @@ def test_following_a_job_tells_everything_from_its_beginning(url: str, submitted
     attempt.log("a long [line] :smile: " + "x" * 200)
     printed = io.StringIO()
     console = Console(file=printed, markup=False, emoji=False, highlight=False, soft_wrap=True, width=80)
-    with KeepfitClient(url) as client:
+    with Client(url) as client:
         watcher = threading.Thread(target=lambda: watch_job(client, submitted, console))
         watcher.start()
         wait_until(lambda: "line 0\n" in printed.getvalue(), "the story has begun")
@@ -115,8 +115,8 @@ def test_following_a_job_tells_everything_from_its_beginning(url: str, submitted
 
 def test_every_job_can_be_reached(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One answer holds a page of them; the client and the command ask for as many pages as are wanted."""
-    monkeypatch.setattr("web.client.PAGE_SIZE", 2)
-    with KeepfitClient(url) as client:
+    monkeypatch.setattr("keepfit.web.client.PAGE_SIZE", 2)
+    with Client(url) as client:
         made = [client.submit({"name": f"job {number}"}).id for number in range(5)][::-1]
 
         assert [job.id for job in client.jobs(None)] == made
@@ -132,7 +132,7 @@ def test_every_job_can_be_reached(url: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_jobs_can_be_asked_for_by_state_and_kind(url: str, finished: str) -> None:
     """By the client and by the command; one that does not exist is refused in words."""
-    with KeepfitClient(url) as client:
+    with Client(url) as client:
         waiting, evaluation = client.submit({"name": "waits"}), client.evaluate(finished)
 
         def ids(state: str | None = None, kind: str | None = None) -> set[str]:
@@ -151,7 +151,7 @@ def test_jobs_can_be_asked_for_by_state_and_kind(url: str, finished: str) -> Non
 def test_no_line_of_a_list_is_broken(url: str) -> None:
     """A long name of wide letters takes the room that it needs, and the columns stay in line."""
     name = "손글씨 " * 15
-    with KeepfitClient(url) as client:
+    with Client(url) as client:
         long, short = client.submit({"name": name}), client.submit({"name": "short"})
 
     heading, *rows = keepfit(url, "list").splitlines()
@@ -166,7 +166,7 @@ def test_an_evaluation_says_its_id_and_why_it_waits(url: str, finished: str) -> 
     result = run(url, "evaluate", finished, "--no-wait")
 
     assert result.exit_code == 0
-    with KeepfitClient(url) as client:
+    with Client(url) as client:
         [evaluation] = [job for job in client.jobs() if job.kind == "evaluate"]
     assert result.stdout == f"{evaluation.id}  {evaluation.url}\n"
     assert result.stderr == "waiting: no worker is alive\n"
@@ -194,7 +194,7 @@ def test_leaving_an_evaluation_says_how_to_come_back(url: str, app: Flask, finis
 @pytest.mark.parametrize("kind", [str, Path])
 def test_a_download_goes_to_any_kind_of_path(url: str, finished: str, tmp_path: Path, kind: type) -> None:
     """A string is a path too."""
-    with KeepfitClient(url) as client:
+    with Client(url) as client:
         target = client.download(finished, "model.keras", kind(tmp_path / "x.keras"))
 
     assert target == tmp_path / "x.keras"
@@ -276,7 +276,7 @@ def test_a_job_whose_name_would_be_refused_now_is_still_whole(url: str, unchecke
     """It runs to its end, and its model can be evaluated."""
     actor.claim(unchecked.id).finish()
 
-    with KeepfitClient(url) as client:
+    with Client(url) as client:
         job, evaluation = client.job(unchecked.id), client.evaluate(unchecked.id)
 
     assert job.state is JobState.SUCCEEDED

@@ -6,8 +6,8 @@ import re
 import pytest
 from flask.testing import FlaskClient
 
-from web.assets import FOLDER
-from web.compression import LEAST_BYTES
+from keepfit.web.assets import FOLDER
+from keepfit.web.compression import LEAST_BYTES
 
 TAKES_GZIP = {"Accept-Encoding": "gzip, deflate, br"}
 

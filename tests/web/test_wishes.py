@@ -7,10 +7,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from shared.jobdir import open_jobdir
-from shared.settings import Settings
-from shared.states import JobState, Outcome, Wish
-from shared.store import Store
+from keepfit.shared.jobdir import open_jobdir
+from keepfit.shared.settings import Settings
+from keepfit.shared.states import JobState, Outcome, Wish
+from keepfit.shared.store import Store
 from tests.web.acting import Actor, no_writes
 
 
@@ -177,7 +177,7 @@ def test_there_is_no_drill_where_nobody_runs(client: FlaskClient, submitted: str
 
 def test_drills_that_are_off_are_refused(settings: Settings, submitted: str, actor: Actor) -> None:
     """The API does not do what the page does not offer."""
-    from web import create_app
+    from keepfit.web.app import create_app
 
     actor.claim(submitted)
     careful = create_app(settings.model_copy(update={"drills": False})).test_client()

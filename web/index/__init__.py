@@ -9,8 +9,8 @@ web process has one of its own. What is stored and how it is opened is in ``sche
 how it is kept up to date in ``feeding``.
 """
 
-from web.index.feeding import Feeder
-from web.index.queries import Filling, JobIndex, Page
-from web.index.schema import IndexFile
+from keepfit.web.index.feeding import Feeder
+from keepfit.web.index.queries import Filling, JobIndex, Page
+from keepfit.web.index.schema import IndexFile
 
 __all__ = ["Feeder", "Filling", "IndexFile", "JobIndex", "Page"]

@@ -17,12 +17,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared.errors import JobNotFound, KeepfitError, StoreRefused, StoreUnavailable
-from shared.jobdir import is_job_id, open_jobdir
-from shared.states import JobState
-from shared.store import JobRecord, Store
-from web.index.queries import Filling, JobIndex
-from web.ondisk import filled_in, record_on_disk
+from keepfit.shared.errors import JobNotFound, KeepfitError, StoreRefused, StoreUnavailable
+from keepfit.shared.jobdir import is_job_id, open_jobdir
+from keepfit.shared.states import JobState
+from keepfit.shared.store import JobRecord, Store
+from keepfit.web.index.queries import Filling, JobIndex
+from keepfit.web.ondisk import filled_in, record_on_disk
 
 BLOCK_MS = 300
 """How long one read waits, and so what a stopping process may have to wait for."""

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.durable import from_json, to_json
-from shared.states import JobState, Wish
-from shared.store.records import JobRecord
-from web.index.schema import IndexFile
+from keepfit.shared.durable import from_json, to_json
+from keepfit.shared.states import JobState, Wish
+from keepfit.shared.store.records import JobRecord
+from keepfit.web.index.schema import IndexFile
 
 _STATES = frozenset(state.value for state in JobState)
 _FIELDS = frozenset(field.name for field in dataclasses.fields(JobRecord))

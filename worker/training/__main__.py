@@ -1,7 +1,7 @@
 """Training and evaluation with no service at all.
 
-    python -m worker.training train SPEC.json --dir DIR [--datasets DIR] [--threads N]
-    python -m worker.training evaluate --dir DIR --data NAME
+    python -m keepfit.worker.training train SPEC.json --dir DIR [--datasets DIR] [--threads N]
+    python -m keepfit.worker.training evaluate --dir DIR --data NAME
 
 DIR is a job directory. Run again on the same DIR after a kill, training resumes. Ctrl-C and SIGTERM
 save a checkpoint and stop. Exit status: 0 finished, 1 failed, 2 bad input, 3 stopped.
@@ -14,13 +14,13 @@ import signal
 import sys
 from pathlib import Path
 
-from shared.errors import InvalidSpec, KeepfitError, StorageFull
-from shared.events import Event, Progress
-from shared.jobdir import AttemptDir, JobDir
-from shared.spec import EvaluateSpec, TrainSpec, parse_spec
-from shared.states import Outcome
-from worker.training.interfaces import AttemptResult, StopReason, StopSignal
-from worker.training.jobfile import open_or_create, sibling_for
+from keepfit.shared.errors import InvalidSpec, KeepfitError, StorageFull
+from keepfit.shared.events import Event, Progress
+from keepfit.shared.jobdir import AttemptDir, JobDir
+from keepfit.shared.spec import EvaluateSpec, TrainSpec, parse_spec
+from keepfit.shared.states import Outcome
+from keepfit.worker.training.interfaces import AttemptResult, StopReason, StopSignal
+from keepfit.worker.training.jobfile import open_or_create, sibling_for
 
 _EXIT = {Outcome.FINISHED: 0, Outcome.FAILED: 1, Outcome.STOPPED: 3, Outcome.INTERRUPTED: 3}
 
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m worker.training", description="Train or evaluate without the service."
+        prog="python -m keepfit.worker.training", description="Train or evaluate without the service."
     )
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="train what SPEC.json describes, or go on with it")
@@ -70,7 +70,7 @@ def _job(args: argparse.Namespace) -> tuple[TrainSpec | EvaluateSpec, JobDir]:
 def _attempt(spec: TrainSpec | EvaluateSpec, jobdir: JobDir, threads: int) -> AttemptResult:
     # Set before TensorFlow is imported: its own chatter is not for people.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from worker.training import compiled, environment, run
+    from keepfit.worker.training import compiled, environment, run
 
     environment.configure(threads)
     compiled.use_cache(jobdir.datasets.parent / "cache")
@@ -98,7 +98,7 @@ class Printer:
 
     def report(self, event: Event) -> None:
         """Print one event."""
-        from shared.loglines import describe
+        from keepfit.shared.loglines import describe
 
         line = describe(event)
         if isinstance(event, Progress):

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.errors import DataUnavailable
+from keepfit.shared.errors import DataUnavailable
 
 Array = NDArray[Any]
 

@@ -14,10 +14,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from shared.errors import CorruptCheckpoint, InvalidSpec
-from shared.spec import EarlyStoppingSpec, ReduceLRSpec
-from worker.training.state import Tensor
-from worker.training.tensorfile import Array
+from keepfit.shared.errors import CorruptCheckpoint, InvalidSpec
+from keepfit.shared.spec import EarlyStoppingSpec, ReduceLRSpec
+from keepfit.worker.training.state import Tensor
+from keepfit.worker.training.tensorfile import Array
 
 _STATE: dict[type[Any], tuple[str, ...]] = {
     keras.callbacks.EarlyStopping: ("wait", "stopped_epoch", "best", "best_epoch"),

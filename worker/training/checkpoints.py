@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shared.errors import CorruptCheckpoint
-from shared.events import CheckpointRejected
-from shared.jobdir import AttemptDir, JobDir
-from shared.manifest import (
+from keepfit.shared.errors import CorruptCheckpoint
+from keepfit.shared.events import CheckpointRejected
+from keepfit.shared.jobdir import AttemptDir, JobDir
+from keepfit.shared.manifest import (
     NAME,
     STATE,
     TRAINER,
@@ -33,13 +33,13 @@ from shared.manifest import (
     read_manifest,
     read_verified,
 )
-from worker.training import trainer
-from worker.training.disk import Disk
-from worker.training.history import History, Prefix, of_rows
-from worker.training.history import parse as parse_history
-from worker.training.interfaces import Reporter
-from worker.training.state import Tensor
-from worker.training.tensorfile import Array, blocks, parse
+from keepfit.worker.training import trainer
+from keepfit.worker.training.disk import Disk
+from keepfit.worker.training.history import History, Prefix, of_rows
+from keepfit.worker.training.history import parse as parse_history
+from keepfit.worker.training.interfaces import Reporter
+from keepfit.worker.training.state import Tensor
+from keepfit.worker.training.tensorfile import Array, blocks, parse
 
 TEMP_PREFIX = ".new-"
 TRASH_PREFIX = ".old-"

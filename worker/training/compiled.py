@@ -21,7 +21,7 @@ import shutil
 import stat
 from pathlib import Path
 
-from worker.training import environment, private
+from keepfit.worker.training import environment, private
 
 _log = logging.getLogger(__name__)
 _FLAG = "--tf_xla_persistent_cache_directory="

@@ -18,17 +18,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.errors import DataUnavailable, StorageFull
-from shared.spec import DATASETS
-from worker.training.arrayfiles import read_idx, read_npz
-from worker.training.intake import classes_of, refuse_other_kinds, refuse_what_is_not_finite
-from worker.training.program import Arrays
+from keepfit.shared.errors import DataUnavailable, StorageFull
+from keepfit.shared.spec import DATASETS
+from keepfit.worker.training.arrayfiles import read_idx, read_npz
+from keepfit.worker.training.intake import classes_of, refuse_other_kinds, refuse_what_is_not_finite
+from keepfit.worker.training.program import Arrays
 
 CLASSES = 10
 _DIGITS = tuple(str(digit) for digit in range(CLASSES))
 _CLOTHES = ("T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 CLASS_NAMES = {"mnist-5k": _DIGITS, "mnist": _DIGITS, "fashion-mnist": _CLOTHES}
-_BUILTIN = Path(__file__).resolve().parents[2] / "data" / "mnist-5k.npz"
+_BUILTIN = Path(__file__).parents[1] / "data" / "builtin" / "mnist-5k.npz"
 _BUILTIN_SHA256 = "cbc52140e194235067ae45d40f25d28b9b44f4b77adac9fc26743fdea791c9ff"
 _NAMES = ("x_train", "y_train", "x_test", "y_test")
 _IDX = {

@@ -10,8 +10,8 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from shared.durable import fsync_dir
-from shared.manifest import FileRecord
+from keepfit.shared.durable import fsync_dir
+from keepfit.shared.manifest import FileRecord
 
 
 class Disk:

@@ -19,13 +19,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shared.errors import InvalidSpec
-from worker.training import compiled
-from worker.training.order import Order
-from worker.training.pace import Pace
-from worker.training.plans import needs_unknown_batch
-from worker.training.program import Arrays, Program
-from worker.training.source import Source, as_keras_takes_it, open_source
+from keepfit.shared.errors import InvalidSpec
+from keepfit.worker.training import compiled
+from keepfit.worker.training.order import Order
+from keepfit.worker.training.pace import Pace
+from keepfit.worker.training.plans import needs_unknown_batch
+from keepfit.worker.training.program import Arrays, Program
+from keepfit.worker.training.source import Source, as_keras_takes_it, open_source
 
 
 class Steps:

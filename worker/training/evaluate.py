@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from shared.errors import InvalidSpec, NoCheckpoint
-from shared.events import LogLine
-from shared.jobdir import JobDir
-from shared.spec import DATASETS, EvaluateSpec, TrainSpec
-from shared.states import Outcome
-from worker.training import chance, datasets, finite, models, state
-from worker.training.callbacks import Callbacks, build_callbacks
-from worker.training.checkpoints import Loaded, load_newest
-from worker.training.engine import Evaluator, build
-from worker.training.interfaces import AttemptResult, Reporter, StopSignal
-from worker.training.loop import Stopped
-from worker.training.program import RESIDENT_BYTES, Arrays
-from worker.training.resume import restore
+from keepfit.shared.errors import InvalidSpec, NoCheckpoint
+from keepfit.shared.events import LogLine
+from keepfit.shared.jobdir import JobDir
+from keepfit.shared.spec import DATASETS, EvaluateSpec, TrainSpec
+from keepfit.shared.states import Outcome
+from keepfit.worker.training import chance, datasets, finite, models, state
+from keepfit.worker.training.callbacks import Callbacks, build_callbacks
+from keepfit.worker.training.checkpoints import Loaded, load_newest
+from keepfit.worker.training.engine import Evaluator, build
+from keepfit.worker.training.interfaces import AttemptResult, Reporter, StopSignal
+from keepfit.worker.training.loop import Stopped
+from keepfit.worker.training.program import RESIDENT_BYTES, Arrays
+from keepfit.worker.training.resume import restore
 
 TEST_BATCH_SIZE = 32
 """The default of ``model.evaluate``, so that a person who tries it reads the very same numbers."""

@@ -16,10 +16,10 @@ import h5py
 import keras
 import numpy as np
 
-from shared.durable import fsync_dir
-from shared.jobdir import AttemptDir
-from worker.training.disk import Disk
-from worker.training.failures import disk_refused, reason_of
+from keepfit.shared.durable import fsync_dir
+from keepfit.shared.jobdir import AttemptDir
+from keepfit.worker.training.disk import Disk
+from keepfit.worker.training.failures import disk_refused, reason_of
 
 
 def export(model: Any, attempt: AttemptDir, disk: Disk) -> dict[str, str]:

@@ -11,7 +11,7 @@ import re
 
 import tensorflow as tf
 
-from shared.errors import KeepfitError
+from keepfit.shared.errors import KeepfitError
 
 _LONGEST = 500
 _OUT_OF_MEMORY = "Out of memory: the model and its batches do not fit. A smaller batch size needs less."

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from shared.events import (
+from keepfit.shared.events import (
     AttemptStarted,
     CheckpointFailed,
     CheckpointRejected,
@@ -20,9 +20,9 @@ from shared.events import (
     Event,
     Progress,
 )
-from shared.jobdir import AttemptDir, canonical_line
-from shared.loglines import describe
-from worker.training.interfaces import Reporter, StopReason, StopSignal
+from keepfit.shared.jobdir import AttemptDir, canonical_line
+from keepfit.shared.loglines import describe
+from keepfit.worker.training.interfaces import Reporter, StopReason, StopSignal
 
 _ROWS = (AttemptStarted, EpochEnded, CheckpointSaved, CheckpointFailed, CheckpointRejected)
 _MOST_ROWS = 1000

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from shared.errors import KeepfitError
-from worker.training.program import Program
-from worker.training.state import Tensor
-from worker.training.tensorfile import Array
+from keepfit.shared.errors import KeepfitError
+from keepfit.worker.training.program import Program
+from keepfit.worker.training.state import Tensor
+from keepfit.worker.training.tensorfile import Array
 
 _LARGE = 1e6
 """Data beyond this are the likelier cause than the learning rate."""

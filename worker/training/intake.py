@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from shared.errors import DataUnavailable
+from keepfit.shared.errors import DataUnavailable
 
 Array = NDArray[Any]
 

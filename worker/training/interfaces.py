@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
-from shared.events import Event
-from shared.states import Outcome
+from keepfit.shared.events import Event
+from keepfit.shared.states import Outcome
 
 
 class Reporter(Protocol):

@@ -2,9 +2,9 @@
 
 import os
 
-from shared.errors import InvalidSpec, JobConflict, StorageFull
-from shared.jobdir import JobDir, same_spec, write_job
-from shared.spec import DATASETS, DataSpec, EvaluateSpec, TrainSpec
+from keepfit.shared.errors import InvalidSpec, JobConflict, StorageFull
+from keepfit.shared.jobdir import JobDir, same_spec, write_job
+from keepfit.shared.spec import DATASETS, DataSpec, EvaluateSpec, TrainSpec
 
 
 def open_or_create(jobdir: JobDir, spec: TrainSpec | EvaluateSpec) -> JobDir:

@@ -17,18 +17,18 @@ from typing import Any
 
 import keras
 
-from shared.events import EpochEnded, LogLine, Progress
-from worker.training.callbacks import Callbacks
-from worker.training.checkpoints import Contents
-from worker.training.engine import Engine
-from worker.training.finite import Diverged, cure
-from worker.training.history import History
-from worker.training.interfaces import Reporter, StopReason, StopSignal
-from worker.training.order import Orders
-from worker.training.pace import Pace
-from worker.training.program import Program
-from worker.training.saver import Saver
-from worker.training.state import Tensor, take
+from keepfit.shared.events import EpochEnded, LogLine, Progress
+from keepfit.worker.training.callbacks import Callbacks
+from keepfit.worker.training.checkpoints import Contents
+from keepfit.worker.training.engine import Engine
+from keepfit.worker.training.finite import Diverged, cure
+from keepfit.worker.training.history import History
+from keepfit.worker.training.interfaces import Reporter, StopReason, StopSignal
+from keepfit.worker.training.order import Orders
+from keepfit.worker.training.pace import Pace
+from keepfit.worker.training.program import Program
+from keepfit.worker.training.saver import Saver
+from keepfit.worker.training.state import Tensor, take
 
 PROGRESS_EVERY_S = 0.25
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import keras
 
-from shared.errors import InvalidSpec
-from shared.spec import ModelSpec
+from keepfit.shared.errors import InvalidSpec
+from keepfit.shared.spec import ModelSpec
 
 _IMAGE = (28, 28)
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from shared.errors import InvalidSpec
-from worker.training.tensorfile import raw_bytes
+from keepfit.shared.errors import InvalidSpec
+from keepfit.worker.training.tensorfile import raw_bytes
 
 RESIDENT_BYTES = 512 << 20
 _SAMPLED_ABOVE = 1 << 30

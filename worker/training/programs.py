@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from shared.spec import TrainSpec
-from worker.training import datasets, models
-from worker.training.callbacks import build_callbacks
-from worker.training.program import CheckpointPolicy, Program
+from keepfit.shared.spec import TrainSpec
+from keepfit.worker.training import datasets, models
+from keepfit.worker.training.callbacks import build_callbacks
+from keepfit.worker.training.program import CheckpointPolicy, Program
 
 
 def program_of(spec: TrainSpec, datasets_dir: Path, digest: str, as_found: bool = False) -> Program:

@@ -13,19 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from shared.errors import CorruptCheckpoint, InvalidSpec
-from shared.events import LogLine
-from shared.jobdir import AttemptDir, JobDir
-from shared.manifest import Checkpoint
-from worker.training import environment, finite, intake, state
-from worker.training.callbacks import Callbacks
-from worker.training.checkpoints import Loaded, reject, valid
-from worker.training.engine import Engine
-from worker.training.interfaces import Reporter
-from worker.training.loop import Cursor, Phase, Position, step_of
-from worker.training.order import order, order_digest
-from worker.training.plans import choose_plan
-from worker.training.program import Program
+from keepfit.shared.errors import CorruptCheckpoint, InvalidSpec
+from keepfit.shared.events import LogLine
+from keepfit.shared.jobdir import AttemptDir, JobDir
+from keepfit.shared.manifest import Checkpoint
+from keepfit.worker.training import environment, finite, intake, state
+from keepfit.worker.training.callbacks import Callbacks
+from keepfit.worker.training.checkpoints import Loaded, reject, valid
+from keepfit.worker.training.engine import Engine
+from keepfit.worker.training.interfaces import Reporter
+from keepfit.worker.training.loop import Cursor, Phase, Position, step_of
+from keepfit.worker.training.order import order, order_digest
+from keepfit.worker.training.plans import choose_plan
+from keepfit.worker.training.program import Program
 
 
 class _OfAnother(CorruptCheckpoint):

@@ -4,11 +4,11 @@ import contextlib
 import uuid
 from collections.abc import Sequence
 
-from shared.errors import CorruptCheckpoint
-from shared.jobdir import JobDir
-from shared.manifest import PIN, Checkpoint, checkpoints_of, read_manifest
-from worker.training.checkpoints import TRASH_PREFIX
-from worker.training.disk import Disk
+from keepfit.shared.errors import CorruptCheckpoint
+from keepfit.shared.jobdir import JobDir
+from keepfit.shared.manifest import PIN, Checkpoint, checkpoints_of, read_manifest
+from keepfit.worker.training.checkpoints import TRASH_PREFIX
+from keepfit.worker.training.disk import Disk
 
 LATEST = 2
 

@@ -15,26 +15,26 @@ import time
 import traceback
 from typing import Any
 
-from shared.durable import write_json
-from shared.errors import StorageFull
-from shared.events import AttemptStarted, Event, LogLine
-from shared.jobdir import AttemptDir, JobDir
-from shared.loglines import figures
-from shared.spec import EvaluateSpec, TrainSpec
-from shared.states import Outcome
-from worker.training import chance, compiled, environment, failures, finite, retention, state
-from worker.training.disk import Disk
-from worker.training.engine import Evaluator
-from worker.training.evaluate import TEST_BATCH_SIZE, evaluate
-from worker.training.exports import export
-from worker.training.files import DiskReporter, Tee
-from worker.training.interfaces import AttemptResult, Reporter, StopReason, StopSignal
-from worker.training.loop import Loop, Parts, Stopped, step_of
-from worker.training.pace import Pace
-from worker.training.program import Arrays, Program
-from worker.training.programs import program_of
-from worker.training.resume import Start, prepare
-from worker.training.saver import Destination, Saver
+from keepfit.shared.durable import write_json
+from keepfit.shared.errors import StorageFull
+from keepfit.shared.events import AttemptStarted, Event, LogLine
+from keepfit.shared.jobdir import AttemptDir, JobDir
+from keepfit.shared.loglines import figures
+from keepfit.shared.spec import EvaluateSpec, TrainSpec
+from keepfit.shared.states import Outcome
+from keepfit.worker.training import chance, compiled, environment, failures, finite, retention, state
+from keepfit.worker.training.disk import Disk
+from keepfit.worker.training.engine import Evaluator
+from keepfit.worker.training.evaluate import TEST_BATCH_SIZE, evaluate
+from keepfit.worker.training.exports import export
+from keepfit.worker.training.files import DiskReporter, Tee
+from keepfit.worker.training.interfaces import AttemptResult, Reporter, StopReason, StopSignal
+from keepfit.worker.training.loop import Loop, Parts, Stopped, step_of
+from keepfit.worker.training.pace import Pace
+from keepfit.worker.training.program import Arrays, Program
+from keepfit.worker.training.programs import program_of
+from keepfit.worker.training.resume import Start, prepare
+from keepfit.worker.training.saver import Destination, Saver
 
 _EXPORTS_PER_STATE = 2
 

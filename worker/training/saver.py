@@ -19,13 +19,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from shared.events import CheckpointFailed, CheckpointSaved
-from shared.jobdir import AttemptDir, JobDir
-from worker.training import finite, retention
-from worker.training.checkpoints import Contents, GivenUp, Saved, write
-from worker.training.disk import Disk
-from worker.training.interfaces import Reporter, StopReason, StopSignal
-from worker.training.program import CheckpointPolicy
+from keepfit.shared.events import CheckpointFailed, CheckpointSaved
+from keepfit.shared.jobdir import AttemptDir, JobDir
+from keepfit.worker.training import finite, retention
+from keepfit.worker.training.checkpoints import Contents, GivenUp, Saved, write
+from keepfit.worker.training.disk import Disk
+from keepfit.worker.training.interfaces import Reporter, StopReason, StopSignal
+from keepfit.worker.training.program import CheckpointPolicy
 
 MIN_SPACING_S = 1.0
 MAX_SHARE = 0.005

@@ -17,9 +17,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from worker.training.order import Order
-from worker.training.program import Arrays
-from worker.training.tensorfile import Array
+from keepfit.worker.training.order import Order
+from keepfit.worker.training.program import Arrays
+from keepfit.worker.training.tensorfile import Array
 
 _WINDOW_BYTES = 32 << 20
 _PIECE = 512

@@ -18,8 +18,8 @@ import numpy as np
 import tensorflow as tf
 from keras.src.random.seed_generator import global_seed_generator  # not public, and state all the same
 
-from shared.errors import CorruptCheckpoint
-from worker.training.tensorfile import Array, raw_bytes
+from keepfit.shared.errors import CorruptCheckpoint
+from keepfit.worker.training.tensorfile import Array, raw_bytes
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.durable import from_json, to_json
-from shared.errors import CorruptCheckpoint
+from keepfit.shared.durable import from_json, to_json
+from keepfit.shared.errors import CorruptCheckpoint
 
 Array = NDArray[Any]
 

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.durable import from_json, to_json
-from shared.errors import CorruptCheckpoint
+from keepfit.shared.durable import from_json, to_json
+from keepfit.shared.errors import CorruptCheckpoint
 
 FORMAT = 2
 _MOST_BYTES = {1: 32 << 20, FORMAT: 1 << 20}

@@ -12,13 +12,13 @@ from typing import Any
 from celery import Celery
 from celery.signals import worker_init
 
-from shared.jobdir import open_jobdir
-from shared.queue import QUEUE, TASK_NAME
-from shared.settings import get_settings
-from shared.states import JobState
-from shared.store import Claim, open_store
-from worker.audit import note
-from worker.training.interfaces import Silent, StopSignal
+from keepfit.shared.jobdir import open_jobdir
+from keepfit.shared.queue import QUEUE, TASK_NAME
+from keepfit.shared.settings import get_settings
+from keepfit.shared.states import JobState
+from keepfit.shared.store import Claim, open_store
+from keepfit.worker.audit import note
+from keepfit.worker.training.interfaces import Silent, StopSignal
 
 settings = get_settings()
 app = Celery("late", broker=settings.broker_url)
@@ -34,13 +34,13 @@ app.conf.update(
 @worker_init.connect
 def _preload(**_: Any) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    importlib.import_module("worker.training.run")
+    importlib.import_module("keepfit.worker.training.run")
 
 
 @app.task(name=TASK_NAME)
 def train(job_id: str) -> None:
     """Train ``job_id``, whoever else may do so."""
-    from worker.training.run import run
+    from keepfit.worker.training.run import run
 
     jobdir = open_jobdir(settings.jobs_dir, job_id)
     attempt = jobdir.new_attempt(jobdir.status().attempt + 1)

@@ -3,8 +3,8 @@
 celery -A tests.chaos.broken.no_fence worker
 """
 
+from keepfit.worker.app import app
 from tests.chaos.broken.scripts import replace_in_scripts
-from worker.app import app
 
 replace_in_scripts(
     "return job[1] == 'running' and job[2] == owner and job[3] == attempt",

@@ -3,8 +3,8 @@
 celery -A tests.chaos.broken.reap_all worker
 """
 
+from keepfit.worker.app import app
 from tests.chaos.broken.scripts import replace_in_scripts
-from worker.app import app
 
 replace_in_scripts("redis.call('ZRANGEBYSCORE', LEASES, '-inf', now)", "redis.call('ZRANGE', LEASES, 0, -1)")
 

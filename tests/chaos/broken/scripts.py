@@ -4,7 +4,7 @@ from functools import cached_property
 
 from redis.commands.core import Script
 
-from shared.store.scripts import Link
+from keepfit.shared.store.scripts import Link
 
 
 def replace_in_scripts(old: str, new: str) -> None:

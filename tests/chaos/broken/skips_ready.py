@@ -3,9 +3,9 @@
 celery -A tests.chaos.broken.skips_ready worker
 """
 
+from keepfit.worker import rebuild
+from keepfit.worker.app import app
 from tests.chaos.broken.scripts import replace_in_scripts
-from worker import rebuild
-from worker.app import app
 
 rebuild.MINUTE_S = 1.0  # often enough, so that nobody can say that it had no time
 replace_in_scripts("if mending then enqueue(id, 0) end", "")

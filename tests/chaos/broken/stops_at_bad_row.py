@@ -3,9 +3,9 @@
 python -m tests.chaos.broken.stops_at_bad_row
 """
 
-from shared.events import Event
-from web import curves
-from web.serve import main
+from keepfit.shared.events import Event
+from keepfit.web import curves
+from keepfit.web.serve import main
 
 _honest = curves._Read.take
 _ended = set[int]()

@@ -3,9 +3,9 @@
 celery -A tests.chaos.broken.takes_shells worker
 """
 
+from keepfit.worker.app import app
+from keepfit.worker.rebuild import Rebuilder
 from tests.chaos.broken.scripts import replace_in_scripts
-from worker.app import app
-from worker.rebuild import Rebuilder
 
 Rebuilder._compare = lambda *_: None  # type: ignore[method-assign]  # else the record is back before it is claimed
 replace_in_scripts("if is_whole(id) and field(id, 'state') == 'queued' then", "if id then")
