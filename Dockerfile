@@ -44,6 +44,6 @@ RUN install -d -o keepfit -g keepfit -m 700 /cache
 USER keepfit
 # Whether this container's worker beats: its host name is the container's.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-m", "keepfit.shared.alive"]
+    CMD ["python", "-m", "keepfit.worker.health"]
 STOPSIGNAL SIGTERM
 CMD ["celery", "-A", "keepfit.worker.app", "worker", "--without-mingle", "--without-gossip", "--loglevel", "INFO"]

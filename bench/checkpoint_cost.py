@@ -23,8 +23,8 @@ from typing import Any
 
 from bench.engine import BATCH, DATA, RESULTS, THREADS, build
 from bench.snapshots import put_stopwatches
-from keepfit.shared.events import CheckpointSaved, EpochEnded, Event
-from keepfit.shared.jobdir import JobDir
+from keepfit.shared.jobs.directory import JobDir
+from keepfit.shared.jobs.events import CheckpointSaved, EpochEnded, Event
 
 EPOCHS_A_BLOCK = 6
 
@@ -66,7 +66,8 @@ class Turned:
 
 def run(pairs: int) -> Turned:
     """One run of so many pairs of blocks, after a block to warm up."""
-    from keepfit.worker.training import datasets, environment
+    from keepfit.worker.data import datasets
+    from keepfit.worker.training import environment
     from keepfit.worker.training.interfaces import StopSignal
     from keepfit.worker.training.program import Program
     from keepfit.worker.training.run import Session, train

@@ -75,7 +75,7 @@ def by_fit(name: str, steps: int, epochs: int, folder: Path) -> dict[str, Any]:
     """Train with `fit` and `ModelCheckpoint`, as a plain script does."""
     import keras
 
-    from keepfit.worker.training import datasets
+    from keepfit.worker.data import datasets
 
     data = datasets.load("fashion-mnist", DATA)
     keras.utils.set_random_seed(1)
@@ -93,9 +93,9 @@ def by_fit(name: str, steps: int, epochs: int, folder: Path) -> dict[str, Any]:
 
 def by_keepfit(name: str, epochs: int, folder: Path) -> dict[str, Any]:
     """Train with the engine, with its default checkpoints."""
-    from keepfit.shared.events import EpochEnded, Event
-    from keepfit.shared.jobdir import JobDir
-    from keepfit.worker.training import datasets
+    from keepfit.shared.jobs.directory import JobDir
+    from keepfit.shared.jobs.events import EpochEnded, Event
+    from keepfit.worker.data import datasets
     from keepfit.worker.training.interfaces import StopSignal
     from keepfit.worker.training.program import Program
     from keepfit.worker.training.run import Session, train

@@ -16,14 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from keepfit.shared.events import Progress, StateChanged
-from keepfit.shared.jobdir import create_jobdir
+from keepfit.shared.jobs.directory import create_jobdir
+from keepfit.shared.jobs.events import Progress, StateChanged
+from keepfit.shared.jobs.states import ENDS
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
-from keepfit.shared.states import ENDS
 from keepfit.shared.store import Store, open_store
-from tests.processes import Household, Valkey
-from tests.waiting import wait_until
+from tests.harness.processes import Household, Valkey
+from tests.harness.waiting import wait_until
 
 RESULTS = Path(__file__).parent / "results"
 

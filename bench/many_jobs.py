@@ -26,12 +26,12 @@ import psutil
 
 from bench.jobs.filling import FILLED_BY, fill, train_one
 from bench.jobs.watching import BeatWatch, PageWatch
-from keepfit.shared.states import JobState
+from keepfit.shared.jobs.states import JobState
 from keepfit.shared.store import Store, open_store
 from keepfit.worker.owner import Owner
-from tests.processes import Household
-from tests.services import Service
-from tests.waiting import wait_until
+from tests.harness.processes import Household
+from tests.harness.services import Service
+from tests.harness.waiting import wait_until
 
 RESULTS = Path(__file__).parent / "results"
 REQUESTS = 200

@@ -26,14 +26,14 @@ import psutil
 
 from bench.peers import recovery as peers
 from keepfit.shared.errors import KeepfitError
-from keepfit.shared.events import AttemptStarted, Progress
-from keepfit.shared.states import ENDS, JobState
+from keepfit.shared.jobs.events import AttemptStarted, Progress
+from keepfit.shared.jobs.states import ENDS, JobState
 from keepfit.shared.store import JobRecord, Store, StoredEvent, open_store
 from keepfit.web.client import Client
 from keepfit.worker.owner import Owner
-from tests.processes import Household
-from tests.services import Service
-from tests.waiting import wait_until
+from tests.harness.processes import Household
+from tests.harness.services import Service
+from tests.harness.waiting import wait_until
 
 RESULTS = Path(__file__).parent / "results"
 SPEC = {"name": "recovery", "training": {"epochs": 100_000, "batch_size": 32}}

@@ -95,8 +95,8 @@ def by_keras(kind: str, folder: Path, die_after: int, dropout: bool) -> dict[str
 
 def by_keepfit(folder: Path, die_after: int, dropout: bool) -> dict[str, Any]:
     """The same with Keepfit, a checkpoint every 5 steps."""
-    from keepfit.shared.jobdir import JobDir
-    from keepfit.shared.manifest import newest_valid
+    from keepfit.shared.checkpoints.manifest import newest_valid
+    from keepfit.shared.jobs.directory import JobDir
     from keepfit.worker.training.checkpoints import load
     from keepfit.worker.training.engine import Engine
     from keepfit.worker.training.interfaces import Silent, StopSignal

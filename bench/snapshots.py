@@ -76,7 +76,7 @@ def put_stopwatches(stalls_s: list[float], writing_s: list[float]) -> None:
 
 def keepfit(width: int) -> dict[str, float]:
     """The stalls at each snapshot, and the peak memory, of the engine with a checkpoint every few steps."""
-    from keepfit.shared.jobdir import JobDir
+    from keepfit.shared.jobs.directory import JobDir
     from keepfit.worker.training import state
     from keepfit.worker.training.interfaces import Silent, StopSignal
     from keepfit.worker.training.program import Arrays, CheckpointPolicy, Program

@@ -29,8 +29,8 @@ import psutil
 
 from bench.peers.web_servers import SERVERS
 from keepfit.shared.store import keys, open_store
-from tests.processes import Valkey, answers, free_port
-from tests.waiting import wait_until
+from tests.harness.processes import Valkey, answers, free_port
+from tests.harness.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).parent / "results"

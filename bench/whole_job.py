@@ -17,13 +17,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from keepfit.shared.jobdir import create_jobdir
+from keepfit.shared.jobs.directory import create_jobdir
+from keepfit.shared.jobs.states import ENDS, JobState
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
-from keepfit.shared.states import ENDS, JobState
 from keepfit.shared.store import Store, open_store
-from tests.processes import Household, Valkey
-from tests.waiting import wait_until
+from tests.harness.processes import Household, Valkey
+from tests.harness.waiting import wait_until
 
 RESULTS = Path(__file__).parent / "results"
 DATA = Path("/usr/share/datasets")

@@ -14,12 +14,12 @@ import time
 from typing import Any
 
 from bench.first_step import RESULTS, one_worker
-from keepfit.shared.jobdir import create_jobdir
+from keepfit.shared.jobs.directory import create_jobdir
+from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
-from keepfit.shared.states import JobState, Wish
 from keepfit.shared.store import JobRecord, Store
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 WARM_STEPS = 500
 """So long a job has trained when it is told to stop: its chunks have found their length."""

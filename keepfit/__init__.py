@@ -11,7 +11,7 @@ In a checkout the three are links to the folders beside this one. Importing this
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from keepfit.web.client import Client
+    from keepfit.web.client.client import Client
 
 __all__ = ["Client"]
 
@@ -19,7 +19,7 @@ __all__ = ["Client"]
 def __getattr__(name: str) -> Any:
     """Whatever is asked for is imported then."""
     if name == "Client":
-        from keepfit.web.client import Client
+        from keepfit.web.client.client import Client
 
         return Client
     raise AttributeError(f"module 'keepfit' has no attribute {name!r}")

@@ -12,9 +12,9 @@ import contextlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from keepfit.shared.documents import read_or_nothing, text, whole
 from keepfit.shared.durable import write_json
 from keepfit.shared.errors import NewerVersion
+from keepfit.shared.jobs.documents import read_or_nothing, text, whole
 from keepfit.shared.spec import printable
 
 FORMAT = 1

@@ -9,7 +9,7 @@ import redis
 
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Store, keys, open_store
-from tests.processes import Household, Valkey
+from tests.harness.processes import Household, Valkey
 
 
 @pytest.fixture(scope="session")

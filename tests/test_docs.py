@@ -9,7 +9,7 @@ import pytest
 
 from keepfit.shared.settings import Settings
 from keepfit.web.app import create_app
-from keepfit.web.cli import main
+from keepfit.web.cli.command import main
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = ("README.md", "README.ko.md")

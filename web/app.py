@@ -12,12 +12,13 @@ from flask import Flask
 from keepfit.shared import datadir
 from keepfit.shared.addresses import open_to_others
 from keepfit.shared.settings import Settings, get_settings
-from keepfit.web import assets, compression, errors, security, wording
-from keepfit.web.api import blueprint as api
+from keepfit.web import assets, compression, errors, security
+from keepfit.web.api.jobs import blueprint as api
 from keepfit.web.desk import open_desk
-from keepfit.web.numbers import FiniteJson
-from keepfit.web.pages import blueprint as pages
+from keepfit.web.jobs.views import blueprint as pages
 from keepfit.web.stream import blueprint as stream
+from keepfit.web.words import wording
+from keepfit.web.words.numbers import FiniteJson
 
 
 def create_app(settings: Settings | None = None) -> Flask:

@@ -11,10 +11,10 @@ from flask import current_app
 
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Store, open_store
-from keepfit.web.actions import Actions
+from keepfit.web.deeds.actions import Actions
+from keepfit.web.deeds.reminder import Reminder
 from keepfit.web.index import Feeder, IndexFile, JobIndex
-from keepfit.web.reading import JobReader
-from keepfit.web.reminder import Reminder
+from keepfit.web.jobs.reading import JobReader
 
 MOST_STREAMS = 512
 """Each holds a thread; ``web.serve`` has some more, for the pages."""

@@ -26,7 +26,7 @@ from keepfit.shared.errors import (
     StoreUnavailable,
 )
 from keepfit.web.desk import desk
-from keepfit.web.spec_errors import field_errors
+from keepfit.web.words.spec_errors import field_errors
 
 log = logging.getLogger(__name__)
 

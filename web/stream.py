@@ -19,12 +19,12 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from keepfit.shared.durable import to_json
 from keepfit.shared.errors import JobNotFound, StoreUnavailable
-from keepfit.shared.events import StateChanged
-from keepfit.shared.loglines import describe
+from keepfit.shared.jobs.events import StateChanged
+from keepfit.shared.jobs.loglines import describe
 from keepfit.shared.store import StoredEvent
-from keepfit.web.assemble import assemble_live
 from keepfit.web.desk import Desk, desk
-from keepfit.web.wording import OUTAGE
+from keepfit.web.jobs.assemble import assemble_live
+from keepfit.web.words.wording import OUTAGE
 
 blueprint = Blueprint("stream", __name__, url_prefix="/api/v1")
 

@@ -24,7 +24,7 @@ from keepfit.shared.settings import get_settings
 from keepfit.worker import broker, remote
 from keepfit.worker.consumer import SwiftReap
 from keepfit.worker.drain import start_draining
-from keepfit.worker.keeper import Keeper
+from keepfit.worker.keeper.keeper import Keeper
 
 broker.use_for_redis()  # before the app connects
 settings = get_settings()

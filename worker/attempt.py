@@ -12,13 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from keepfit.shared.diskstate import state_on_disk, write_claim
 from keepfit.shared.errors import DamagedFile, KeepfitError, NewerVersion, StorageFull, StoreRefused, StoreUnavailable
-from keepfit.shared.jobdir import AttemptDir, JobDir, open_jobdir
-from keepfit.shared.restoring import restore_from_disk
+from keepfit.shared.jobs.directory import AttemptDir, JobDir, open_jobdir
+from keepfit.shared.jobs.diskstate import state_on_disk, write_claim
+from keepfit.shared.jobs.restoring import restore_from_disk
+from keepfit.shared.jobs.states import Cause, JobState, Outcome
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import EvaluateSpec, TrainSpec
-from keepfit.shared.states import Cause, JobState, Outcome
 from keepfit.shared.store import Budget, Claim, Store, open_store
 from keepfit.worker.audit import note
 from keepfit.worker.drain import draining

@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Self
 
 from keepfit.shared.errors import StoreRefused, StoreUnavailable
-from keepfit.shared.jobdir import JobDir
-from keepfit.shared.states import Wish
+from keepfit.shared.jobs.directory import JobDir
+from keepfit.shared.jobs.states import Wish
 from keepfit.shared.store import Claim, Hold, Leases, WishChannel
 from keepfit.worker.training.interfaces import StopReason, StopSignal
 

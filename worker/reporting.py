@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from keepfit.shared.errors import StoreRefused, StoreUnavailable
-from keepfit.shared.events import Event, Progress
+from keepfit.shared.jobs.events import Event, Progress
 from keepfit.shared.store import Claim, Leases
 
 KEPT = 1_000

@@ -8,11 +8,11 @@ from keepfit.shared.queue import TASK_NAME
 from keepfit.shared.settings import get_settings
 from keepfit.worker.app import app
 from keepfit.worker.attempt import run_one
-from keepfit.worker.deaths import AttemptRequest
+from keepfit.worker.keeper.deaths import AttemptRequest
 
 
 class AttemptTask(Task):
-    """A task whose lost process is noted by ``worker.deaths``, and that no child is forked for in vain."""
+    """A task whose lost process is noted by ``worker.keeper.deaths``, and that no child is forked for in vain."""
 
     Request = AttemptRequest
     Strategy = "keepfit.worker.consumer:dispatch_if_ready"

@@ -14,11 +14,11 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from bench.first_step import one_worker
-from keepfit.shared.diskstate import write_verdict
-from keepfit.shared.jobdir import JobDir, create_jobdir
+from keepfit.shared.jobs.directory import JobDir, create_jobdir
+from keepfit.shared.jobs.diskstate import write_verdict
+from keepfit.shared.jobs.states import ENDS, JobState, Wish
 from keepfit.shared.spec import parse_spec
-from keepfit.shared.states import ENDS, JobState, Wish
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 FILLED_BY = (
     "job.json, wishes and verdicts by the service's own writers without fsync; attempts' files hard-linked to those of "

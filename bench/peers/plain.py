@@ -14,7 +14,7 @@ def train(folder: str) -> None:
     """Train for a very long time."""
     import keras
 
-    from keepfit.worker.training import datasets
+    from keepfit.worker.data import datasets
 
     data = datasets.load("mnist-5k", Path(folder))
     model = keras.Sequential(

@@ -21,8 +21,8 @@ from typing import Any
 import psutil
 from celery import Celery
 
-from tests.processes import ROOT, Household, Part, Valkey, marked
-from tests.waiting import StillWaiting, wait_until
+from tests.harness.processes import ROOT, Household, Part, Valkey, marked
+from tests.harness.waiting import StillWaiting, wait_until
 
 BOUND_S = 120.0
 RQ_PATH = ROOT / ".venv-peers"

@@ -11,7 +11,7 @@ def main(datasets_dir: str, folder: str) -> None:
     """Train the MLP on Fashion-MNIST for ten epochs and print the test accuracy."""
     import keras
 
-    from keepfit.worker.training import datasets
+    from keepfit.worker.data import datasets
 
     data = datasets.load("fashion-mnist", Path(datasets_dir))
     keras.utils.set_random_seed(1)

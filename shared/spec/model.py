@@ -1,4 +1,4 @@
-"""The models that a job can name. Knows their names; ``worker.training.models`` builds them."""
+"""The models that a job can name. Knows their names; ``worker.models.presets`` builds them."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -13,7 +13,7 @@ answers with an error is ``StoreRefused`` (``scripts``).
 from dataclasses import dataclass
 
 from keepfit.shared.store.counters import Counters
-from keepfit.shared.store.eventlog import EventLog, StoredChange, StoredEvent
+from keepfit.shared.store.events import EventLog, StoredChange, StoredEvent
 from keepfit.shared.store.jobs import Jobs, Waiting
 from keepfit.shared.store.leases import Budget, Claim, Hold, Leases, Renewal, Running
 from keepfit.shared.store.records import JobRecord, WorkerRecord

@@ -9,7 +9,7 @@
 | ended:<state>         | jobs that came to an end: succeeded, failed, cancelled              |
 """
 
-from keepfit.shared.states import ENDS, Cause
+from keepfit.shared.jobs.states import ENDS, Cause
 from keepfit.shared.store import keys
 from keepfit.shared.store.scripts import Link
 

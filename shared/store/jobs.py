@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from keepfit.shared.documents import part, text
 from keepfit.shared.errors import BadTransition, DamagedFile, JobNotFound
-from keepfit.shared.jobdir import JobDir
+from keepfit.shared.jobs.directory import JobDir
+from keepfit.shared.jobs.documents import part, text
+from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.spec import READS, Needs
-from keepfit.shared.states import JobState, Wish
 from keepfit.shared.store import keys
 from keepfit.shared.store.records import JobRecord, job_record, needs_of_record, whole
 from keepfit.shared.store.scripts import Link

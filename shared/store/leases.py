@@ -16,10 +16,10 @@ from typing import Any
 
 from keepfit.shared.durable import to_json
 from keepfit.shared.errors import DamagedFile, JobNotFound
-from keepfit.shared.events import Event, encode
-from keepfit.shared.jobdir import JobDir
+from keepfit.shared.jobs.directory import JobDir
+from keepfit.shared.jobs.events import Event, encode
+from keepfit.shared.jobs.states import Cause, JobState, Outcome, Wish
 from keepfit.shared.spec import KINDS, READS
-from keepfit.shared.states import Cause, JobState, Outcome, Wish
 from keepfit.shared.store import keys
 from keepfit.shared.store.jobs import fields_of, flat
 from keepfit.shared.store.records import whole, wish_of

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keepfit.shared.durable import from_json
+from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.spec import Needs
-from keepfit.shared.states import JobState, Wish
 
 
 @dataclass(frozen=True)

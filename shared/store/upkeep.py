@@ -6,8 +6,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from keepfit.shared.jobdir import JobDir
-from keepfit.shared.states import ENDS, JobState
+from keepfit.shared.jobs.directory import JobDir
+from keepfit.shared.jobs.states import ENDS, JobState
 from keepfit.shared.store import keys
 from keepfit.shared.store.jobs import fields_of, flat
 from keepfit.shared.store.records import JobRecord, job_record, needs_of_record, whole

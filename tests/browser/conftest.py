@@ -13,8 +13,8 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, V
 
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Store, open_store
-from tests.processes import ROOT, Household, Part, Valkey, environment_of, free_port
-from tests.waiting import wait_until
+from tests.harness.processes import ROOT, Household, Part, Valkey, environment_of, free_port
+from tests.harness.waiting import wait_until
 from tests.web.acting import Actor, Run
 
 PICTURES = ROOT / ("docs/images" if os.environ.get("KEEPFIT_SCREENSHOTS") else "tests/output")

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from keepfit.shared.states import Outcome
+from keepfit.shared.jobs.states import Outcome
 from keepfit.web.desk import MOST_STREAMS
-from keepfit.web.wording import NOTHING, OUTAGE
+from keepfit.web.words.wording import NOTHING, OUTAGE
 from tests.browser.conftest import PHONE, Complaints, Desk
 
 pytestmark = pytest.mark.browser

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Service
-from tests.processes import ROOT
+from tests.harness.processes import ROOT
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import CDPSession, Page, expect
 
-from keepfit.shared.events import CheckpointSaved
+from keepfit.shared.jobs.events import CheckpointSaved
 from tests.browser.conftest import Desk
 from tests.web.acting import STEPS_AN_EPOCH
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from keepfit.shared.doctor import examine
+from keepfit.shared.checkpoints.manifest import STATE, checkpoints_of
 from keepfit.shared.errors import KeepfitError
-from keepfit.shared.jobdir import JobDir, open_jobdir
-from keepfit.shared.manifest import STATE, checkpoints_of
-from keepfit.shared.states import ENDS, JobState
+from keepfit.shared.jobs.directory import JobDir, open_jobdir
+from keepfit.shared.jobs.doctor import examine
+from keepfit.shared.jobs.states import ENDS, JobState
 from keepfit.shared.store import JobRecord, Store, keys
 from keepfit.worker.owner import Owner
 from keepfit.worker.training.tensorfile import parse

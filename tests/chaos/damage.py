@@ -16,11 +16,11 @@ from pathlib import Path
 
 import redis
 
-from keepfit.shared.states import JobState
+from keepfit.shared.jobs.states import JobState
 from keepfit.shared.store import keys
 from tests.chaos.people import People, Promise
 from tests.chaos.world import World
-from tests.foreign import FOREIGN
+from tests.harness.foreign import FOREIGN
 
 Note = Callable[[str, str, float], None]
 Later = Callable[[float, Callable[[], None]], None]

@@ -23,7 +23,7 @@ import redis
 from tests.chaos.damage import Damage
 from tests.chaos.people import People
 from tests.chaos.world import Member, World
-from tests.waiting import StillWaiting, wait_until
+from tests.harness.waiting import StillWaiting, wait_until
 
 GAP_S = (0.3, 3.5)
 FREEZE_S = (0.5, 10.0)

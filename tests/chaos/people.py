@@ -17,10 +17,10 @@ from typing import Any
 
 import httpx
 
-from keepfit.shared.jobdir import job_id_of
-from keepfit.shared.states import ENDS, JobState
+from keepfit.shared.jobs.directory import job_id_of
+from keepfit.shared.jobs.states import ENDS, JobState
 from keepfit.web.client import Client, Job, RequestRefused, ServiceUnreachable
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 AT_ONCE = 6
 """Jobs that are not over yet."""

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from keepfit.shared.doctor import examine
-from keepfit.shared.states import JobState
+from keepfit.shared.jobs.doctor import examine
+from keepfit.shared.jobs.states import JobState
 from tests.chaos.checker import Evidence, check, leftovers, read_audit
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.people import SPECS, SUBMITTED, People, Promise
 from tests.chaos.world import SWEEP_S, World
-from tests.processes import ROOT
-from tests.waiting import StillWaiting, wait_until
+from tests.harness.processes import ROOT
+from tests.harness.waiting import StillWaiting, wait_until
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "1200"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from celery import Celery
 
+from keepfit.shared.jobs.states import JobState
 from keepfit.shared.queue import QUEUE, TASK_NAME
-from keepfit.shared.states import JobState
 from keepfit.shared.store import keys
 from keepfit.worker.owner import Owner
 from tests.chaos import checker
@@ -18,7 +18,7 @@ from tests.chaos.checker import Evidence, Line, read_audit
 from tests.chaos.nemesis import Fault
 from tests.chaos.people import SPECS, Promise
 from tests.chaos.world import World, _signal
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 SPEC = "mlp"
 SHORT, LONG = 12, 10_000

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from keepfit.shared.states import JobState
+from keepfit.shared.jobs.states import JobState
 from keepfit.worker.owner import Owner
 from tests.chaos.checker import Evidence, Line, check, read_audit
 from tests.chaos.nemesis import Fault
 from tests.chaos.people import SPECS, People
 from tests.chaos.test_chaos import settle, strays, twin_promises, undisturbed_twins, wait_until_swept
 from tests.chaos.world import World, _signal
-from tests.processes import ROOT
-from tests.waiting import wait_until
+from tests.harness.processes import ROOT
+from tests.harness.waiting import wait_until
 
 VERSION_0_1 = "040c9ae"
 MORE_JOBS = 6

@@ -29,8 +29,8 @@ from keepfit.shared.settings import Settings
 from keepfit.shared.store import Store, open_store
 from keepfit.web.client import Client
 from tests.chaos.proxy import Proxy
-from tests.processes import ROOT, Household, Part, Valkey, environment_of, free_port, marked
-from tests.waiting import wait_until
+from tests.harness.processes import ROOT, Household, Part, Valkey, environment_of, free_port, marked
+from tests.harness.waiting import wait_until
 
 DISK_MB = 3_000
 TERM_PATIENCE_S = 6.0

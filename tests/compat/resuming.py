@@ -11,8 +11,8 @@ from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
-from keepfit.shared.events import Event
-from keepfit.shared.jobdir import JobDir
+from keepfit.shared.jobs.directory import JobDir
+from keepfit.shared.jobs.events import Event
 from keepfit.worker.training import environment
 from keepfit.worker.training.interfaces import StopSignal
 from keepfit.worker.training.run import run

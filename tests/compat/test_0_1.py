@@ -14,17 +14,17 @@ import pytest
 from click.testing import CliRunner
 from flask.testing import FlaskClient
 
-from keepfit.shared.diskstate import state_on_disk
-from keepfit.shared.jobdir import JobDir, list_jobdirs, open_jobdir
-from keepfit.shared.manifest import newest_valid
-from keepfit.shared.restoring import restore_from_disk
+from keepfit.shared.checkpoints.manifest import newest_valid
+from keepfit.shared.jobs.directory import JobDir, list_jobdirs, open_jobdir
+from keepfit.shared.jobs.diskstate import state_on_disk
+from keepfit.shared.jobs.restoring import restore_from_disk
+from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.settings import Settings
-from keepfit.shared.states import JobState, Wish
 from keepfit.shared.store import Budget, Store, open_store
 from keepfit.web.app import create_app
-from keepfit.web.cli import main
+from keepfit.web.cli.command import main
 from tests.compat.make_0_1 import SPECS
-from tests.processes import ROOT, Valkey
+from tests.harness.processes import ROOT, Valkey
 
 PAST = Path(__file__).resolve().parent / "0.1"
 EXPECTED: dict[str, Any] = json.loads(PAST.with_name("expected-0.1.json").read_text())

@@ -15,15 +15,15 @@ from typing import Any
 import pytest
 
 from keepfit.shared.errors import JobConflict
-from keepfit.shared.jobdir import create_jobdir, list_jobdirs, open_jobdir
-from keepfit.shared.restoring import restore_from_disk
+from keepfit.shared.jobs.directory import create_jobdir, list_jobdirs, open_jobdir
+from keepfit.shared.jobs.restoring import restore_from_disk
+from keepfit.shared.jobs.states import JobState
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import TrainSpec, parse_spec
-from keepfit.shared.states import JobState
 from keepfit.shared.store import Store
 from tests.compat.make_0_1 import SPECS
 from tests.compat.test_0_1 import EXPECTED, JOBS, Resumer, copied
-from tests.processes import ROOT, free_port
+from tests.harness.processes import ROOT, free_port
 
 GROWING = {"BaseModel", "Event"}
 """Classes of these get one more field, and so does the record of a job."""

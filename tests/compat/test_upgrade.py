@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 from keepfit.shared import datadir
-from keepfit.shared.jobdir import open_jobdir
-from keepfit.shared.states import JobState
+from keepfit.shared.jobs.directory import open_jobdir
+from keepfit.shared.jobs.states import JobState
 from keepfit.web.client import Client
 from tests.compat.test_0_1 import EXPECTED, JOBS, copied
-from tests.processes import Household
-from tests.services import Service
+from tests.harness.processes import Household
+from tests.harness.services import Service
 
 
 def test_the_service_goes_on_where_0_1_was_killed(household: Household, tmp_path: Path) -> None:

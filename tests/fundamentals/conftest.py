@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from keepfit.web.client import Client
-from tests.processes import Household
-from tests.services import Service
+from tests.harness.processes import Household
+from tests.harness.services import Service
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from keepfit.shared.states import JobState
+from keepfit.shared.jobs.states import JobState
 from keepfit.web.client import Client, Job, RequestRefused
-from tests.processes import ROOT
-from tests.waiting import wait_until
+from tests.harness.processes import ROOT
+from tests.harness.waiting import wait_until
 
 SHORT = {"name": "short", "training": {"epochs": 2, "seed": 3}}
 LONG = {

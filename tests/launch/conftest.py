@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.processes import Household
-from tests.services import Service
+from tests.harness.processes import Household
+from tests.harness.services import Service
 
 
 @pytest.fixture(scope="package")

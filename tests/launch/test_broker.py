@@ -8,15 +8,15 @@ import pytest
 import redis
 from celery import Celery
 
-from keepfit.shared.jobdir import JobDir, create_jobdir
+from keepfit.shared.jobs.directory import JobDir, create_jobdir
+from keepfit.shared.jobs.states import JobState
 from keepfit.shared.queue import QUEUE, TASK_NAME
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
-from keepfit.shared.states import JobState
 from keepfit.shared.store import Store
-from tests.foreign import FOREIGN, kick
-from tests.processes import Household, Part
-from tests.waiting import wait_until
+from tests.harness.foreign import FOREIGN, kick
+from tests.harness.processes import Household, Part
+from tests.harness.waiting import wait_until
 
 Submit = Callable[..., JobDir]
 LONG = {"epochs": 100_000, "batch_size": 2}

@@ -10,9 +10,9 @@ from celery import Celery
 
 from keepfit.shared.queue import QUEUE, TASK_NAME
 from keepfit.web.client import Client
-from tests.processes import CELERY, ROOT, Household, free_port
-from tests.services import Service
-from tests.waiting import wait_until
+from tests.harness.processes import CELERY, ROOT, Household, free_port
+from tests.harness.services import Service
+from tests.harness.waiting import wait_until
 
 LONG = {"name": "watched by celery", "training": {"epochs": 5000, "batch_size": 2}}
 

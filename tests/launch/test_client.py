@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from keepfit.web.client import Client, RequestRefused, ServiceUnreachable
-from tests.processes import free_port
-from tests.services import Service
+from tests.harness.processes import free_port
+from tests.harness.services import Service
 
 QUICK = {"name": "quick", "training": {"epochs": 1}}
 

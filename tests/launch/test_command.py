@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from keepfit.shared.jobdir import open_jobdir
-from keepfit.shared.manifest import STATE, checkpoints_of
+from keepfit.shared.checkpoints.manifest import STATE, checkpoints_of
+from keepfit.shared.jobs.directory import open_jobdir
 from keepfit.shared.store import open_store
-from keepfit.web.cli import main
-from tests.processes import free_port
-from tests.services import Service
+from keepfit.web.cli.command import main
+from tests.harness.processes import free_port
+from tests.harness.services import Service
 
 QUICK = ["--epochs", "1", "--seed", "5"]
 

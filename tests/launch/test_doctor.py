@@ -5,18 +5,18 @@ import shutil
 import pytest
 from click.testing import CliRunner, Result
 
-from keepfit.shared.diskstate import write_claim
-from keepfit.shared.doctor import examine, mend
 from keepfit.shared.durable import write_json
 from keepfit.shared.errors import JobNotFound
-from keepfit.shared.jobdir import JobDir, create_jobdir
-from keepfit.shared.restoring import restore_from_disk
+from keepfit.shared.jobs.directory import JobDir, create_jobdir
+from keepfit.shared.jobs.diskstate import write_claim
+from keepfit.shared.jobs.doctor import examine, mend
+from keepfit.shared.jobs.restoring import restore_from_disk
+from keepfit.shared.jobs.states import JobState, Outcome, Wish
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
-from keepfit.shared.states import JobState, Outcome, Wish
 from keepfit.shared.store import Budget, Store
-from keepfit.web.cli import main
-from tests.waiting import wait_until
+from keepfit.web.cli.command import main
+from tests.harness.waiting import wait_until
 from tests.web.acting import no_writes
 
 

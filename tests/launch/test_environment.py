@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT
+from tests.harness.processes import ROOT
 
 LOCKS = ("run", "dev", "web", "worker")
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from keepfit.shared.launch.parts import Part
 from keepfit.shared.launch.service import Narrator
 from keepfit.shared.settings import Settings
-from tests.processes import ROOT
+from tests.harness.processes import ROOT
 
 SCRIPT = """
 import resource, sys

@@ -14,9 +14,9 @@ from keepfit.shared.launch import leftovers
 from keepfit.shared.launch.holding import hold
 from keepfit.shared.launch.leftovers import end_leftovers, living_launcher, note_parts
 from keepfit.shared.launch.preflight import CannotStart, make_private, prepare_data_dir
-from tests.processes import ROOT, Household, free_port
-from tests.services import Service
-from tests.waiting import wait_until
+from tests.harness.processes import ROOT, Household, free_port
+from tests.harness.services import Service
+from tests.harness.waiting import wait_until
 
 HOLDS = """
 import sys, time

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from keepfit.web.cli import main
-from tests.processes import free_port
+from keepfit.web.cli.command import main
+from tests.harness.processes import free_port
 
 
 def _keepfit(*arguments: str) -> Result:

@@ -13,8 +13,8 @@ from keepfit.shared.launch.parts import write_server_file
 from keepfit.shared.launch.preflight import keep_password
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import open_store
-from tests.processes import CELERY, ROOT, Household
-from tests.services import Service
+from tests.harness.processes import CELERY, ROOT, Household
+from tests.harness.services import Service
 
 
 def _password(service: Service) -> str:
@@ -50,8 +50,8 @@ def test_the_password_is_nowhere_to_be_seen(service: Service) -> None:
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (["-m", "keepfit.web.cli", "doctor"], ""),
-        (["-m", "keepfit.shared.alive"], ""),
+        (["-m", "keepfit", "doctor"], ""),
+        (["-m", "keepfit.worker.health"], ""),
         ([*CELERY, "inspect", "active", "--timeout", "10"], "worker1@"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from keepfit.shared.launch.holding import hold
 from keepfit.shared.launch.preflight import CannotStart, check_ports, check_server, prepare_data_dir, without_password
 from keepfit.shared.settings import Settings
-from tests.processes import free_port
+from tests.harness.processes import free_port
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 
 from keepfit.shared.launch.serverfile import KEPT, ServerFiles
 from keepfit.web.client import Client
-from tests.processes import Household, free_port
-from tests.services import Service
-from tests.waiting import wait_until
+from tests.harness.processes import Household, free_port
+from tests.harness.services import Service
+from tests.harness.waiting import wait_until
 
 PAUSED = {"name": "must come back", "training": {"epochs": 1}}
 

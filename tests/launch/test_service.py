@@ -10,9 +10,9 @@ import psutil
 import pytest
 
 from keepfit.shared.launch.leftovers import end_leftovers, note_parts
-from tests.processes import Household, Valkey, alive, answers, free_port
-from tests.services import Service
-from tests.waiting import wait_until
+from tests.harness.processes import Household, Valkey, alive, answers, free_port
+from tests.harness.services import Service
+from tests.harness.waiting import wait_until
 
 
 def test_the_service_starts_and_prints_its_address(service: Service) -> None:

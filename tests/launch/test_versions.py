@@ -10,8 +10,8 @@ from keepfit.shared import datadir
 from keepfit.shared.errors import NewerVersion
 from keepfit.shared.settings import Settings
 from keepfit.web.app import create_app
-from keepfit.web.cli import main
-from tests.processes import Household, free_port
+from keepfit.web.cli.command import main
+from tests.harness.processes import Household, free_port
 
 WORDS = "was made by a newer version of Keepfit (7.0.0)"
 

@@ -10,12 +10,12 @@ import psutil
 import pytest
 
 from keepfit.shared.errors import JobNotFound, StoreUnavailable
+from keepfit.shared.jobs.states import ENDS, JobState
 from keepfit.shared.settings import Settings
-from keepfit.shared.states import ENDS, JobState
 from keepfit.shared.store import JobRecord, Store, open_store
 from keepfit.web.client import Client
-from tests.processes import Household, Part, free_port
-from tests.waiting import wait_until
+from tests.harness.processes import Household, Part, free_port
+from tests.harness.waiting import wait_until
 
 SPEC: dict[str, Any] = {
     "name": "to be killed",

@@ -6,13 +6,13 @@ import pytest
 
 from keepfit.shared.durable import write_json
 from keepfit.shared.errors import StoreUnavailable
-from keepfit.shared.jobdir import JobDir, create_jobdir
+from keepfit.shared.jobs.directory import JobDir, create_jobdir
+from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import Needs, parse_spec
-from keepfit.shared.states import JobState, Wish
 from keepfit.shared.store import Store, open_store
 from keepfit.worker.attempt import _Attempt, run_one
-from tests.processes import free_port
+from tests.harness.processes import free_port
 
 
 @pytest.fixture

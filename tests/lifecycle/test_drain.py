@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from keepfit.web.client import Client, Job
-from tests.processes import Household, free_port
-from tests.waiting import wait_until
+from tests.harness.processes import Household, free_port
+from tests.harness.waiting import wait_until
 
 
 @pytest.fixture

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from keepfit.shared.diskstate import state_on_disk
 from keepfit.shared.durable import write_json
-from keepfit.shared.jobdir import JobDir, create_jobdir
+from keepfit.shared.jobs.directory import JobDir, create_jobdir
+from keepfit.shared.jobs.diskstate import state_on_disk
+from keepfit.shared.jobs.states import JobState, Outcome, Wish
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
-from keepfit.shared.states import JobState, Outcome, Wish
 from keepfit.shared.store import Budget, Store
-from keepfit.worker.keeper import Keeper
+from keepfit.worker.keeper.keeper import Keeper
+from keepfit.worker.keeper.rebuild import Rebuilder
 from keepfit.worker.owner import Owner, Process, machine
-from keepfit.worker.rebuild import Rebuilder
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 
 @pytest.fixture

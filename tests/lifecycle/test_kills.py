@@ -7,12 +7,12 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from keepfit.shared.events import AttemptStarted
-from keepfit.shared.states import JobState
+from keepfit.shared.jobs.events import AttemptStarted
+from keepfit.shared.jobs.states import JobState
 from keepfit.shared.store import JobRecord
 from keepfit.worker.owner import Owner
+from tests.harness.waiting import wait_until
 from tests.lifecycle.conftest import STEPS, Service
-from tests.waiting import wait_until
 
 Victim = Callable[[Service, JobRecord], int]
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from keepfit.shared.events import StateChanged
-from keepfit.shared.jobdir import open_jobdir
-from keepfit.shared.states import JobState
-from keepfit.worker.deaths import RECENT_S, Deaths
+from keepfit.shared.jobs.directory import open_jobdir
+from keepfit.shared.jobs.events import StateChanged
+from keepfit.shared.jobs.states import JobState
+from keepfit.worker.keeper.deaths import RECENT_S, Deaths
 from keepfit.worker.owner import Owner
+from tests.harness.waiting import wait_until
 from tests.lifecycle.conftest import Service
-from tests.waiting import wait_until
 
 LIMITS = {Path("/sys/fs/cgroup/memory"): "memory.limit_in_bytes", Path("/sys/fs/cgroup"): "memory.max"}
 """Where the first and the second version of control groups have their limit."""

@@ -11,11 +11,11 @@ import psutil
 import pytest
 
 from keepfit.shared.errors import StoreUnavailable
-from keepfit.shared.jobdir import open_jobdir
-from keepfit.shared.states import JobState
+from keepfit.shared.jobs.directory import open_jobdir
+from keepfit.shared.jobs.states import JobState
 from keepfit.worker.owner import Owner
+from tests.harness.waiting import wait_until
 from tests.lifecycle.conftest import Service
-from tests.waiting import wait_until
 
 BEYOND_A_LEASE_S = 4.5
 

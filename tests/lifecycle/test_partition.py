@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from keepfit.shared.states import ENDS, JobState
+from keepfit.shared.jobs.states import ENDS, JobState
 from keepfit.shared.store import JobRecord
 from keepfit.worker.owner import Owner
 from tests.chaos.checker import Evidence, check, read_audit
 from tests.chaos.people import LONG, SPECS, Promise
 from tests.chaos.proxy import Proxy
 from tests.chaos.world import Member, World
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 BEYOND_A_LEASE_S = 4.5
 pytestmark = pytest.mark.chaos

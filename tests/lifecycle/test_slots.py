@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from keepfit.shared.jobdir import JobDir, create_jobdir
+from keepfit.shared.jobs.directory import JobDir, create_jobdir
+from keepfit.shared.jobs.states import JobState
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
-from keepfit.shared.states import JobState
 from keepfit.shared.store import Store
 from keepfit.worker.owner import Owner
-from tests.processes import Household
-from tests.waiting import wait_until
+from tests.harness.processes import Household
+from tests.harness.waiting import wait_until
 
 SLOTS, THREADS, JOBS = 2, 3, 5
 """More threads than cores: a number that TensorFlow would not choose by itself."""

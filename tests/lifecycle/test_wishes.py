@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from keepfit.shared.states import JobState
+from keepfit.shared.jobs.states import JobState
 from keepfit.web.client import RequestRefused
 from keepfit.worker.owner import Owner
+from tests.harness.waiting import wait_until
 from tests.lifecycle.conftest import Service
-from tests.waiting import wait_until
 
 
 def test_a_paused_job_goes_on_exactly_where_it_was(service: Service, undisturbed: str) -> None:

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from keepfit.shared.errors import BadTransition, JobNotFound
-from keepfit.shared.events import CheckpointFailed, CheckpointSaved, Event, LogLine, Progress
-from keepfit.shared.jobdir import JobDir, create_jobdir
+from keepfit.shared.jobs.directory import JobDir, create_jobdir
+from keepfit.shared.jobs.events import CheckpointFailed, CheckpointSaved, Event, LogLine, Progress
+from keepfit.shared.jobs.states import Cause, JobState, Outcome, Transition, Wish
 from keepfit.shared.spec import parse_spec
-from keepfit.shared.states import Cause, JobState, Outcome, Transition, Wish
 from keepfit.shared.store import Budget, Claim, Hold, Renewal, Store, keys
 from tests.store.model import Disk, End, Model
 from tests.store.observe import Observer, by_job, judge

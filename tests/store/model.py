@@ -15,8 +15,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from keepfit.shared.events import Event, encode
-from keepfit.shared.states import ENDS, OWN_FAULTS, Cause, JobState, Outcome, Wish
+from keepfit.shared.jobs.events import Event, encode
+from keepfit.shared.jobs.states import ENDS, OWN_FAULTS, Cause, JobState, Outcome, Wish
 
 S, W = JobState, Wish
 LONGEST_BACKOFF_MS = 30_000

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
-from keepfit.shared.states import ENDS, TRANSITIONS, JobState, Transition
+from keepfit.shared.jobs.states import ENDS, TRANSITIONS, JobState, Transition
 from keepfit.shared.store import Claim, Store, keys
 from tests.store.model import Happened, View
 

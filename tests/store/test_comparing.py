@@ -5,15 +5,15 @@ import time
 
 import pytest
 
-from keepfit.shared.jobdir import JobDir, create_jobdir
+from keepfit.shared.jobs.directory import JobDir, create_jobdir
+from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
-from keepfit.shared.states import JobState, Wish
 from keepfit.shared.store import Store
-from keepfit.worker import rebuild
-from keepfit.worker.comparing import Comparison
-from keepfit.worker.rebuild import Rebuilder
-from tests.waiting import wait_until
+from keepfit.worker.keeper import rebuild
+from keepfit.worker.keeper.comparing import Comparison
+from keepfit.worker.keeper.rebuild import Rebuilder
+from tests.harness.waiting import wait_until
 
 
 def many(settings: Settings, count: int) -> list[JobDir]:

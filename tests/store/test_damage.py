@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from keepfit.shared.doctor import examine, mend
 from keepfit.shared.durable import write_json
 from keepfit.shared.errors import DamagedFile, JobNotFound
-from keepfit.shared.jobdir import JobDir, create_jobdir
+from keepfit.shared.jobs.directory import JobDir, create_jobdir
+from keepfit.shared.jobs.doctor import examine, mend
+from keepfit.shared.jobs.states import JobState, Outcome, Wish
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
-from keepfit.shared.states import JobState, Outcome, Wish
 from keepfit.shared.store import Budget, Claim, Hold, Store, keys
-from keepfit.worker import comparing
-from keepfit.worker.comparing import Comparison
-from keepfit.worker.rebuild import Rebuilder
-from tests.waiting import wait_until
+from keepfit.worker.keeper import comparing
+from keepfit.worker.keeper.comparing import Comparison
+from keepfit.worker.keeper.rebuild import Rebuilder
+from tests.harness.waiting import wait_until
 
 BUDGET = Budget(5, 0.0)
 Harm = Callable[[Any, str], Any]

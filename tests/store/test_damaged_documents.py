@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from keepfit.shared.doctor import examine, mend
-from keepfit.shared.jobdir import open_jobdir
-from keepfit.shared.restoring import may_be_running, restore_from_disk
+from keepfit.shared.jobs.directory import open_jobdir
+from keepfit.shared.jobs.doctor import examine, mend
+from keepfit.shared.jobs.restoring import may_be_running, restore_from_disk
 from keepfit.shared.store import Store
-from keepfit.web.ondisk import record_on_disk
+from keepfit.web.jobs.ondisk import record_on_disk
 from tests.unit.test_documents import DAMAGE, DOCUMENTS, make, put
 
 

@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 
 from keepfit.shared.errors import StoreRefused, StoreUnavailable
-from keepfit.shared.events import LogLine
-from keepfit.shared.jobdir import JobDir, create_jobdir
+from keepfit.shared.jobs.directory import JobDir, create_jobdir
+from keepfit.shared.jobs.events import LogLine
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Claim, Store, keys, open_store
 from keepfit.worker import heartbeat as beating
 from keepfit.worker.heartbeat import Heartbeat
 from keepfit.worker.reporting import StreamReporter
 from keepfit.worker.training.interfaces import StopReason, StopSignal
-from tests.processes import Valkey
-from tests.waiting import wait_until
+from tests.harness.processes import Valkey
+from tests.harness.waiting import wait_until
 
 
 @pytest.fixture

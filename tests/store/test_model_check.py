@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from keepfit.shared.states import TRANSITIONS, Transition
+from keepfit.shared.jobs.states import TRANSITIONS, Transition
 from keepfit.shared.store import open_store
-from tests.processes import Valkey
+from tests.harness.processes import Valkey
 from tests.store.machine import BACK_OFF_ENDS, BACKS_OFF, Transitions, make_dirs, on_disk
 
 DEBIAN_REDIS = Path("/usr/bin/redis-server")

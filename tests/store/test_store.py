@@ -6,14 +6,14 @@ import pytest
 
 from keepfit.shared.durable import write_json
 from keepfit.shared.errors import BadTransition, JobNotFound, StoreUnavailable
-from keepfit.shared.events import CheckpointFailed, CheckpointSaved, LogLine, StateChanged, decode, encode
-from keepfit.shared.jobdir import JobDir, create_jobdir
-from keepfit.shared.restoring import restore_from_disk
+from keepfit.shared.jobs.directory import JobDir, create_jobdir
+from keepfit.shared.jobs.events import CheckpointFailed, CheckpointSaved, LogLine, StateChanged, decode, encode
+from keepfit.shared.jobs.restoring import restore_from_disk
+from keepfit.shared.jobs.states import Cause, JobState, Outcome, Wish, wish_allowed
 from keepfit.shared.spec import parse_spec
-from keepfit.shared.states import Cause, JobState, Outcome, Wish, wish_allowed
 from keepfit.shared.store import Budget, Hold, Store, keys, open_store
-from tests.processes import free_port
-from tests.waiting import wait_until
+from tests.harness.processes import free_port
+from tests.harness.waiting import wait_until
 
 BUDGET = Budget(3, 60.0)
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from keepfit.shared.doctor import examine, mend
 from keepfit.shared.durable import write_json
-from keepfit.shared.events import LogLine
-from keepfit.shared.jobdir import JobDir, create_jobdir, open_jobdir
-from keepfit.shared.restoring import only_server_knows_stop, restore_from_disk
+from keepfit.shared.jobs.directory import JobDir, create_jobdir, open_jobdir
+from keepfit.shared.jobs.doctor import examine, mend
+from keepfit.shared.jobs.events import LogLine
+from keepfit.shared.jobs.restoring import only_server_knows_stop, restore_from_disk
+from keepfit.shared.jobs.states import JobState, Outcome, Wish
 from keepfit.shared.spec import KINDS, READS, parse_spec
-from keepfit.shared.states import JobState, Outcome, Wish
 from keepfit.shared.store import Budget, Store, keys
 
 

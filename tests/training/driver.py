@@ -19,9 +19,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
-from keepfit.worker.training import checkpoints, environment, retention, run
+from keepfit.shared.checkpoints import keep as retention
+from keepfit.shared.checkpoints.disk import Disk
+from keepfit.worker.training import checkpoints, environment, run
 from keepfit.worker.training.callbacks import Callbacks
-from keepfit.worker.training.disk import Disk
 from keepfit.worker.training.engine import Engine, Evaluator, Steps
 from keepfit.worker.training.history import History
 from tests.training import programs

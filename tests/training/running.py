@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from keepfit.shared.events import Event
-from keepfit.shared.jobdir import JobDir
-from keepfit.shared.manifest import newest_valid
-from keepfit.shared.states import Outcome
+from keepfit.shared.checkpoints.disk import Disk
+from keepfit.shared.checkpoints.manifest import newest_valid
+from keepfit.shared.jobs.directory import JobDir
+from keepfit.shared.jobs.events import Event
+from keepfit.shared.jobs.states import Outcome
 from keepfit.worker.training.checkpoints import load
-from keepfit.worker.training.disk import Disk
 from keepfit.worker.training.interfaces import AttemptResult, StopReason, StopSignal
 from keepfit.worker.training.program import Program
 from keepfit.worker.training.run import Session, attempt_with, train

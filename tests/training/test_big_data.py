@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keepfit.shared.states import Outcome
+from keepfit.shared.jobs.states import Outcome
 from keepfit.worker.training.order import order
 from keepfit.worker.training.program import Arrays
 from keepfit.worker.training.source import Streamed, open_source

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from keepfit.shared.jobdir import JobDir
-from keepfit.shared.manifest import checkpoints_of
-from tests.waiting import wait_until
+from keepfit.shared.checkpoints.manifest import checkpoints_of
+from keepfit.shared.jobs.directory import JobDir
+from tests.harness.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 

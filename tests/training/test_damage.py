@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from keepfit.shared.checkpoints.manifest import NAME, STATE, TRAINER, Checkpoint, checkpoints_of, verify
 from keepfit.shared.errors import CorruptCheckpoint
-from keepfit.shared.events import CheckpointRejected
-from keepfit.shared.jobdir import JobDir
-from keepfit.shared.manifest import NAME, STATE, TRAINER, Checkpoint, checkpoints_of, verify
+from keepfit.shared.jobs.directory import JobDir
+from keepfit.shared.jobs.events import CheckpointRejected
 from keepfit.worker.training.checkpoints import load, load_newest
 from tests.training import programs
 from tests.training.running import Recorder, StopAfter, attempt, final_of, jobdir_at, undisturbed

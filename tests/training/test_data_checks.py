@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from keepfit.shared.events import AttemptStarted
-from keepfit.shared.states import Outcome
-from keepfit.worker.training import intake
+from keepfit.shared.jobs.events import AttemptStarted
+from keepfit.shared.jobs.states import Outcome
+from keepfit.worker.data import intake
 from keepfit.worker.training.program import Arrays, Program
 from tests.training import programs
 from tests.training.running import Recorder, attempt, jobdir_at

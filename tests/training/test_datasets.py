@@ -15,9 +15,9 @@ import pytest
 from keras.src.backend import config as keras_config  # KERAS_HOME is read once, when Keras is imported
 
 from keepfit.shared.errors import DataUnavailable
-from keepfit.worker.training import datasets
+from keepfit.worker.data import datasets
 from keepfit.worker.training.program import Arrays
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 
 Files = dict[str, Any]
 NAMES = ("x_train", "y_train", "x_test", "y_test")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from keepfit.shared.events import CheckpointSaved
-from keepfit.worker.training.disk import Disk
+from keepfit.shared.checkpoints.disk import Disk
+from keepfit.shared.jobs.events import CheckpointSaved
 from keepfit.worker.training.interfaces import StopSignal
 from keepfit.worker.training.program import CheckpointPolicy
 from keepfit.worker.training.saver import MIN_SPACING_S, Destination, Saver

@@ -8,15 +8,15 @@ import keras
 import numpy as np
 import pytest
 
+from keepfit.shared.checkpoints.manifest import newest_valid
 from keepfit.shared.durable import read_json
-from keepfit.shared.events import LogLine
-from keepfit.shared.manifest import newest_valid
+from keepfit.shared.jobs.events import LogLine
+from keepfit.shared.jobs.states import Outcome
 from keepfit.shared.spec import TrainSpec, parse_spec
-from keepfit.shared.states import Outcome
+from keepfit.worker.kinds.train import program_of
 from keepfit.worker.training import chance
 from keepfit.worker.training.checkpoints import load
 from keepfit.worker.training.program import Arrays, Program
-from keepfit.worker.training.programs import program_of
 from tests.training import programs
 from tests.training.running import Recorder, attempt, jobdir_at
 

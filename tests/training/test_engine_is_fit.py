@@ -8,7 +8,7 @@ import keras
 import pytest
 import tensorflow as tf
 
-from keepfit.shared.manifest import newest_valid
+from keepfit.shared.checkpoints.manifest import newest_valid
 from keepfit.worker.training import state
 from keepfit.worker.training.checkpoints import load
 from keepfit.worker.training.order import order

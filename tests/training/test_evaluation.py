@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keepfit.shared.events import LogLine
-from keepfit.shared.jobdir import JobDir, create_jobdir
+from keepfit.shared.jobs.directory import JobDir, create_jobdir
+from keepfit.shared.jobs.events import LogLine
+from keepfit.shared.jobs.states import Outcome
 from keepfit.shared.spec import EvaluateSpec, parse_spec
-from keepfit.shared.states import Outcome
 from keepfit.worker.training.interfaces import AttemptResult, StopSignal
 from keepfit.worker.training.run import run
 from tests.training.running import Recorder

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from keepfit.shared.states import Outcome
+from keepfit.shared.jobs.states import Outcome
 from keepfit.worker.training import resume
 from keepfit.worker.training.program import CheckpointPolicy
 from tests.training import programs

@@ -11,10 +11,10 @@ from typing import Any
 import h5py
 import pytest
 
-from keepfit.shared.jobdir import AttemptDir, JobDir, create_jobdir
-from keepfit.shared.manifest import checkpoints_of
+from keepfit.shared.checkpoints.manifest import checkpoints_of
+from keepfit.shared.jobs.directory import AttemptDir, JobDir, create_jobdir
+from keepfit.shared.jobs.states import Outcome
 from keepfit.shared.spec import EvaluateSpec, parse_spec
-from keepfit.shared.states import Outcome
 from keepfit.worker.training.interfaces import AttemptResult, StopSignal
 from keepfit.worker.training.run import run
 from tests.training.running import Recorder

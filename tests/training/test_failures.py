@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keepfit.shared.events import LogLine
-from keepfit.shared.states import Outcome
+from keepfit.shared.jobs.events import LogLine
+from keepfit.shared.jobs.states import Outcome
 from keepfit.worker.training import environment
 from keepfit.worker.training.program import Arrays
 from tests.training import programs

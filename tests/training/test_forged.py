@@ -13,10 +13,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from keepfit.shared.errors import CorruptCheckpoint
-from keepfit.shared.events import CheckpointRejected
-from keepfit.shared.jobdir import AttemptDir, JobDir
-from keepfit.shared.manifest import (
+from keepfit.shared.checkpoints.disk import Disk
+from keepfit.shared.checkpoints.manifest import (
     NAME,
     STATE,
     TRAINER,
@@ -27,10 +25,12 @@ from keepfit.shared.manifest import (
     encode,
     read_manifest,
 )
-from keepfit.shared.states import Outcome
+from keepfit.shared.errors import CorruptCheckpoint
+from keepfit.shared.jobs.directory import AttemptDir, JobDir
+from keepfit.shared.jobs.events import CheckpointRejected
+from keepfit.shared.jobs.states import Outcome
 from keepfit.worker.training import trainer
 from keepfit.worker.training.checkpoints import load, load_newest, write
-from keepfit.worker.training.disk import Disk
 from keepfit.worker.training.history import parse as parse_history
 from keepfit.worker.training.state import Tensor
 from keepfit.worker.training.tensorfile import blocks, parse
@@ -287,7 +287,7 @@ def test_a_changed_manifest_is_damage(data: st.DataObject) -> None:
 
 def read_sample() -> Any:
     """A manifest."""
-    from keepfit.shared.manifest import Manifest
+    from keepfit.shared.checkpoints.manifest import Manifest
 
     record = FileRecord(10, "0" * 64)
     return Manifest(3, {STATE: record, TRAINER: record}, 0.5, record)

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keepfit.shared.checkpoints.disk import Disk
+from keepfit.shared.checkpoints.manifest import NAME, FileRecord, Manifest, checkpoints_of, encode, verify
 from keepfit.shared.errors import CorruptCheckpoint
-from keepfit.shared.jobdir import AttemptDir, JobDir
-from keepfit.shared.manifest import NAME, FileRecord, Manifest, checkpoints_of, encode, verify
+from keepfit.shared.jobs.directory import AttemptDir, JobDir
 from keepfit.worker.training.checkpoints import load, valid, write
-from keepfit.worker.training.disk import Disk
 from keepfit.worker.training.history import History, parse
 from tests.training import programs
 from tests.training.running import Recorder, StopAfter, attempt, final_of, jobdir_at, undisturbed

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 
-from keepfit.shared.events import CheckpointSaved, LogLine
-from keepfit.shared.manifest import checkpoints_of
-from keepfit.shared.states import Outcome
+from keepfit.shared.checkpoints.manifest import checkpoints_of
+from keepfit.shared.jobs.events import CheckpointSaved, LogLine
+from keepfit.shared.jobs.states import Outcome
 from keepfit.worker.training.checkpoints import load
 from keepfit.worker.training.program import Arrays, CheckpointPolicy, Program
 from tests.training import programs

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from keepfit.shared.events import CheckpointSaved, Progress
+from keepfit.shared.jobs.events import CheckpointSaved, Progress
 from tests.training import programs
 from tests.training.running import Recorder, StopAfter, attempt, jobdir_at
 

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 
 from keepfit.shared import durable
+from keepfit.shared.checkpoints.disk import Disk
+from keepfit.shared.checkpoints.keep import prune, prune_finished, sweep
+from keepfit.shared.checkpoints.manifest import PIN, FileRecord, checkpoints_of, verify
 from keepfit.shared.errors import StorageFull
-from keepfit.shared.events import CheckpointFailed, CheckpointSaved, EpochEnded, Event, LogLine
-from keepfit.shared.jobdir import JobDir
-from keepfit.shared.manifest import PIN, FileRecord, checkpoints_of, verify
-from keepfit.shared.states import Outcome
+from keepfit.shared.jobs.directory import JobDir
+from keepfit.shared.jobs.events import CheckpointFailed, CheckpointSaved, EpochEnded, Event, LogLine
+from keepfit.shared.jobs.states import Outcome
 from keepfit.worker.training import run
 from keepfit.worker.training.checkpoints import Contents, valid, write
-from keepfit.worker.training.disk import Disk
 from keepfit.worker.training.history import History, parse
 from keepfit.worker.training.interfaces import StopReason, StopSignal
-from keepfit.worker.training.retention import prune, prune_finished, sweep
 from keepfit.worker.training.state import Tensor
 from keepfit.worker.training.tensorfile import raw_bytes
 from tests.training import programs

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from keepfit.shared.diskstate import state_on_disk, write_claim, write_verdict
 from keepfit.shared.durable import write_json
-from keepfit.shared.jobdir import JobDir, create_jobdir
+from keepfit.shared.jobs.directory import JobDir, create_jobdir
+from keepfit.shared.jobs.diskstate import state_on_disk, write_claim, write_verdict
+from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.spec import parse_spec
-from keepfit.shared.states import JobState, Wish
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from keepfit.shared.diskstate import state_on_disk, wish_obeyed, write_claim, write_verdict
 from keepfit.shared.durable import to_json, write_json
 from keepfit.shared.errors import DamagedFile, JobConflict, KeepfitError, NewerVersion
-from keepfit.shared.jobdir import JobDir, create_jobdir, list_jobdirs, open_jobdir
+from keepfit.shared.jobs.directory import JobDir, create_jobdir, list_jobdirs, open_jobdir
+from keepfit.shared.jobs.diskstate import state_on_disk, wish_obeyed, write_claim, write_verdict
+from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.spec import parse_spec
-from keepfit.shared.states import JobState, Wish
 from keepfit.shared.store.jobs import fields_of
 
 SPEC = parse_spec({"name": "first"})

@@ -6,8 +6,8 @@ import math
 import pytest
 
 from keepfit.shared.durable import from_json, to_json
-from keepfit.shared.events import EpochEnded, encode
-from keepfit.shared.jobdir import canonical_line
+from keepfit.shared.jobs.directory import canonical_line
+from keepfit.shared.jobs.events import EpochEnded, encode
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

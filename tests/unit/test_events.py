@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keepfit.shared.events import (
+from keepfit.shared.jobs.events import (
     AttemptStarted,
     EpochEnded,
     Event,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from keepfit.shared.errors import DamagedFile, InvalidSpec, JobConflict, JobNotFound, StorageFull
-from keepfit.shared.jobdir import create_jobdir, job_id_of, list_jobdirs, open_jobdir
+from keepfit.shared.jobs.directory import create_jobdir, job_id_of, list_jobdirs, open_jobdir
 from keepfit.shared.spec import parse_spec
 
 SPEC = parse_spec({"name": "first"})

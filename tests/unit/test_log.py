@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from keepfit.shared.events import CheckpointFailed, CheckpointSaved, EpochEnded
-from keepfit.shared.jobdir import JobDir
+from keepfit.shared.jobs.directory import JobDir
+from keepfit.shared.jobs.events import CheckpointFailed, CheckpointSaved, EpochEnded
 from keepfit.worker.training.files import DiskReporter
 from keepfit.worker.training.interfaces import StopSignal
 

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from keepfit.shared.errors import CorruptCheckpoint
-from keepfit.shared.jobdir import AttemptDir, JobDir
-from keepfit.shared.manifest import (
+from keepfit.shared.checkpoints.manifest import (
     NAME,
     STATE,
     TRAINER,
@@ -22,6 +20,8 @@ from keepfit.shared.manifest import (
     read_verified,
     verify,
 )
+from keepfit.shared.errors import CorruptCheckpoint
+from keepfit.shared.jobs.directory import AttemptDir, JobDir
 
 
 def make_checkpoint(attempt: AttemptDir, step: int) -> Checkpoint:

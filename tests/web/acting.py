@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from keepfit.shared.diskstate import write_claim
 from keepfit.shared.durable import write_json
-from keepfit.shared.events import AttemptStarted, EpochEnded, Event, LogLine, Progress
-from keepfit.shared.jobdir import AttemptDir, canonical_line, open_jobdir
+from keepfit.shared.jobs.directory import AttemptDir, canonical_line, open_jobdir
+from keepfit.shared.jobs.diskstate import write_claim
+from keepfit.shared.jobs.events import AttemptStarted, EpochEnded, Event, LogLine, Progress
+from keepfit.shared.jobs.states import JobState, Outcome
 from keepfit.shared.settings import Settings
-from keepfit.shared.states import JobState, Outcome
 from keepfit.shared.store import Budget, Claim, Store
 
 STEPS_AN_EPOCH = 113

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Store
 from keepfit.web.app import create_app
-from tests.processes import free_port
+from tests.harness.processes import free_port
 from tests.web.acting import Actor
 
 SPEC = {"name": "first", "training": {"epochs": 10, "batch_size": 32}}

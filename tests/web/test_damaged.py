@@ -10,12 +10,12 @@ import redis
 from flask.testing import FlaskClient
 
 from keepfit.shared.durable import write_json
-from keepfit.shared.jobdir import JobDir, open_jobdir
-from keepfit.shared.restoring import restore_from_disk
+from keepfit.shared.jobs.directory import JobDir, open_jobdir
+from keepfit.shared.jobs.restoring import restore_from_disk
+from keepfit.shared.jobs.states import JobState, Outcome, Wish
 from keepfit.shared.settings import Settings
-from keepfit.shared.states import JobState, Outcome, Wish
 from keepfit.shared.store import Budget, Hold, Store
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 from tests.web.acting import Actor
 
 FORMS = {"torn": b'{"vers', "empty": b"", "object": b"{}", "list": b"[]", "types": b'{"spec": {"name": 3}}'}

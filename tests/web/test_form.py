@@ -7,10 +7,10 @@ from html import escape
 import pytest
 from flask.testing import FlaskClient
 
-from keepfit.shared.jobdir import list_jobdirs
+from keepfit.shared.jobs.directory import list_jobdirs
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Store
-from keepfit.web.forms import EXPIRED
+from keepfit.web.jobs.form import EXPIRED
 
 TYPED = {
     "key": "k1",

@@ -6,9 +6,9 @@ import redis
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from keepfit.shared.states import Outcome
+from keepfit.shared.jobs.states import Outcome
 from keepfit.shared.store import Store
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 from tests.web.acting import Actor
 
 

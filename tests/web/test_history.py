@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from keepfit.shared.events import AttemptStarted, CheckpointRejected, EpochEnded, Event, Progress
-from keepfit.shared.jobdir import AttemptDir, JobDir, canonical_line, create_jobdir
+from keepfit.shared.jobs.directory import AttemptDir, JobDir, canonical_line, create_jobdir
+from keepfit.shared.jobs.events import AttemptStarted, CheckpointRejected, EpochEnded, Event, Progress
 from keepfit.shared.spec import TrainSpec
-from keepfit.web.curves import MAX_POINTS, read_curves
-from keepfit.web.history import read_history, read_log, whole_log
-from keepfit.web.rows import HEAD_BYTES, TAIL_BYTES, read_rows
+from keepfit.web.jobs.curves import MAX_POINTS, read_curves
+from keepfit.web.jobs.history import read_history, read_log, whole_log
+from keepfit.web.jobs.rows import HEAD_BYTES, TAIL_BYTES, read_rows
 
 BATCHES = 100
 
@@ -201,6 +201,6 @@ def test_the_log_says_when_lines_are_left_out(jobdir: JobDir, monkeypatch: pytes
 
     assert [line.text for line in read_log(jobdir, limit=2).lines] == ["two", "three"]
     assert [read_log(jobdir, limit=limit).whole for limit in (1, 2, 3, 4)] == [False, False, True, True]
-    monkeypatch.setattr("keepfit.web.history.LOG_TAIL_BYTES", 8)
+    monkeypatch.setattr("keepfit.web.jobs.history.LOG_TAIL_BYTES", 8)
     assert not read_log(jobdir).whole
     assert b"".join(whole_log(jobdir)) == b"# attempt 1\none\n# attempt 2\ntwo\nthree\n"

@@ -9,16 +9,16 @@ import redis
 from flask import Flask
 from flask.testing import FlaskClient
 
-from keepfit.shared.jobdir import create_jobdir, open_jobdir
+from keepfit.shared.jobs.directory import create_jobdir, open_jobdir
+from keepfit.shared.jobs.states import JobState, Outcome
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
-from keepfit.shared.states import JobState, Outcome
 from keepfit.shared.store import JobRecord, Store
 from keepfit.web.app import create_app
 from keepfit.web.index import Filling, IndexFile, JobIndex
-from keepfit.web.wording import OUTAGE, REBUILDING
-from tests.processes import Valkey
-from tests.waiting import wait_until
+from keepfit.web.words.wording import OUTAGE, REBUILDING
+from tests.harness.processes import Valkey
+from tests.harness.waiting import wait_until
 from tests.web.acting import Actor, no_writes
 from tests.web.conftest import SPEC, closed
 

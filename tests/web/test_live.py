@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from keepfit.shared.states import JobState, Wish
+from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.store import Waiting
 from keepfit.shared.store.records import JobRecord
-from keepfit.web import wording
-from keepfit.web.live import headline, live_view
-from keepfit.web.results import remarks
-from keepfit.web.view_models import best_known_accuracy, buttons, job_row
+from keepfit.web.jobs.live import headline, live_view
+from keepfit.web.jobs.page import best_known_accuracy, buttons, job_row
+from keepfit.web.jobs.results import remarks
+from keepfit.web.words import wording
 
 NOW = 1_000_000
 PROGRESS = {"step": 250, "steps": 1000, "epoch": 2, "epochs": 10, "batch": 50, "batches": 100, "eta_s": 75.4,

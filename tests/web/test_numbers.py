@@ -6,7 +6,7 @@ from typing import Any
 
 from flask.testing import FlaskClient
 
-from keepfit.shared.jobdir import open_jobdir
+from keepfit.shared.jobs.directory import open_jobdir
 from keepfit.shared.settings import Settings
 from tests.web.acting import Actor
 

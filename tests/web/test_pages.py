@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 from flask.testing import FlaskClient
 
-from keepfit.shared.diskstate import write_claim
-from keepfit.shared.events import CheckpointRejected
+from keepfit.shared.jobs.diskstate import write_claim
+from keepfit.shared.jobs.events import CheckpointRejected
+from keepfit.shared.jobs.states import Outcome
 from keepfit.shared.settings import Settings
-from keepfit.shared.states import Outcome
 from keepfit.shared.store import Store
 from tests.web.acting import Actor
 from tests.web.conftest import SPEC
@@ -106,7 +106,7 @@ def test_a_drill_that_nobody_has_heard_of_is_over(
     run.progress(100)
     client.post(f"/api/v1/jobs/{submitted}/drill", json={})
     told = client.get(f"/jobs/{submitted}").text
-    monkeypatch.setattr("keepfit.web.actions.DRILL_KEPT_MS", 0)
+    monkeypatch.setattr("keepfit.web.deeds.actions.DRILL_KEPT_MS", 0)
     client.post(f"/api/v1/jobs/{submitted}/drill", json={})
     later = client.get(f"/jobs/{submitted}").text
 

@@ -4,13 +4,13 @@ import pytest
 import redis
 
 from keepfit.shared.errors import StoreUnavailable
-from keepfit.shared.jobdir import open_jobdir
+from keepfit.shared.jobs.directory import open_jobdir
+from keepfit.shared.jobs.states import JobState, Outcome
 from keepfit.shared.settings import Settings
-from keepfit.shared.states import JobState, Outcome
 from keepfit.shared.store import Store, keys
 from keepfit.web.desk import open_desk
-from keepfit.web.history import read_history
-from tests.processes import free_port
+from keepfit.web.jobs.history import read_history
+from tests.harness.processes import free_port
 from tests.web.acting import Actor
 
 

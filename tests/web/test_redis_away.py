@@ -5,12 +5,12 @@ import json
 import redis
 from flask.testing import FlaskClient
 
-from keepfit.shared.jobdir import list_jobdirs, open_jobdir
+from keepfit.shared.jobs.directory import list_jobdirs, open_jobdir
+from keepfit.shared.jobs.states import JobState, Outcome, Wish
 from keepfit.shared.settings import Settings
-from keepfit.shared.states import JobState, Outcome, Wish
 from keepfit.shared.store import Store
-from keepfit.web.ondisk import record_on_disk
-from keepfit.web.wording import OUTAGE, REBUILDING
+from keepfit.web.jobs.ondisk import record_on_disk
+from keepfit.web.words.wording import OUTAGE, REBUILDING
 from tests.web.acting import Actor
 from tests.web.conftest import SPEC
 

@@ -6,12 +6,12 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 
+from keepfit.shared.jobs.states import JobState
 from keepfit.shared.settings import Settings
-from keepfit.shared.states import JobState
 from keepfit.shared.store import Store
 from keepfit.web.app import create_app
 from tests.chaos.proxy import Proxy
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 from tests.web.conftest import SPEC
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from keepfit.shared.jobdir import list_jobdirs
+from keepfit.shared.jobs.directory import list_jobdirs
+from keepfit.shared.jobs.states import Wish
 from keepfit.shared.settings import Settings
-from keepfit.shared.states import Wish
 from keepfit.shared.store import Store
 
 ACTIONS = ["pause", "resume", "cancel", "drill", "priority", "evaluations"]

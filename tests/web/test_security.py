@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from keepfit.shared.settings import Settings
 from keepfit.web.app import create_app
-from keepfit.web.downloads import slug
+from keepfit.web.jobs.downloads import slug
 from keepfit.web.security import secret_key
 from tests.web.acting import no_writes
 from tests.web.conftest import SPEC

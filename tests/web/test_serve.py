@@ -16,8 +16,8 @@ import pytest
 
 from keepfit.shared.settings import Settings
 from keepfit.web.serve import IDLE_S, REQUEST_S, UNREAD_S, _Channel
-from tests.processes import Household, Part, environment_of, free_port
-from tests.waiting import wait_until
+from tests.harness.processes import Household, Part, environment_of, free_port
+from tests.harness.waiting import wait_until
 from tests.web.conftest import SPEC
 
 WEB = ("-m", "keepfit.web.serve")

@@ -14,13 +14,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from keepfit.shared.events import CheckpointSaved, EpochEnded
+from keepfit.shared.jobs.events import CheckpointSaved, EpochEnded
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Store
 from keepfit.web.app import create_app
 from keepfit.web.desk import MOST_STREAMS
-from keepfit.web.wording import OUTAGE, REBUILDING
-from tests.processes import Household, Valkey, free_port
+from keepfit.web.words.wording import OUTAGE, REBUILDING
+from tests.harness.processes import Household, Valkey, free_port
 from tests.web.acting import Actor
 from tests.web.conftest import closed
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from keepfit.shared.jobdir import list_jobdirs
+from keepfit.shared.jobs.directory import list_jobdirs
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Store
 from tests.web.acting import no_writes

@@ -16,15 +16,15 @@ from rich.cells import cell_len
 from rich.console import Console
 from werkzeug.serving import make_server
 
-from keepfit.shared.jobdir import JobDir, create_jobdir
+from keepfit.shared.jobs.directory import JobDir, create_jobdir
+from keepfit.shared.jobs.states import JobState, Outcome
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import TrainSpec
-from keepfit.shared.states import JobState, Outcome
 from keepfit.shared.store import Store
-from keepfit.web.cli import main
+from keepfit.web.cli.command import main
+from keepfit.web.cli.watching import watch_job
 from keepfit.web.client import Client, RequestRefused
-from keepfit.web.watching import watch_job
-from tests.waiting import wait_until
+from tests.harness.waiting import wait_until
 from tests.web.acting import Actor, no_writes
 
 
@@ -115,7 +115,7 @@ def test_following_a_job_tells_everything_from_its_beginning(url: str, submitted
 
 def test_every_job_can_be_reached(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One answer holds a page of them; the client and the command ask for as many pages as are wanted."""
-    monkeypatch.setattr("keepfit.web.client.PAGE_SIZE", 2)
+    monkeypatch.setattr("keepfit.web.client.client.PAGE_SIZE", 2)
     with Client(url) as client:
         made = [client.submit({"name": f"job {number}"}).id for number in range(5)][::-1]
 

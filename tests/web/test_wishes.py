@@ -7,9 +7,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from keepfit.shared.jobdir import open_jobdir
+from keepfit.shared.jobs.directory import open_jobdir
+from keepfit.shared.jobs.states import JobState, Outcome, Wish
 from keepfit.shared.settings import Settings
-from keepfit.shared.states import JobState, Outcome, Wish
 from keepfit.shared.store import Store
 from tests.web.acting import Actor, no_writes
 

@@ -18,11 +18,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from keepfit.shared.errors import JobNotFound, KeepfitError, StoreRefused, StoreUnavailable
-from keepfit.shared.jobdir import is_job_id, open_jobdir
-from keepfit.shared.states import JobState
+from keepfit.shared.jobs.directory import is_job_id, open_jobdir
+from keepfit.shared.jobs.states import JobState
 from keepfit.shared.store import JobRecord, Store
 from keepfit.web.index.queries import Filling, JobIndex
-from keepfit.web.ondisk import filled_in, record_on_disk
+from keepfit.web.jobs.ondisk import filled_in, record_on_disk
 
 BLOCK_MS = 300
 """How long one read waits, and so what a stopping process may have to wait for."""

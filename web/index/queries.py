@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keepfit.shared.durable import from_json, to_json
-from keepfit.shared.states import JobState, Wish
+from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.store.records import JobRecord
 from keepfit.web.index.schema import IndexFile
 

@@ -1,1 +1,1 @@
-"""The data that comes with Keepfit."""
+"""The data that jobs name: where it comes from, and whether it can be trained on."""

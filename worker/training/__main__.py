@@ -15,10 +15,10 @@ import sys
 from pathlib import Path
 
 from keepfit.shared.errors import InvalidSpec, KeepfitError, StorageFull
-from keepfit.shared.events import Event, Progress
-from keepfit.shared.jobdir import AttemptDir, JobDir
+from keepfit.shared.jobs.directory import AttemptDir, JobDir
+from keepfit.shared.jobs.events import Event, Progress
+from keepfit.shared.jobs.states import Outcome
 from keepfit.shared.spec import EvaluateSpec, TrainSpec, parse_spec
-from keepfit.shared.states import Outcome
 from keepfit.worker.training.interfaces import AttemptResult, StopReason, StopSignal
 from keepfit.worker.training.jobfile import open_or_create, sibling_for
 
@@ -98,7 +98,7 @@ class Printer:
 
     def report(self, event: Event) -> None:
         """Print one event."""
-        from keepfit.shared.loglines import describe
+        from keepfit.shared.jobs.loglines import describe
 
         line = describe(event)
         if isinstance(event, Progress):

@@ -16,12 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from keepfit.shared.errors import CorruptCheckpoint
-from keepfit.shared.events import CheckpointRejected
-from keepfit.shared.jobdir import AttemptDir, JobDir
-from keepfit.shared.manifest import (
+from keepfit.shared.checkpoints.disk import Disk
+from keepfit.shared.checkpoints.manifest import (
     NAME,
     STATE,
+    TEMP_PREFIX,
     TRAINER,
     Checkpoint,
     Manifest,
@@ -33,16 +32,16 @@ from keepfit.shared.manifest import (
     read_manifest,
     read_verified,
 )
+from keepfit.shared.errors import CorruptCheckpoint
+from keepfit.shared.jobs.directory import AttemptDir, JobDir
+from keepfit.shared.jobs.events import CheckpointRejected
 from keepfit.worker.training import trainer
-from keepfit.worker.training.disk import Disk
 from keepfit.worker.training.history import History, Prefix, of_rows
 from keepfit.worker.training.history import parse as parse_history
 from keepfit.worker.training.interfaces import Reporter
 from keepfit.worker.training.state import Tensor
 from keepfit.worker.training.tensorfile import Array, blocks, parse
 
-TEMP_PREFIX = ".new-"
-TRASH_PREFIX = ".old-"
 CORRUPT_SUFFIX = ".corrupt"
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from keepfit.shared.events import (
+from keepfit.shared.jobs.directory import AttemptDir, canonical_line
+from keepfit.shared.jobs.events import (
     AttemptStarted,
     CheckpointFailed,
     CheckpointRejected,
@@ -20,8 +21,7 @@ from keepfit.shared.events import (
     Event,
     Progress,
 )
-from keepfit.shared.jobdir import AttemptDir, canonical_line
-from keepfit.shared.loglines import describe
+from keepfit.shared.jobs.loglines import describe
 from keepfit.worker.training.interfaces import Reporter, StopReason, StopSignal
 
 _ROWS = (AttemptStarted, EpochEnded, CheckpointSaved, CheckpointFailed, CheckpointRejected)

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keepfit.shared.checkpoints.disk import Disk
+from keepfit.shared.checkpoints.manifest import FileRecord
 from keepfit.shared.durable import from_json, to_json
 from keepfit.shared.errors import CorruptCheckpoint
-from keepfit.shared.manifest import FileRecord
-from keepfit.worker.training.disk import Disk
 
 Row = Mapping[str, float]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
-from keepfit.shared.events import Event
-from keepfit.shared.states import Outcome
+from keepfit.shared.jobs.events import Event
+from keepfit.shared.jobs.states import Outcome
 
 
 class Reporter(Protocol):

@@ -3,7 +3,7 @@
 import os
 
 from keepfit.shared.errors import InvalidSpec, JobConflict, StorageFull
-from keepfit.shared.jobdir import JobDir, same_spec, write_job
+from keepfit.shared.jobs.directory import JobDir, same_spec, write_job
 from keepfit.shared.spec import DATASETS, DataSpec, EvaluateSpec, TrainSpec
 
 

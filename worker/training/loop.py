@@ -17,7 +17,7 @@ from typing import Any
 
 import keras
 
-from keepfit.shared.events import EpochEnded, LogLine, Progress
+from keepfit.shared.jobs.events import EpochEnded, LogLine, Progress
 from keepfit.worker.training.callbacks import Callbacks
 from keepfit.worker.training.checkpoints import Contents
 from keepfit.worker.training.engine import Engine

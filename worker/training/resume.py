@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from keepfit.shared.checkpoints.manifest import Checkpoint
 from keepfit.shared.errors import CorruptCheckpoint, InvalidSpec
-from keepfit.shared.events import LogLine
-from keepfit.shared.jobdir import AttemptDir, JobDir
-from keepfit.shared.manifest import Checkpoint
-from keepfit.worker.training import environment, finite, intake, state
+from keepfit.shared.jobs.directory import AttemptDir, JobDir
+from keepfit.shared.jobs.events import LogLine
+from keepfit.worker.data import intake
+from keepfit.worker.training import environment, finite, state
 from keepfit.worker.training.callbacks import Callbacks
 from keepfit.worker.training.checkpoints import Loaded, reject, valid
 from keepfit.worker.training.engine import Engine

@@ -15,24 +15,25 @@ import time
 import traceback
 from typing import Any
 
+from keepfit.shared.checkpoints import keep as retention
+from keepfit.shared.checkpoints.disk import Disk
 from keepfit.shared.durable import write_json
 from keepfit.shared.errors import StorageFull
-from keepfit.shared.events import AttemptStarted, Event, LogLine
-from keepfit.shared.jobdir import AttemptDir, JobDir
-from keepfit.shared.loglines import figures
+from keepfit.shared.jobs.directory import AttemptDir, JobDir
+from keepfit.shared.jobs.events import AttemptStarted, Event, LogLine
+from keepfit.shared.jobs.loglines import figures
+from keepfit.shared.jobs.states import Outcome
 from keepfit.shared.spec import EvaluateSpec, TrainSpec
-from keepfit.shared.states import Outcome
-from keepfit.worker.training import chance, compiled, environment, failures, finite, retention, state
-from keepfit.worker.training.disk import Disk
+from keepfit.worker.evaluation.measure import TEST_BATCH_SIZE, evaluate
+from keepfit.worker.kinds.train import program_of
+from keepfit.worker.models.exports import export
+from keepfit.worker.training import chance, compiled, environment, failures, finite, state
 from keepfit.worker.training.engine import Evaluator
-from keepfit.worker.training.evaluate import TEST_BATCH_SIZE, evaluate
-from keepfit.worker.training.exports import export
 from keepfit.worker.training.files import DiskReporter, Tee
 from keepfit.worker.training.interfaces import AttemptResult, Reporter, StopReason, StopSignal
 from keepfit.worker.training.loop import Loop, Parts, Stopped, step_of
 from keepfit.worker.training.pace import Pace
 from keepfit.worker.training.program import Arrays, Program
-from keepfit.worker.training.programs import program_of
 from keepfit.worker.training.resume import Start, prepare
 from keepfit.worker.training.saver import Destination, Saver
 

@@ -19,11 +19,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from keepfit.shared.events import CheckpointFailed, CheckpointSaved
-from keepfit.shared.jobdir import AttemptDir, JobDir
-from keepfit.worker.training import finite, retention
+from keepfit.shared.checkpoints import keep as retention
+from keepfit.shared.checkpoints.disk import Disk
+from keepfit.shared.jobs.directory import AttemptDir, JobDir
+from keepfit.shared.jobs.events import CheckpointFailed, CheckpointSaved
+from keepfit.worker.training import finite
 from keepfit.worker.training.checkpoints import Contents, GivenUp, Saved, write
-from keepfit.worker.training.disk import Disk
 from keepfit.worker.training.interfaces import Reporter, StopReason, StopSignal
 from keepfit.worker.training.program import CheckpointPolicy
 

@@ -12,10 +12,10 @@ from typing import Any
 from celery import Celery
 from celery.signals import worker_init
 
-from keepfit.shared.jobdir import open_jobdir
+from keepfit.shared.jobs.directory import open_jobdir
+from keepfit.shared.jobs.states import JobState
 from keepfit.shared.queue import QUEUE, TASK_NAME
 from keepfit.shared.settings import get_settings
-from keepfit.shared.states import JobState
 from keepfit.shared.store import Claim, open_store
 from keepfit.worker.audit import note
 from keepfit.worker.training.interfaces import Silent, StopSignal

@@ -3,8 +3,8 @@
 celery -A tests.chaos.broken.skips_ready worker
 """
 
-from keepfit.worker import rebuild
 from keepfit.worker.app import app
+from keepfit.worker.keeper import rebuild
 from tests.chaos.broken.scripts import replace_in_scripts
 
 rebuild.MINUTE_S = 1.0  # often enough, so that nobody can say that it had no time

@@ -3,8 +3,8 @@
 python -m tests.chaos.broken.stops_at_bad_row
 """
 
-from keepfit.shared.events import Event
-from keepfit.web import curves
+from keepfit.shared.jobs.events import Event
+from keepfit.web.jobs import curves
 from keepfit.web.serve import main
 
 _honest = curves._Read.take

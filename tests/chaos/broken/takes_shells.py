@@ -4,7 +4,7 @@ celery -A tests.chaos.broken.takes_shells worker
 """
 
 from keepfit.worker.app import app
-from keepfit.worker.rebuild import Rebuilder
+from keepfit.worker.keeper.rebuild import Rebuilder
 from tests.chaos.broken.scripts import replace_in_scripts
 
 Rebuilder._compare = lambda *_: None  # type: ignore[method-assign]  # else the record is back before it is claimed

@@ -1,0 +1,394 @@
+"""A job's directory: every path in it, who writes what, and what can be read from it alone.
+
+    jobdir = create_jobdir(jobs_dir, spec, key="form-7f3a")   # durable before Redis hears of it
+    attempt = jobdir.new_attempt(3)                            # exclusive mkdir: the fence on disk
+    jobdir.status()                                            # wish, highest attempt, its result
+
+One writer a file, so nothing needs a lock: ``job.json`` and ``wish.json`` belong to the web side,
+``verdict.json`` to the keepers, everything under ``attempts/NNNNNN/`` to that attempt. Knows nothing of Redis.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import time
+import uuid
+from base64 import b32encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from keepfit.shared.durable import fsync_dir, to_json, write_json
+from keepfit.shared.errors import DamagedFile, InvalidSpec, JobConflict, JobNotFound, NewerVersion, StorageFull
+from keepfit.shared.jobs.documents import hidden, numbers, part, read_object, read_or_nothing, text, whole
+from keepfit.shared.jobs.states import LARGEST_PRIORITY, Outcome, Wish
+from keepfit.shared.spec import NEWER, READS, EvaluateSpec, Needs, TrainSpec, needs_of, parse_spec, spec_digest
+
+JOB_VERSION = 1
+"""The form of ``job.json`` that this code writes."""
+_ID = re.compile(r"[a-z0-9]{12}")
+_ATTEMPT = re.compile(r"(?!0+$)(0[0-9]{5}|[1-9][0-9]{5,8})")
+_STAGED = ".new-"
+
+
+@dataclass(frozen=True)
+class AttemptDir:
+    """The directory of one attempt; written by this attempt only."""
+
+    path: Path
+
+    @property
+    def number(self) -> int:
+        """The attempt's number, its fencing token."""
+        return int(self.path.name)
+
+    @property
+    def claim(self) -> Path:
+        """Who runs it, which wish it obeys, and why the attempt before it ended (JSON); written first."""
+        return self.path / "claim.json"
+
+    @property
+    def record(self) -> Path:
+        """Host, pid, versions, environment fingerprint, and the checkpoint resumed from (JSON)."""
+        return self.path / "attempt.json"
+
+    @property
+    def log(self) -> Path:
+        """The log, one line an event, for people."""
+        return self.path / "log.txt"
+
+    @property
+    def metrics(self) -> Path:
+        """Progress and epoch rows, one JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def history(self) -> Path:
+        """The metrics of each epoch since the job's beginning, one JSON object a line; checkpoints refer to it."""
+        return self.path / "history.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of ``step-NNNNNNNN`` directories."""
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """The exported model, opened with ``keras.models.load_model``."""
+        return self.path / "model.keras"
+
+    @property
+    def weights(self) -> Path:
+        """The exported weights, for ``load_weights``."""
+        return self.path / "weights.h5"
+
+    @property
+    def result(self) -> Path:
+        """Outcome, reason, final metrics, weights sha256; written last: the commit record."""
+        return self.path / "result.json"
+
+    def unfinished(self) -> list[Path]:
+        """What a killed writer has left half done: every hidden entry here and among the checkpoints."""
+        return [*hidden(self.path), *hidden(self.checkpoints)]
+
+    def read_claim(self) -> dict[str, Any]:
+        """``claim.json``; {} before it is written, or if it is damaged."""
+        claim = read_or_nothing(self.claim)
+        return claim and claim | {
+            "owner": text(claim, "owner"),
+            "wish_number": whole(claim, "wish_number"),
+            "after": text(claim, "after"),
+        }
+
+    def read_record(self) -> dict[str, Any]:
+        """``attempt.json``; {} before it is written, or if it is damaged. Its fields may be of any type."""
+        return read_or_nothing(self.record)
+
+    def read_result(self) -> dict[str, Any] | None:
+        """``result.json``; None while the attempt has not ended by itself. A damaged one is as if absent."""
+        result = read_or_nothing(self.result)
+        if text(result, "outcome") not in set(Outcome):
+            return None
+        known = {"reason": text(result, "reason"), "metrics": numbers(result, "metrics"), "step": whole(result, "step")}
+        return result | {name: value for name, value in known.items() if name in result}
+
+
+@dataclass(frozen=True)
+class DiskStatus:
+    """What the directory alone says about its job."""
+
+    wish: Wish
+    wish_number: int
+    priority: int | None
+    """None while nobody has changed it."""
+    attempt: int
+    result: dict[str, Any] | None
+    """The result of the highest attempt, if it has one."""
+    damage: str = ""
+    """What is wrong with ``wish.json``: nobody knows what was wished, so the job stops until a person says it again."""
+
+
+@dataclass(frozen=True)
+class JobDir:
+    """One job's directory."""
+
+    path: Path
+    datasets: Path
+    """Where fetched data sets are kept, for all jobs."""
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return self.path.name
+
+    @property
+    def attempts(self) -> Path:
+        """The folder of the attempts."""
+        return self.path / "attempts"
+
+    @property
+    def verdict(self) -> Path:
+        """An end that no attempt could write itself (restart budget used up). Written by keepers only."""
+        return self.path / "verdict.json"
+
+    @property
+    def evaluations(self) -> Path:
+        """A folder whose entries are the ids of this job's evaluations. Written by the web side only."""
+        return self.path / "evaluations"
+
+    @cached_property
+    def job(self) -> dict[str, Any]:
+        """``job.json``: id, spec (as it was kept), spec_sha256, created_ms. Raises JobNotFound or DamagedFile."""
+        try:
+            job = read_object(self.path / "job.json")
+            if job is None:
+                raise JobNotFound(f"There is no job {self.id}.")
+            if not part(job, "spec") or not text(job, "spec_sha256"):
+                raise DamagedFile("it lacks the spec")
+        except DamagedFile as exc:
+            raise DamagedFile(self._damaged(str(exc))) from exc
+        return job | {"created_ms": whole(job, "created_ms")}
+
+    @property
+    def spec(self) -> TrainSpec | EvaluateSpec:
+        """What the job is asked to do. Raises JobNotFound, DamagedFile, or NewerVersion where this code cannot tell."""
+        if not self.needs.met:
+            raise NewerVersion(NEWER)
+        try:
+            return parse_spec(self.job["spec"], kept=True)
+        except InvalidSpec as exc:  # whatever was accepted once is read for ever: nobody has accepted this
+            raise DamagedFile(self._damaged(f"its spec is none: {exc}")) from exc
+
+    @property
+    def digest(self) -> str:
+        """The digest of the spec as it was when the job was made: today's form of the spec may have more fields."""
+        return str(self.job["spec_sha256"])
+
+    @property
+    def needs(self) -> Needs:
+        """What a worker must know to run the job. Raises JobNotFound or DamagedFile."""
+        needs, spec = needs_of(self.job["spec"]), self.job["spec"]
+        version = max(needs.version, READS + 1) if whole(self.job, "version") > JOB_VERSION else needs.version
+        if needs.kind == "evaluate":  # whoever measures a model must be able to build it
+            of = needs_of(part(read_or_nothing(self.sibling(text(spec, "source", "-")).path / "job.json"), "spec"))
+            version = max(version, of.version if of.met else max(of.version, READS + 1))
+        return Needs(version, needs.kind)
+
+    @property
+    def damage(self) -> str:
+        """What is wrong with ``job.json`` and what to do, in words; empty if nothing is."""
+        try:
+            if self.needs.met:
+                _ = self.spec
+        except DamagedFile as exc:
+            return str(exc)
+        except JobNotFound:  # removed just now
+            pass
+        return ""
+
+    def _damaged(self, reason: str) -> str:
+        return (
+            f"The job {self.id} is damaged: its job.json cannot be read ({reason}). "
+            "Restore it from a backup, or remove the job's directory."
+        )
+
+    def sibling(self, job_id: str) -> "JobDir":
+        """The directory of another job of the same data directory."""
+        return JobDir(self.path.parent / job_id, self.datasets)
+
+    def attempt_dirs(self) -> list[AttemptDir]:
+        """All attempts, the first one first. Whatever else lies in their folder is passed over."""
+        try:
+            with os.scandir(self.attempts) as entries:
+                found = [int(e.name) for e in entries if _ATTEMPT.fullmatch(e.name) and e.is_dir()]
+        except OSError:  # not made yet, taken away, or a file: then there is none
+            return []
+        return [AttemptDir(self.attempts / f"{number:06d}") for number in sorted(found)]
+
+    def unfinished(self) -> list[Path]:
+        """What killed writers have left half done, the attempts' included."""
+        of_attempts = [path for attempt in self.attempt_dirs() for path in attempt.unfinished()]
+        return [*(path for path in hidden(self.path) if path.name.endswith(".tmp")), *of_attempts]
+
+    def new_attempt(self, number: int) -> AttemptDir:
+        """Make the directory of attempt ``number``. Raises FileExistsError if another one has it."""
+        if not self.attempts.exists():
+            self.attempts.mkdir(exist_ok=True)
+            fsync_dir(self.path)
+        attempt = AttemptDir(self.attempts / f"{number:06d}")
+        attempt.path.mkdir()
+        fsync_dir(self.attempts)
+        return attempt
+
+    def write_wish(self, wish: Wish, number: int, priority: int | None = None) -> None:
+        """Keep a person's wish; ``number`` grows with each."""
+        write_json(self.path / "wish.json", {"wish": wish.value, "number": number, "priority": priority})
+
+    def status(self) -> DiskStatus:
+        """What this directory alone says."""
+        attempts = self.attempt_dirs()
+        attempt = attempts[-1].number if attempts else 0
+        result = attempts[-1].read_result() if attempts else None
+        try:
+            wish, number, priority = self._read_wish()
+        except DamagedFile as exc:
+            damage = (
+                f"its wish.json is damaged ({exc}), so nobody knows what was wished; resume the job to have it go on"
+            )
+            return DiskStatus(Wish.PAUSE, 0, None, attempt, result, damage)
+        return DiskStatus(wish, number, priority, attempt, result)
+
+    def _read_wish(self) -> tuple[Wish, int, int | None]:
+        document = read_object(self.path / "wish.json")
+        if document is None:
+            return Wish.RUN, 0, None
+        wish, number, priority = text(document, "wish"), whole(document, "number", -1), document.get("priority")
+        if wish not in set(Wish) or number < 0:
+            raise DamagedFile("it holds no wish")
+        if type(priority) is not int or abs(priority) > LARGEST_PRIORITY:
+            priority = None
+        return Wish(wish), number, priority
+
+
+def is_job_id(name: str) -> bool:
+    """Whether ``name`` could be the id of a job."""
+    return bool(_ID.fullmatch(name))
+
+
+def open_jobdir(jobs_dir: Path, job_id: str) -> JobDir:
+    """The directory of ``job_id``, damaged or not. Raises JobNotFound for an unknown or malformed id."""
+    jobdir = JobDir(jobs_dir / job_id, jobs_dir.parent / "datasets")
+    if not _ID.fullmatch(job_id) or not os.path.lexists(jobdir.path / "job.json"):
+        raise JobNotFound(f"There is no job {job_id}.")
+    return jobdir
+
+
+def list_jobdirs(jobs_dir: Path) -> Iterator[JobDir]:
+    """Every job directory, the damaged ones too, in no particular order."""
+    if jobs_dir.is_dir():
+        for path in jobs_dir.iterdir():
+            if _ID.fullmatch(path.name) and os.path.lexists(path / "job.json"):  # False where it may not look
+                yield JobDir(path, jobs_dir.parent / "datasets")
+
+
+def staged_jobdirs(jobs_dir: Path) -> list[Path]:
+    """Directories of jobs whose submit is under way, or was cut off before the job was accepted."""
+    return list(jobs_dir.glob(f"{_STAGED}*"))
+
+
+def job_id_of(key: str) -> str:
+    """The id of the job submitted under the idempotency ``key``: the same key is the same job, for ever."""
+    return b32encode(hashlib.sha256(key.encode()).digest()).decode().lower()[:12]
+
+
+def create_jobdir(jobs_dir: Path, spec: TrainSpec | EvaluateSpec, key: str | None = None) -> tuple[JobDir, bool]:
+    """Make the directory of a new job, whole and durable, or find the one that ``key`` has made before.
+
+    Returns:
+        The directory, and whether it is new.
+
+    Raises:
+        JobConflict: ``key`` was used for another spec.
+        DamagedFile: what it was used for cannot be read.
+        StorageFull: the data directory takes no write; nothing is left behind.
+    """
+    key = key or uuid.uuid4().hex
+    jobdir = JobDir(jobs_dir / job_id_of(key), jobs_dir.parent / "datasets")
+    if jobdir.path.exists():
+        return _same_job(jobdir, spec), False
+    staged = jobs_dir / f"{_STAGED}{uuid.uuid4().hex}"
+    try:
+        jobs_dir.mkdir(parents=True, exist_ok=True)
+        staged.mkdir()
+        write_job(staged, jobdir.id, spec)
+        staged.rename(jobdir.path)
+        fsync_dir(jobs_dir)
+    except OSError as exc:
+        shutil.rmtree(staged, ignore_errors=True)
+        if jobdir.path.exists():  # another request with the same key was faster
+            return _same_job(jobdir, spec), False
+        raise StorageFull(
+            f"The job was not accepted: the data directory {jobs_dir.parent} takes no writes "
+            f"({exc.strerror}). Free some space or fix its permissions, then submit again."
+        ) from exc
+    return jobdir, True
+
+
+def write_job(folder: Path, job_id: str, spec: TrainSpec | EvaluateSpec) -> None:
+    """Write the ``job.json`` of a new job into ``folder``. Raises OSError."""
+    job = {
+        "version": JOB_VERSION,
+        "id": job_id,
+        "created_ms": time.time_ns() // 1_000_000,
+        "spec": spec.model_dump(mode="json"),
+        "spec_sha256": spec_digest(spec),
+    }
+    write_json(folder / "job.json", job)
+
+
+def same_spec(jobdir: JobDir, spec: TrainSpec | EvaluateSpec) -> bool:
+    """Whether the job is ``spec``: both as this version reads them, which may know more fields than the one before.
+
+    Raises DamagedFile; JobConflict for a job that only a newer version can read.
+    """
+    try:
+        return jobdir.digest == spec_digest(spec) or spec_digest(jobdir.spec) == spec_digest(spec)
+    except NewerVersion as exc:
+        raise JobConflict(f"{exc} Use a new key.") from exc
+
+
+def _same_job(jobdir: JobDir, spec: TrainSpec | EvaluateSpec) -> JobDir:
+    try:
+        same = same_spec(jobdir, spec)
+    except JobNotFound as exc:
+        raise DamagedFile(
+            f"The directory of the job {jobdir.id} has no job.json: it was removed in part. "
+            "Remove what is left of it, or use a new key."
+        ) from exc
+    if not same:
+        raise JobConflict("This idempotency key was used for a different job. Use a new key.")
+    return jobdir
+
+
+def canonical_line(value: Any) -> str:
+    """``value`` as one line of JSON, for the ``.jsonl`` files."""
+    return to_json(value) + "\n"
+
+
+__all__ = [
+    "AttemptDir",
+    "DiskStatus",
+    "JobDir",
+    "canonical_line",
+    "create_jobdir",
+    "is_job_id",
+    "job_id_of",
+    "list_jobdirs",
+    "open_jobdir",
+    "same_spec",
+    "staged_jobdirs",
+    "write_job",
+]

@@ -1,0 +1,306 @@
+"""The whole story in a terminal: train, kill the worker, recover, compare the bits, evaluate.
+
+    keepfit demo [--stay]
+
+Starts a service of its own, by the same command that people use, in a temporary directory on free
+ports. Speaks to it over HTTP only; what it kills, it kills with a plain ``kill -9``. Exit code 1,
+with what did not hold, if any of it does not hold; 3 if the machine is too slow or too busy to tell:
+whatever takes too long is no broken promise.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+import psutil
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.text import Text
+
+from keepfit.shared.errors import KeepfitError
+from keepfit.shared.jobs.states import JobState
+from keepfit.shared.launch.tether import die_with_parent
+from keepfit.shared.settings import IMPORT_DIR
+from keepfit.web.cli.terminal import plain_console
+from keepfit.web.client import RESTING, Client, Job, RequestRefused, ServiceUnreachable
+
+LIMIT_S = 90.0
+START_S = 60.0
+RECOVER_S = 30.0
+END_S = 12.0
+KILL_AFTER_EPOCHS = 2
+ACCURACY_WANTED = 0.93
+LOOK_S = 0.02
+
+SPEC: dict[str, Any] = {
+    "kind": "train",
+    "name": "demo",
+    "data": {"name": "mnist-5k"},
+    "model": {"name": "mlp"},
+    # Tiny batches make epochs long enough to be killed in, on any machine.
+    "training": {"epochs": 25, "batch_size": 2, "learning_rate": 0.0005, "seed": 7, "checkpoint_every_steps": 1000},
+}
+
+
+class DemoFailed(KeepfitError):
+    """Something that the demo shows did not hold."""
+
+
+class TooSlow(KeepfitError):
+    """It has taken so long that nothing can be said."""
+
+
+HELD, BROKEN, SLOW, STOPPED = 0, 1, 3, 130
+"""Exit codes."""
+
+
+def tell(console: Console, stay: bool = False, limit_s: float = LIMIT_S) -> int:
+    """Tell the story, in at most ``limit_s`` seconds; one of the exit codes above."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="keepfit-demo-") as directory:
+        try:
+            with own_service(Path(directory), console) as (client, service):
+                Story(console, client, service, started, limit_s).tell()
+                if stay:
+                    console.print(f"\nThe service stays at {client.base_url} until Ctrl-C.")
+                    service.wait()
+        except (TooSlow, ServiceUnreachable, TimeoutError) as exc:
+            return _too_slow(console, exc)
+        except KeepfitError as exc:
+            if isinstance(exc, RequestRefused) and exc.status == httpx.codes.SERVICE_UNAVAILABLE:
+                return _too_slow(console, exc)
+            console.print(Text.assemble(("It does not hold: ", "bold red"), str(exc)))
+            return BROKEN
+        except KeyboardInterrupt:
+            return STOPPED
+    console.print(Text.assemble(("All of it held.", "bold green"), f" {time.monotonic() - started:.0f} s in all."))
+    return HELD
+
+
+def _too_slow(console: Console, exc: Exception) -> int:
+    console.print(Text.assemble(("Too slow here to tell: ", "bold yellow"), str(exc)))
+    console.print(
+        f"Nothing is known to have failed. This machine has {os.cpu_count()} cores and a load of "
+        f"{os.getloadavg()[0]:.1f}; please try again when it has less to do."
+    )
+    return SLOW
+
+
+@contextmanager
+def own_service(directory: Path, console: Console) -> Iterator[tuple[Client, subprocess.Popen[bytes]]]:
+    """Run `keepfit up` in ``directory`` on free ports. Raises DemoFailed if a process is left afterwards."""
+    port, redis_port = _free_ports(2)
+    output = directory / "service.txt"
+    options = ["--data-dir", str(directory / "data"), "--port", str(port), "--redis-port", str(redis_port)]
+    options += ["--host", "127.0.0.1", "--workers", "1", "--drills"]
+    command = [sys.executable, "-m", "keepfit", "up", *options]
+    demo = os.getpid()
+    with output.open("wb") as file:
+        service = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            cwd=IMPORT_DIR,
+            start_new_session=True,  # Ctrl-C is for the demo, which then stops the service
+            preexec_fn=lambda: die_with_parent(demo),  # noqa: PLW1509  no thread is running here
+        )
+    parts: list[psutil.Process] = []
+    try:
+        with Client(f"http://127.0.0.1:{port}") as client:
+            with console.status("Starting a service of its own ..."):
+                _until(lambda: _is_ready(output) or service.poll() is not None, "the service starts", START_S)
+            if service.poll() is not None:
+                raise DemoFailed(f"the service did not start:\n{output.read_text(errors='replace')}")
+            yield client, service
+    finally:
+        parts = psutil.Process(service.pid).children(recursive=True) if service.poll() is None else []
+        service.terminate()
+        try:
+            service.wait(END_S)
+        except subprocess.TimeoutExpired:
+            service.kill()
+        _, left = psutil.wait_procs(parts, timeout=2)
+        for process in left:
+            process.kill()
+    if left:
+        raise TooSlow(f"not within {END_S:.0f} s: the service's processes end ({left})")
+
+
+def _is_ready(output: Path) -> bool:
+    return "Keepfit is ready" in output.read_text(errors="replace")
+
+
+def _free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def _until(condition: Any, what: str, limit_s: float) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TooSlow(f"not within {limit_s:.0f} s: {what}.")
+        time.sleep(LOOK_S)
+
+
+@dataclass
+class Story:
+    """The story, chapter by chapter."""
+
+    console: Console
+    client: Client
+    service: subprocess.Popen[bytes]
+    started: float
+    limit_s: float = LIMIT_S
+    _chapter: int = field(default=0, init=False)
+
+    def tell(self) -> None:
+        """All of it. Raises DemoFailed."""
+        self._say(f"A service of its own is ready at {self.client.base_url}")
+        job = self.client.submit(SPEC)
+        self._say(f"Submitted a job over HTTP: {job.url}")
+        killed_at = self._kill_mid_epoch(job.id)
+        self._show_recovery(job.id, killed_at)
+        job = self._finished(job.id, "training goes on")
+        twin = self._twin()
+        self._compare(job, twin)
+        self._evaluate(job)
+        self._in_time("all of it")
+        self.console.print(f"      the job   {job.url}\n      its twin  {twin.url}")
+
+    def _kill_mid_epoch(self, job_id: str) -> float:
+        """Kill the worker while an epoch is under way; returns when."""
+        with self._bar("training") as show:
+            while not _mid_epoch(job := self.client.job(job_id)):
+                self._in_time("training for some epochs")
+                if job.state is JobState.SUCCEEDED:
+                    raise TooSlow("the training was over before its worker could be killed.")
+                self._expect(job.state not in RESTING, f"the job is still training (it is {job.state}: {job.reason})")
+                show(job)
+                time.sleep(LOOK_S)
+        attempt = job.raw["attempts"][-1]
+        try:
+            worker = psutil.Process(attempt["pid"]).parent()
+            self._expect(worker is not None and worker.ppid() == self.service.pid, "the worker belongs to this service")
+            assert worker is not None
+            worker.kill()
+        except psutil.NoSuchProcess as exc:
+            raise TooSlow("the worker was gone before it could be killed.") from exc
+        at = job.progress
+        self._say(
+            f"kill -9 of the whole worker (process {worker.pid}), soon after step {at['step']:,} of {at['steps']:,}"
+        )
+        return time.monotonic()
+
+    def _show_recovery(self, job_id: str, killed_at: float) -> None:
+        """Wait until the next attempt trains, and say how long that took."""
+        training: Mapping[str, Any] | None = None
+        with self.console.status("recovering ..."):
+            while training is None:
+                if time.monotonic() - killed_at > RECOVER_S:
+                    raise TooSlow(f"not within {RECOVER_S:.0f} s of the kill: the job trains again.")
+                job = self.client.job(job_id)
+                begun = [a for a in job.raw["attempts"] if a["number"] > 1 and a["started"]]
+                training = next((a for a in begun if a["last_step"] > a["started"]["step"]), None)
+                time.sleep(LOOK_S)
+        took, start = time.monotonic() - killed_at, training["started"]
+        self._say(
+            f"Recovered by itself: attempt {training['number']} trains again {took:.1f} s after the kill, "
+            f"from step {start['step']:,} (epoch {start['epoch'] + 1}, batch {start['batch']:,})"
+        )
+        self._expect(start["step"] > 0, "it went on from a checkpoint, not from the beginning")
+        self._expect(start["exact"], f"the resume is exact (it differs in {start['differs']})")
+
+    def _finished(self, job_id: str, what: str) -> Job:
+        with self._bar(what) as show:
+            while (job := self.client.job(job_id)).state not in RESTING:
+                self._in_time(what)
+                show(job)
+                time.sleep(0.1)
+        self._expect(job.state is JobState.SUCCEEDED, f"the job succeeds (it is {job.state}: {job.reason})")
+        return job
+
+    def _twin(self) -> Job:
+        """The same training, left alone."""
+        twin = self.client.submit(SPEC | {"name": "demo, undisturbed twin"})
+        twin = self._finished(twin.id, "an undisturbed twin")
+        if twin.attempt > 1:
+            raise TooSlow("the undisturbed twin lost its worker as well, so there is nothing to compare with.")
+        self._say("Trained an undisturbed twin: the same spec and seed, one attempt")
+        return twin
+
+    def _compare(self, job: Job, twin: Job) -> None:
+        self.console.print(f"      killed      sha256 {job.weights_sha256}")
+        self.console.print(f"      undisturbed sha256 {twin.weights_sha256}")
+        self._expect(bool(job.weights_sha256), "the job has a digest of its weights")
+        self._expect(job.weights_sha256 == twin.weights_sha256, "both have the same weights, bit by bit")
+        self._expect(dict(job.metrics) == dict(twin.metrics), "both have the same metrics, to the last digit")
+        self._say("The same bits, as if nothing had happened")
+
+    def _evaluate(self, job: Job) -> None:
+        evaluation = self._finished(self.client.evaluate(job.id, "mnist-5k").id, "evaluation")
+        accuracy = evaluation.metrics["accuracy"]
+        self._expect(accuracy == job.metrics["accuracy"], "the evaluation gives the accuracy that the job has shown")
+        self._expect(accuracy >= ACCURACY_WANTED, f"the accuracy {accuracy:.4f} reaches {ACCURACY_WANTED}")
+        self._say(f"Evaluated the model on 1,000 test digits: accuracy {accuracy:.4f}")
+
+    def _say(self, text: str) -> None:
+        self._chapter += 1
+        seconds = time.monotonic() - self.started
+        self.console.print(Text.assemble((f"{self._chapter}.", "bold"), " ", (f"{seconds:4.1f} s", "dim"), f"  {text}"))
+
+    def _in_time(self, what: str) -> None:
+        if time.monotonic() - self.started > self.limit_s:
+            raise TooSlow(f"not within {self.limit_s:.0f} s: {what}.")
+
+    def _expect(self, holds: bool, what: str) -> None:
+        if not holds:
+            raise DemoFailed(f"expected that {what}")
+
+    @contextmanager
+    def _bar(self, what: str) -> Iterator[Any]:
+        """A bar that follows a job's steps."""
+        columns = (TextColumn("   {task.description}", markup=False), BarColumn(), TaskProgressColumn())
+        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as bar:
+            task = bar.add_task(what, total=None)
+
+            def show(job: Job) -> None:
+                if steps := job.progress.get("steps"):
+                    bar.update(task, completed=job.progress["step"], total=steps)
+
+            yield show
+
+
+def _mid_epoch(job: Job) -> bool:
+    """Whether some epochs are done, and the latest checkpoint lies within an epoch."""
+    at = job.progress
+    return bool(at) and at["epoch"] >= KILL_AFTER_EPOCHS and job.raw["checkpoint_step"] % at["batches"] != 0
+
+
+@click.command(name="demo")
+@click.option("--stay", is_flag=True, help="Leave the service running at the end, to look at the pages.")
+def main(stay: bool) -> None:
+    """Train, kill the worker, recover, compare the bits, evaluate."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, so that the service is stopped
+    raise SystemExit(tell(plain_console(), stay))
+
+
+if __name__ == "__main__":
+    main()

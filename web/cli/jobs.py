@@ -1,0 +1,245 @@
+"""The commands about jobs: they speak to a service over HTTP, and do from a terminal what the pages do."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keepfit.shared.jobs.states import JobState
+from keepfit.shared.spec import DATASETS, MODELS, printable
+from keepfit.web.cli.terminal import client_of, columns, job_command, plain_console
+from keepfit.web.cli.watching import number, watch_job
+from keepfit.web.client import Job
+
+FILES = ("model.keras", "weights.h5")
+STATES = tuple(state.value for state in JobState)
+
+
+@job_command("submit")
+@click.argument("spec", required=False, type=click.File("rb"))
+@click.option("--name", help="Name of the job.")
+@click.option("--data", type=click.Choice(list(DATASETS)), help="Data set.")
+@click.option("--model", type=click.Choice(list(MODELS)), help="Model.")
+@click.option("--epochs", type=int)
+@click.option("--batch-size", type=int)
+@click.option("--learning-rate", type=float)
+@click.option("--seed", type=int)
+@click.option("--validation-share", type=float)
+@click.option("--checkpoint-interval", "checkpoint_interval_s", type=float, help="Seconds.")
+@click.option("--key", help="Idempotency key: the same key is the same job.")
+@click.option("--watch", is_flag=True, help="Stay and show how it goes.")
+@click.pass_context
+def submit(ctx: click.Context, /, spec: Any, key: str | None, watch: bool, **options: Any) -> None:
+    """Submit a job: from the file SPEC (JSON; - for standard input), from options, or both."""
+    content = _overridden(_read_spec(spec), _from_options(options))
+    if "name" not in content:
+        raise click.UsageError("The job needs a name: --name NAME.")
+    with client_of(ctx) as client:
+        job = client.submit(content, key=key)
+        _say_accepted(job)
+        if watch:
+            with _leaving(job.id):
+                _finish(watch_job(client, job.id, plain_console()))
+
+
+def _read_spec(spec: Any) -> dict[str, Any]:
+    if spec is None:
+        return {}
+    needed = 'it must hold one JSON object, such as {"name": "first"}.'
+    text = spec.read()
+    if not text.strip():
+        raise click.ClickException(f"{spec.name} is empty: {needed}")
+    try:
+        content = json.loads(text)
+    except UnicodeDecodeError as exc:
+        raise click.ClickException(f"{spec.name} is not text, so it is no JSON: {needed}") from exc
+    except (ValueError, RecursionError) as exc:
+        if b"\0" in text:
+            raise click.ClickException(f"{spec.name} is not text, so it is no JSON: {needed}") from exc
+        raise click.ClickException(f"{spec.name} is not JSON ({exc}): {needed}") from exc
+    if not isinstance(content, dict):
+        raise click.ClickException(f'{spec.name} must hold one JSON object, such as {{"name": "first"}}.')
+    return content
+
+
+def _from_options(options: dict[str, Any]) -> dict[str, Any]:
+    given = {name: value for name, value in options.items() if value is not None}
+    spec: dict[str, Any] = {name: given.pop(name) for name in ("name",) if name in given}
+    spec |= {name: {"name": given.pop(name)} for name in ("data", "model") if name in given}
+    return spec | ({"training": given} if given else {})
+
+
+def _overridden(spec: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """``spec`` with single fields replaced by ``options``."""
+    training = spec.get("training")
+    if isinstance(training, dict) and "training" in options:
+        options = options | {"training": training | options["training"]}
+    return spec | options
+
+
+@job_command("list")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
+@click.option("--offset", type=click.IntRange(min=0), default=0, help="How many of the newest to pass over.")
+@click.option("--all", "everything", is_flag=True, help="All of them, whatever the limit.")
+@click.option("--state", type=click.Choice(STATES), help="Only jobs in this state.")
+@click.option("--kind", type=click.Choice(["train", "evaluate"]), help="Only trainings, or only evaluations.")
+@click.pass_context
+def list_jobs(
+    ctx: click.Context, limit: int, offset: int, everything: bool, state: str | None, kind: str | None
+) -> None:
+    """List the newest jobs."""
+    with client_of(ctx) as client:
+        jobs = client.jobs(None if everything else limit, offset=offset, state=state, kind=kind)
+    if not jobs:
+        asked = state or kind or offset
+        click.echo("There are no such jobs." if asked else "There are no jobs yet: keepfit submit --name first")
+        return
+    rows = [(job.id, printable(job.name), _state(job), _done(job), _accuracy(job)) for job in jobs]
+    for line in columns(("ID", "NAME", "STATE", "DONE", "ACCURACY"), rows):
+        click.echo(line)
+
+
+@job_command("show")
+@click.argument("job_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
+@click.pass_context
+def show(ctx: click.Context, job_id: str, as_json: bool) -> None:
+    """Show one job."""
+    with client_of(ctx) as client:
+        job = client.job(job_id)
+    if as_json:
+        click.echo(json.dumps(dict(job.raw), indent=1))
+        return
+    rows = [("name", printable(job.name)), ("state", _state(job)), ("why", job.reason), ("done", _done(job))]
+    rows += [("attempt", str(job.attempt or "")), ("accuracy", _accuracy(job))]
+    rows += [("loss", number(job.metrics["loss"]) if "loss" in job.metrics else "")]
+    rows += [("note", said) for said in job.raw.get("remarks") or ()]
+    rows += [("weights", job.weights_sha256), ("page", job.url)]
+    for title, value in rows:
+        if value:
+            click.echo(f"{title:<9} {value}")
+
+
+@job_command("watch")
+@click.argument("job_id", metavar="ID")
+@click.pass_context
+def watch(ctx: click.Context, job_id: str) -> None:
+    """Show how a job goes, until it ends or is paused."""
+    with client_of(ctx) as client, _leaving(job_id):
+        _finish(watch_job(client, job_id, plain_console()))
+
+
+def _wish_command(action: str, explained: str) -> click.Command:
+    @job_command(action, help=explained)
+    @click.argument("job_id", metavar="ID")
+    @click.pass_context
+    def command(ctx: click.Context, job_id: str) -> None:
+        with client_of(ctx) as client:
+            job: Job = getattr(client, action)(job_id)
+        click.echo(job.raw.get("message") or f"{job.id}: {_state(job)}; wish: {job.raw['wish']}")
+
+    return command
+
+
+@job_command("priority", context_settings={"ignore_unknown_options": True})  # so that -3 is a number
+@click.argument("job_id", metavar="ID")
+@click.argument("number", metavar="PRIORITY", type=click.IntRange(-9, 9))
+@click.pass_context
+def priority(ctx: click.Context, job_id: str, number: int) -> None:
+    """Have a job wait before others, or behind them: -9 to 9, higher runs first, 0 is the middle."""
+    with client_of(ctx) as client:
+        job = client.prioritise(job_id, number)
+    click.echo(f"{job.id}: priority {job.raw['priority']}")
+
+
+@job_command("evaluate")
+@click.argument("job_id", metavar="ID")
+@click.option("--data", type=click.Choice(list(DATASETS)), help="Data set; by default the job's own.")
+@click.option("--no-wait", is_flag=True, help="Only submit it, and print its id.")
+@click.pass_context
+def evaluate(ctx: click.Context, job_id: str, data: str | None, no_wait: bool) -> None:
+    """Measure a job's model on a data set, and print accuracy and loss."""
+    with client_of(ctx) as client:
+        job = client.evaluate(job_id, data)
+        _say_accepted(job)
+        if no_wait:
+            return
+        with _leaving(job.id):
+            job = client.wait(job.id)
+    _finish(job)
+    click.echo(f"accuracy {_accuracy(job)}   loss {number(job.metrics.get('loss'))}")
+
+
+@job_command("download")
+@click.argument("job_id", metavar="ID")
+@click.option("--file", "name", type=click.Choice(FILES), default=FILES[0], show_default=True)
+@click.option("--to", "target", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
+@click.pass_context
+def download(ctx: click.Context, job_id: str, name: str, target: Path | None) -> None:
+    """Write a job's model or weights to a file."""
+    # `load_weights` takes no file whose name does not end in .weights.h5
+    target = target or Path(f"{job_id}.keras" if name == FILES[0] else f"{job_id}.weights.h5")
+    if not target.parent.is_dir():
+        raise click.ClickException(f"There is no directory {target.parent}.")
+    with client_of(ctx) as client:
+        click.echo(client.download(job_id, name, target))
+
+
+COMMANDS = (
+    submit,
+    list_jobs,
+    show,
+    watch,
+    _wish_command("pause", "Have a job stop at a checkpoint."),
+    _wish_command("resume", "Have a paused, cancelled or failed job go on."),
+    _wish_command("cancel", "Give a job up."),
+    priority,
+    evaluate,
+    download,
+)
+
+
+def _say_accepted(job: Job) -> None:
+    """The id and page of a new job; why it waits goes beside it, out of the way of a pipe."""
+    click.echo(f"{job.id}  {job.url}")
+    waiting = job.raw.get("waiting") or {}
+    if said := job.raw.get("message") or waiting.get("reason"):
+        click.echo(f"waiting: {said}" if "message" not in job.raw else said, err=True)
+
+
+@contextmanager
+def _leaving(job_id: str) -> Iterator[None]:
+    """Ctrl-C leaves the terminal only; the job goes on, and says how it can be seen again."""
+    try:
+        yield
+    except KeyboardInterrupt as exc:
+        raise click.ClickException(
+            f"Not watched any more; the job goes on. See it with: keepfit watch {job_id}"
+        ) from exc
+
+
+def _finish(job: Job) -> None:
+    """Say how a job ended; anything but success is exit code 1."""
+    if job.state is JobState.SUCCEEDED:
+        return
+    ended = {JobState.FAILED: "has failed", JobState.CANCELLED: "was cancelled"}.get(job.state, f"is {job.state}")
+    why = f": {job.reason}" if job.reason else ""
+    raise click.ClickException(f"Job {job.id} {ended}{why}")
+
+
+def _state(job: Job) -> str:
+    return "recovering" if job.recovering else job.state.value
+
+
+def _done(job: Job) -> str:
+    if job.state is JobState.SUCCEEDED:  # the last report may be from before the last step
+        return "100 %"
+    steps = job.progress.get("steps") or 0
+    return f"{100 * (job.progress.get('step') or 0) // steps} %" if steps else ""
+
+
+def _accuracy(job: Job) -> str:
+    return number(job.metrics["accuracy"]) if "accuracy" in job.metrics else ""

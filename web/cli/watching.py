@@ -1,0 +1,82 @@
+"""A job's events as lines and a bar in a terminal.
+
+job = watch_job(client, job_id, plain_console())     # returns when the job rests
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from keepfit.shared.jobs.states import JobState
+from keepfit.shared.spec import printable
+from keepfit.web.client import RESTING, Client, Job, ServerEvent
+
+
+def watch_job(client: Client, job_id: str, console: Console) -> Job:
+    """Show what happens to the job until it has ended or is paused, and return it."""
+    job = client.job(job_id)
+    job = _told(client, job, console) if job.state in RESTING else _followed(client, job, console)
+    for name, value in job.metrics.items():
+        console.print(f"{name} {number(value)}")
+    return job
+
+
+def _told(client: Client, job: Job, console: Console) -> Job:
+    """What became of a job that rests: its epochs, from its files, and its end."""
+    for row in client.history(job.id).get("epochs", []):
+        logs = {name: value for name, value in row.items() if name not in ("step", "epoch")}
+        console.print(f"epoch {round(row['epoch'])}  {_numbers(logs)}")
+    console.print(f"{job.state}: {job.reason}" if job.reason else str(job.state))
+    return job
+
+
+def _followed(client: Client, job: Job, console: Console) -> Job:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    fresh = False
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(printable(job.name), total=None)
+        for event in client.events(job.id):
+            if event.type == "progress":
+                bar.update(task, completed=event.data.get("step"), total=event.data.get("steps"))
+            elif line := line_for(event):
+                console.print(line)
+            fresh = fresh or bool(event.id)
+            # The stream begins with all that has happened, in parts, and `now` comes after each part. So the job's
+            # end counts at a `now` before which nothing came; an old event may be of an earlier rest.
+            if event.type == "now":
+                if not fresh and (job := client.job(job.id)).state in RESTING:
+                    break
+                fresh = False
+    return job
+
+
+def line_for(event: ServerEvent) -> str:
+    """The line that says ``event``; empty for what is not worth a line."""
+    data = event.data
+    match event.type:
+        case "state":
+            state = "recovering" if data["state"] == JobState.QUEUED and data["attempt"] else data["state"]
+            return f"{state}: {data['reason']}" if data.get("reason") else str(state)
+        case "attempt":
+            where = f"step {data['step']}" if data.get("resumed_attempt") else "the beginning"
+            return f"attempt {data['attempt']} on {data['host']} (process {data['pid']}) from {where}"
+        case "epoch":
+            return f"epoch {data['epoch'] + 1}  {_numbers(data['logs'])}  {data.get('seconds') or 0:.1f} s"
+        case "checkpoint-failed":
+            return f"a checkpoint could not be written: {data['reason']}"
+        case "checkpoint-rejected":
+            return f"checkpoint {data['name']} is damaged and was set aside: {data['reason']}"
+        case "log":
+            return str(data["text"])
+    return ""
+
+
+def number(value: float | None) -> str:
+    """A loss or accuracy with four digits; what was not finite travels as none."""
+    return "not a number" if value is None else f"{value:.4f}"
+
+
+def _numbers(logs: Mapping[str, Any]) -> str:
+    return "  ".join(f"{name} {number(value)}" for name, value in logs.items())

@@ -1,0 +1,1 @@
+"""The pages about jobs: the list, the form, one job."""

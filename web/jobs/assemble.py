@@ -1,0 +1,79 @@
+"""Puts a job's page and its live view together from the store and the job directory.
+
+page = assemble_job(desk(), job_id)
+now = assemble_live(desk(), seen)
+"""
+
+from keepfit.shared.errors import JobNotFound, StoreUnavailable
+from keepfit.shared.jobs.states import JobState
+from keepfit.shared.store import Waiting
+from keepfit.web.desk import Desk
+from keepfit.web.jobs import page as view_models
+from keepfit.web.jobs.history import read_history, read_log
+from keepfit.web.jobs.live import RUNNING, LiveView, live_view
+from keepfit.web.jobs.page import JobPage
+from keepfit.web.jobs.reading import JobReader, Seen
+
+
+def assemble_live(desk: Desk, seen: Seen) -> LiveView:
+    """The moving parts of a job just now."""
+    now_ms = None if seen.notice else desk.reader.now_ms()
+    told_to_die = desk.actions.told_to_die(seen.record)
+    return live_view(seen.record, waiting(desk.reader, seen), now_ms, told_to_die)
+
+
+def assemble_job(desk: Desk, job_id: str) -> JobPage:
+    """A job's page. Raises JobNotFound."""
+    # The stream's position is read first: what happens while the page is made is then sent once more, not lost.
+    log_after = _last_id(desk.reader, job_id)
+    seen = desk.reader.get(job_id)
+    record, history = seen.record, read_history(seen.jobdir)
+    source, live = record.source, assemble_live(desk, seen)
+    can_drill = desk.settings.drills and not seen.notice and live.attempt == RUNNING
+    return JobPage(
+        id=job_id,
+        name=record.name,
+        kind=record.kind,
+        data=record.data,
+        notice=seen.notice,
+        live=live,
+        created_ms=record.created_ms,
+        since_ms=record.since_ms,
+        facts=view_models.facts(seen),
+        source=source,
+        source_name=_name_of(desk, source),
+        buttons=view_models.buttons(record, can_drill),
+        recovered=view_models.recovered(history, record),
+        result=view_models.result_view(seen, history),
+        attempts=view_models.attempt_rows(history, record, live.attempt),
+        evaluations=tuple(view_models.evaluation_row(e) for e in desk.reader.evaluations(seen.jobdir)),
+        can_evaluate=view_models.can_evaluate(record),
+        log=read_log(seen.jobdir),
+        log_after=log_after,
+    )
+
+
+def waiting(reader: JobReader, seen: Seen) -> Waiting | None:
+    """Why a queued job waits; None if it does not wait, or nobody can say."""
+    if seen.notice or seen.record.state is not JobState.QUEUED:
+        return None
+    try:
+        return reader.ask(lambda store: store.jobs.waiting(seen.record.id))
+    except StoreUnavailable:
+        return None
+
+
+def _last_id(reader: JobReader, job_id: str) -> str:
+    try:
+        return reader.ask(lambda store: store.events.last_id(job_id))
+    except StoreUnavailable:
+        return ""  # from now on: a moment's outage replays nothing
+
+
+def _name_of(desk: Desk, job_id: str) -> str:
+    if not job_id:
+        return ""
+    try:
+        return desk.reader.get(job_id).record.name
+    except JobNotFound:  # its directory was deleted; the evaluation stays
+        return job_id

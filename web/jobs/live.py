@@ -1,0 +1,204 @@
+"""What of a job changes from second to second, in words: sent over the stream and put into the page.
+
+    now = live_view(record, waiting, now_ms)
+
+One place for these words: the page's script only puts them where they belong.
+"""
+
+from dataclasses import dataclass
+
+from keepfit.shared.jobs.states import JobState, Wish
+from keepfit.shared.store import Waiting
+from keepfit.shared.store.records import JobRecord
+from keepfit.web.jobs.results import stopped_early
+from keepfit.web.words import wording
+
+RUNNING = "running"
+_ANEW = "It has no checkpoint: if it is resumed, it starts from the beginning."
+_PHASES = {
+    "train": "Training",
+    "validate": "Validating",
+    "evaluate": "Evaluating",
+    "finalise": "Testing and saving the final model",
+}
+
+
+@dataclass(frozen=True)
+class LiveView:
+    """The moving parts of a job's page, as text; ``percent`` is for the progress bar."""
+
+    tone: str
+    label: str
+    headline: str
+    percent: float
+    done: str
+    epoch: str
+    batch: str
+    speed: str
+    time_left: str
+    loss: str
+    accuracy: str
+    heartbeat: str
+    checkpoint: str
+    attempt: str
+    """What the running attempt does, for its line in the table."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far a job is, of what counts: a dead attempt's steps beyond the checkpoint do not."""
+
+    share: float
+    epoch: str
+    batch: str
+    reported: bool
+    """Whether the last report tells of it, so that its loss and accuracy hold."""
+
+
+def live_view(record: JobRecord, waiting: Waiting | None, now_ms: int | None, told_to_die: bool = False) -> LiveView:
+    """The moving parts of ``record``.
+
+    ``now_ms`` is None while the clock of its times is not known; ``told_to_die``: a drill kills its worker.
+    """
+    progress, logs = record.progress, record.progress.get("logs", {})
+    silent = told_to_die or wording.stalled(record, now_ms)
+    told = record.state is JobState.RUNNING and record.progress_attempt == record.attempt and not silent
+    speed = progress.get("steps_per_s") or 0.0
+    place = place_of(record)
+    return LiveView(
+        tone=wording.tone(record, now_ms),
+        label=wording.state_label(record, now_ms),
+        headline=headline(record, waiting, now_ms, told_to_die),
+        percent=round(place.share * 100, 1),
+        done=f"{place.share * 100:.0f} %",
+        epoch=place.epoch,
+        batch=place.batch,
+        speed=f"{speed:,.0f} steps/s" if told and speed else wording.NOTHING,
+        time_left=wording.duration(progress.get("eta_s") if told else None),
+        loss=wording.metric(logs.get("loss") if place.reported else None),
+        accuracy=wording.metric(logs.get("accuracy") if place.reported else None),
+        heartbeat=_heartbeat(record, now_ms),
+        checkpoint=_kept(record),
+        attempt=_attempt(record, now_ms, told_to_die),
+    )
+
+
+def place_of(record: JobRecord) -> Place:
+    """How far ``record`` is: by its last report, or by its checkpoint where the reporting attempt is dead."""
+    progress = record.progress
+    step, steps, batches = (int(progress.get(name) or 0) for name in ("step", "steps", "batches"))
+    epoch, epochs = int(progress.get("epoch") or 0), progress.get("epochs")
+    if record.state is JobState.SUCCEEDED:
+        return Place(1.0, _last_epoch(record, epoch, epochs), _of(progress.get("batch"), batches), reported=True)
+    waits = record.state in {JobState.QUEUED, JobState.PAUSED}
+    anew = record.state is JobState.RUNNING and record.progress_attempt != record.attempt
+    if batches and (anew or (waits and step > record.checkpoint_step)):
+        step = record.checkpoint_step
+        epoch, batch = divmod(step, batches)
+        return Place(step / steps if steps else 0.0, _of(epoch + 1, epochs), _of(batch, batches), reported=False)
+    share = step / steps if steps else 0.0
+    return Place(share, _of(epoch + 1, epochs), _of(progress.get("batch"), batches), reported=True)
+
+
+def _last_epoch(record: JobRecord, epoch: int, epochs: int | None) -> str:
+    early = stopped_early(record.result, epochs)
+    if early is None:
+        return _of(epoch + 1, epochs)
+    stopped, planned = early
+    return f"{wording.count(stopped)} of {wording.count(planned)}, stopped early"
+
+
+def headline(record: JobRecord, waiting: Waiting | None, now_ms: int | None, told_to_die: bool = False) -> str:
+    """What happens to the job just now and why, in a sentence."""
+    match record.state:
+        case JobState.QUEUED:
+            return _queued(record, waiting)
+        case JobState.RUNNING:
+            return _running(record, now_ms, told_to_die)
+        case JobState.SUCCEEDED:
+            return _succeeded(record)
+        case JobState.PAUSED:
+            kept = f"Its latest checkpoint is {_checkpoint(record)}." if record.checkpoint_step else ""
+            return _with_reason("Paused", record.reason, kept)
+        case JobState.FAILED:
+            return _with_reason("Failed", record.reason)
+        case JobState.CANCELLED:
+            kept = "Its checkpoints are kept, so it can still be resumed."
+            return _with_reason("Cancelled", record.reason, kept if record.checkpoint_step else _ANEW)
+
+
+def _queued(record: JobRecord, waiting: Waiting | None) -> str:
+    why = waiting.reason if waiting else ""
+    if not record.attempt:
+        return wording.sentence(f"Waiting to start: {why}" if why else "Waiting to start")
+    said = "Resumed" if wording.was_asked_to_run(record) else f"Recovering: {record.reason or 'its attempt ended'}"
+    goes_on = f"goes on from {_checkpoint(record)} as soon as a worker is free"
+    return wording.sentence(f"{said}; {goes_on}" + (f" ({why})" if why else ""))
+
+
+def _running(record: JobRecord, now_ms: int | None, told_to_die: bool) -> str:
+    goes_on = f"it goes on by itself from {_checkpoint(record)}"
+    if told_to_die:
+        return f"Its worker was told to die; {goes_on}."
+    if silence := _silence(record, now_ms):
+        return f"Not heard of for {silence}. If its worker is gone, {goes_on}."
+    if record.wish is Wish.PAUSE:
+        return "Pausing: it writes a checkpoint first, then stops."
+    if record.wish is Wish.CANCEL:
+        return "Cancelling: it stops at the next step."
+    if not record.progress:
+        return "Starting."
+    told = record.progress_attempt == record.attempt
+    doing = _PHASES.get(str(record.progress.get("phase")), "Training") if told else "Starting"
+    return f"{doing}." if record.attempt < 2 else f"{doing}, attempt {record.attempt}."
+
+
+def _succeeded(record: JobRecord) -> str:
+    accuracy = record.result.get("metrics", {}).get("accuracy")
+    done = "Evaluated" if record.kind == "evaluate" else "Finished"
+    said = f"{done}: test accuracy {wording.percent(accuracy)}." if accuracy is not None else f"{done}."
+    early = stopped_early(record.result, record.progress.get("epochs"))
+    return f"{said} Stopped early, after epoch {early[0]:,} of {early[1]:,}." if early else said
+
+
+def _with_reason(word: str, reason: str, more: str = "") -> str:
+    # A reason such as "paused by a person" says the state itself.
+    said = reason if reason.lower().startswith(word.lower()) else f"{word}: {reason}" if reason else word
+    return f"{wording.sentence(said)} {more}".strip()
+
+
+def _kept(record: JobRecord) -> str:
+    """The latest checkpoint, and since when none could be written."""
+    latest = f"step {wording.count(record.checkpoint_step)}" if record.checkpoint_step else wording.NOTHING
+    failed = record.checkpoint_failure
+    if not failed:
+        return latest
+    return f"{latest}; failed at step {wording.count(failed['step'])}: {failed['reason']} ({failed['failures']} in all)"
+
+
+def _checkpoint(record: JobRecord) -> str:
+    return f"step {wording.count(record.checkpoint_step)}" if record.checkpoint_step else "the beginning"
+
+
+def _silence(record: JobRecord, now_ms: int | None) -> str:
+    """For how long nothing was heard of a stalled job; empty for one that is not."""
+    if now_ms is None or not wording.stalled(record, now_ms):
+        return ""
+    return wording.duration((now_ms - record.heartbeat_ms) / 1000)
+
+
+def _attempt(record: JobRecord, now_ms: int | None, told_to_die: bool) -> str:
+    if told_to_die:
+        return "its worker was told to die"
+    silence = _silence(record, now_ms)
+    return f"no word for {silence}" if silence else RUNNING
+
+
+def _heartbeat(record: JobRecord, now_ms: int | None) -> str:
+    if record.state is not JobState.RUNNING or not record.heartbeat_ms or now_ms is None:
+        return wording.NOTHING
+    return f"{max(0.0, (now_ms - record.heartbeat_ms) / 1000):.1f} s ago"
+
+
+def _of(value: int | None, total: int | None) -> str:
+    return f"{wording.count(value)} of {wording.count(total)}" if value is not None and total else wording.NOTHING

@@ -1,0 +1,134 @@
+"""Numbers, times and states in words for people. Pure; the templates' filters."""
+
+import datetime as dt
+import math
+from collections.abc import Callable
+from typing import Any
+
+from keepfit.shared.jobs.states import JobState, Wish
+from keepfit.shared.store.records import JobRecord
+
+NOTHING = "\N{EN DASH}"
+"""Stands where there is no value."""
+
+OUTAGE = "Live updates are paused: the queue server does not answer. This page shows what is on disk."
+REBUILDING = "Live updates are paused: the queue server is being rebuilt from the disk. This page shows what is there."
+
+
+def filling(done: int, total: int) -> str:
+    """What the list says while it does not know every job yet."""
+    return f"This list is being put together from the disk: {count(done)} of {count(total)} jobs so far, newest first."
+
+
+LABELS = {
+    JobState.QUEUED: "Queued",
+    JobState.RUNNING: "Running",
+    JobState.PAUSED: "Paused",
+    JobState.SUCCEEDED: "Succeeded",
+    JobState.FAILED: "Failed",
+    JobState.CANCELLED: "Cancelled",
+}
+_ASKED = {Wish.PAUSE: "Pausing", Wish.CANCEL: "Cancelling"}
+
+
+def state_label(record: JobRecord, now_ms: int | None = None) -> str:
+    """The state in one word: what it is, or what it is about to be. ``now_ms``: the server's clock, if known."""
+    if stalled(record, now_ms):
+        return "Stalled"
+    if record.state is JobState.RUNNING:
+        return _ASKED.get(record.wish, LABELS[record.state])
+    if record.recovering and not was_asked_to_run(record):
+        return "Recovering"
+    return LABELS[record.state]
+
+
+def stalled(record: JobRecord, now_ms: int | None) -> bool:
+    """Whether a job's lease has lapsed and nobody has noticed yet: it must not be called running."""
+    return record.state is JobState.RUNNING and now_ms is not None and now_ms > record.lease_ms > 0
+
+
+def was_asked_to_run(record: JobRecord) -> bool:
+    """Whether a job that waits with an attempt behind it does so because a person resumed it."""
+    return record.state is JobState.QUEUED and record.attempt > 0 and record.reason.startswith("resumed")
+
+
+def tone(record: JobRecord, now_ms: int | None = None) -> str:
+    """The state's colour: a CSS class."""
+    if stalled(record, now_ms) or (record.recovering and not was_asked_to_run(record)):
+        return "recovering"
+    return record.state.value
+
+
+def count(value: float) -> str:
+    """A whole number with thousands marked: 1,240."""
+    return f"{int(value):,}"
+
+
+def percent(share: float) -> str:
+    """A share as per cent with two digits: 94.12 %, never torn apart at a line's end."""
+    return f"{share * 100:.2f}\N{NO-BREAK SPACE}%"
+
+
+def metric(value: float | None) -> str:
+    """A loss or accuracy with four digits."""
+    return f"{value:.4f}" if value is not None and math.isfinite(value) else NOTHING
+
+
+def duration(seconds: float | None) -> str:
+    """A time span in the one or two units that matter: 40 s, 3 min 20 s, 2 h 5 min."""
+    if seconds is None:
+        return NOTHING
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{hours // 24} days {hours % 24} h"
+
+
+def size(number_of_bytes: int) -> str:
+    """A file's size: 1.2 MB."""
+    if number_of_bytes < 1000:
+        return f"{number_of_bytes} bytes"
+    if number_of_bytes < 1_000_000:
+        return f"{number_of_bytes / 1000:.0f} kB"
+    return f"{number_of_bytes / 1_000_000:.1f} MB"
+
+
+def sentence(text: str) -> str:
+    """``text`` with a capital at its start and a full stop at its end."""
+    text = text.strip()
+    if not text:
+        return ""
+    text = text[0].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else text + "."
+
+
+def iso(ms: int) -> str:
+    """A time for machines, for the ``datetime`` attribute."""
+    return _utc(ms).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def clock(ms: int) -> str:
+    """A time for people where there is no JavaScript to make it local: 2026-11-24 04:05 UTC."""
+    return _utc(ms).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _utc(ms: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(ms / 1000, tz=dt.UTC)
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "count": count,
+    "percent": percent,
+    "metric": metric,
+    "duration": duration,
+    "size": size,
+    "sentence": sentence,
+    "iso": iso,
+    "clock": clock,
+}

@@ -1,0 +1,59 @@
+"""Removes what killed writers have left half done and nobody else will: the leftovers of jobs that no attempt runs.
+
+An attempt clears away what the attempts before it have left (``shared.checkpoints.keep``); this is for jobs
+that have no next attempt, and for submits and wishes whose web process was killed. Private directories in the
+cache go as well. Part of a keeper; only looks at the disk. What two keepers sweep is gone once.
+"""
+
+import contextlib
+import logging
+import shutil
+import time
+from collections.abc import Container, Iterator
+from itertools import islice
+from pathlib import Path
+
+from keepfit.shared.jobs.directory import JobDir, list_jobdirs, staged_jobdirs
+from keepfit.worker.training import private
+
+JOBS_A_TICK = 10
+"""So that a data directory of many thousand jobs keeps the keeper neither from its leases nor a core from its work."""
+
+log = logging.getLogger(__name__)
+
+
+class Sweeper:
+    """Walks over all job directories every ``stale_s`` seconds and removes leftovers that are older than that."""
+
+    def __init__(self, jobs_dir: Path, cache_dir: Path, stale_s: float) -> None:
+        self._jobs_dir, self._cache_dir, self._stale_s = jobs_dir, cache_dir, stale_s
+        self._began = time.monotonic()
+        self._walk: Iterator[JobDir] = iter(())
+
+    def tick(self, running: Container[str]) -> None:
+        """Sweep a few jobs, but none of those that are ``running``: their writers may be at work."""
+        jobs = list(islice(self._walk, JOBS_A_TICK))
+        for job in jobs:
+            if job.id not in running:
+                self._sweep(job.unfinished())
+        if not jobs and time.monotonic() - self._began > self._stale_s:
+            self._began = time.monotonic()
+            self._sweep(staged_jobdirs(self._jobs_dir))
+            for shared in self._cache_dir.glob("*/"):
+                private.sweep(shared)
+            self._walk = list_jobdirs(self._jobs_dir)
+
+    def _sweep(self, leftovers: list[Path]) -> None:
+        for path in leftovers:
+            with contextlib.suppress(OSError):  # gone already, or not ours to remove; the next walk tries again
+                if time.time() - path.stat().st_mtime > self._stale_s:
+                    remove(path)
+                    log.info("removed a leftover of a killed writer: %s", path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a directory with all in it. Raises OSError."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

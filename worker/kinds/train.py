@@ -1,0 +1,34 @@
+"""From a job's spec to a program."""
+
+from pathlib import Path
+
+from keepfit.shared.spec import TrainSpec
+from keepfit.worker.data import datasets
+from keepfit.worker.models import presets as models
+from keepfit.worker.training.callbacks import build_callbacks
+from keepfit.worker.training.program import CheckpointPolicy, Program
+
+
+def program_of(spec: TrainSpec, datasets_dir: Path, digest: str, as_found: bool = False) -> Program:
+    """The program that ``spec`` describes. Raises DataUnavailable, StorageFull or InvalidSpec.
+
+    ``digest`` is the one that was stored when the job was made. Checkpoints hold it: it must not change when
+    a later version gives the spec a field more. ``as_found``: see ``datasets.load``.
+    """
+    wish = spec.training
+    data = datasets.load(spec.data.name, datasets_dir, as_found)
+    train, validation = data.train.split(wish.validation_share)
+    return Program(
+        build_model=lambda: models.build_model(spec.model, wish.learning_rate),
+        train=train,
+        validation=validation,
+        test=data.test,
+        epochs=wish.epochs,
+        batch_size=wish.batch_size,
+        seed=wish.seed,
+        build_callbacks=lambda: build_callbacks(wish.early_stopping, wish.reduce_lr),
+        policy=CheckpointPolicy(wish.checkpoint_interval_s, wish.checkpoint_every_steps),
+        plan=wish.plan,
+        digest=digest,
+        notes=data.notes,
+    )

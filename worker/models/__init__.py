@@ -1,0 +1,1 @@
+"""The models that a spec can name, and the files that people take home."""
