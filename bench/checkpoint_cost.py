@@ -67,12 +67,12 @@ class Turned:
 def run(pairs: int) -> Turned:
     """One run of so many pairs of blocks, after a block to warm up."""
     from keepfit.worker.data import datasets
-    from keepfit.worker.training import environment
+    from keepfit.worker.training import bits
     from keepfit.worker.training.interfaces import StopSignal
     from keepfit.worker.training.program import Program
     from keepfit.worker.training.run import Session, train
 
-    environment.configure(THREADS)
+    bits.configure(THREADS)
     turned: Any = Turned()
     put_stopwatches(turned.stalls_s, turned.writing_s)
     data, epochs = datasets.load("fashion-mnist", DATA), (2 * pairs + 1) * EPOCHS_A_BLOCK

@@ -120,9 +120,9 @@ def by_keepfit(name: str, epochs: int, folder: Path) -> dict[str, Any]:
 
 def measure(name: str, contender: str, epochs: int) -> dict[str, Any]:
     """One contender on one model, in this process."""
-    from keepfit.worker.training import environment
+    from keepfit.worker.training import bits
 
-    environment.configure(THREADS)
+    bits.configure(THREADS)
     with tempfile.TemporaryDirectory() as folder:
         if contender.startswith("fit"):
             return by_fit(name, 64 if contender == "fit-64" else 1, epochs, Path(folder))
@@ -140,9 +140,9 @@ def in_a_process(name: str, contender: str, epochs: int | None = None) -> dict[s
 
 def machine() -> dict[str, Any]:
     """Where these numbers come from."""
-    from keepfit.worker.training import environment
+    from keepfit.worker.training import bits
 
-    return {**environment.machine(), "cores": os.cpu_count(), "threads": THREADS, "load": os.getloadavg()[0]}
+    return {**bits.machine(), "cores": os.cpu_count(), "threads": THREADS, "load": os.getloadavg()[0]}
 
 
 def over_repetitions(found: list[dict[str, Any]]) -> dict[str, Any]:

@@ -26,9 +26,9 @@ import psutil
 
 from bench.jobs.filling import FILLED_BY, fill, train_one
 from bench.jobs.watching import BeatWatch, PageWatch
+from keepfit.shared.host import Owner
 from keepfit.shared.jobs.states import JobState
 from keepfit.shared.store import Store, open_store
-from keepfit.worker.owner import Owner
 from tests.harness.processes import Household
 from tests.harness.services import Service
 from tests.harness.waiting import wait_until

@@ -26,11 +26,11 @@ import psutil
 
 from bench.peers import recovery as peers
 from keepfit.shared.errors import KeepfitError
+from keepfit.shared.host import Owner
 from keepfit.shared.jobs.events import AttemptStarted, Progress
 from keepfit.shared.jobs.states import ENDS, JobState
 from keepfit.shared.store import JobRecord, Store, StoredEvent, open_store
 from keepfit.web.client import Client
-from keepfit.worker.owner import Owner
 from tests.harness.processes import Household
 from tests.harness.services import Service
 from tests.harness.waiting import wait_until

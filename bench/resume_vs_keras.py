@@ -54,7 +54,7 @@ def build(*, dropout: bool) -> Any:
 
 def finished(model: Any) -> dict[str, Any]:
     """What a training has come to."""
-    from keepfit.worker.training.state import weights_digest
+    from keepfit.worker.training.model_state import weights_digest
 
     return {"steps": int(model.optimizer.iterations.numpy()), "weights": weights_digest(model)}
 
@@ -97,11 +97,11 @@ def by_keepfit(folder: Path, die_after: int, dropout: bool) -> dict[str, Any]:
     """The same with Keepfit, a checkpoint every 5 steps."""
     from keepfit.shared.checkpoints.manifest import newest_valid
     from keepfit.shared.jobs.directory import JobDir
-    from keepfit.worker.training.checkpoints import load
     from keepfit.worker.training.engine import Engine
     from keepfit.worker.training.interfaces import Silent, StopSignal
     from keepfit.worker.training.program import Arrays, CheckpointPolicy, Program
     from keepfit.worker.training.run import Session, train
+    from keepfit.worker.training.saving import load
 
     done, real = 0, Engine.train
 
@@ -128,9 +128,9 @@ def by_keepfit(folder: Path, die_after: int, dropout: bool) -> dict[str, Any]:
 
 def one(kind: str, folder: Path, die_after: int, dropout: bool) -> dict[str, Any]:
     """One process of one contender."""
-    from keepfit.worker.training import environment
+    from keepfit.worker.training import bits
 
-    environment.configure(1)
+    bits.configure(1)
     if kind == "keepfit":
         return by_keepfit(folder, die_after, dropout)
     return by_keras(kind, folder, die_after, dropout)
@@ -141,10 +141,8 @@ def in_processes(kind: str, kills: tuple[int, ...], dropout: bool) -> dict[str, 
     with tempfile.TemporaryDirectory() as folder:
         for die_after in (*kills, 0):
             command = [sys.executable, __file__, "--one", kind, folder, str(die_after), str(int(dropout))]
-            environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-            done = subprocess.run(
-                command, check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
-            )
+            env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+            done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env)
     found: dict[str, Any] | None = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
     return found
 

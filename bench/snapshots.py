@@ -51,15 +51,15 @@ def plain(width: int) -> dict[str, float]:
 
 def put_stopwatches(stalls_s: list[float], writing_s: list[float]) -> None:
     """From now on, note of each checkpoint how long training stood still, and the CPU time of its writing."""
-    from keepfit.worker.training import loop, run, state
-    from keepfit.worker.training.saver import Saver
+    from keepfit.worker.training import loop, model_state, run
+    from keepfit.worker.training.saving import Saver
 
     began = 0.0
 
     def take(model: Any) -> Any:
         nonlocal began
         began = time.perf_counter()
-        return state.take(model)
+        return model_state.take(model)
 
     class TimedSaver(Saver):
         def save(self, contents: Any) -> None:
@@ -77,7 +77,7 @@ def put_stopwatches(stalls_s: list[float], writing_s: list[float]) -> None:
 def keepfit(width: int) -> dict[str, float]:
     """The stalls at each snapshot, and the peak memory, of the engine with a checkpoint every few steps."""
     from keepfit.shared.jobs.directory import JobDir
-    from keepfit.worker.training import state
+    from keepfit.worker.training import model_state
     from keepfit.worker.training.interfaces import Silent, StopSignal
     from keepfit.worker.training.program import Arrays, CheckpointPolicy, Program
     from keepfit.worker.training.run import Session, train
@@ -93,7 +93,7 @@ def keepfit(width: int) -> dict[str, float]:
     peak_mb = _peak_mb()
     steady = stalls[1:]  # the first one is that of step 0, before anything is compiled
     return {
-        "state_mb": sum(tensor.nbytes for tensor in state.take(build_again(width))) / 1e6,
+        "state_mb": sum(tensor.nbytes for tensor in model_state.take(build_again(width))) / 1e6,
         "snapshots": len(steady),
         "stall_median_ms": statistics.median(steady) * 1e3,
         "stall_worst_ms": max(steady) * 1e3,
@@ -128,9 +128,9 @@ def in_a_process(contender: str, width: int) -> dict[str, float]:
 def main() -> None:
     """Measure, print, write."""
     if len(sys.argv) > 1:
-        from keepfit.worker.training import environment
+        from keepfit.worker.training import bits
 
-        environment.configure(THREADS)
+        bits.configure(THREADS)
         contender = {"plain": plain, "keepfit": keepfit}[sys.argv[1]]
         print(json.dumps(contender(int(sys.argv[2]))))
         return

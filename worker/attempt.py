@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from keepfit.shared.errors import DamagedFile, KeepfitError, NewerVersion, StorageFull, StoreRefused, StoreUnavailable
+from keepfit.shared.host import Owner
 from keepfit.shared.jobs.directory import AttemptDir, JobDir, open_jobdir
 from keepfit.shared.jobs.diskstate import state_on_disk, write_claim
 from keepfit.shared.jobs.restoring import restore_from_disk
@@ -23,7 +24,6 @@ from keepfit.shared.store import Budget, Claim, Store, open_store
 from keepfit.worker.audit import note
 from keepfit.worker.drain import draining
 from keepfit.worker.heartbeat import Heartbeat
-from keepfit.worker.owner import Owner
 from keepfit.worker.reporting import StreamReporter
 from keepfit.worker.training.interfaces import AttemptResult, StopReason, StopSignal
 
@@ -149,11 +149,11 @@ class _Attempt:
     def _compute(
         self, spec: TrainSpec | EvaluateSpec, jobdir: JobDir, attempt: AttemptDir, reporter: StreamReporter
     ) -> AttemptResult:
-        from keepfit.worker.training import compiled, environment  # late: TensorFlow, which only an attempt needs
+        from keepfit.worker.training import bits, device
         from keepfit.worker.training.run import run
 
-        compiled.use_cache(self._settings.cache_dir)
-        environment.configure(self._settings.threads_per_slot)
+        device.use_cache(self._settings.cache_dir)
+        bits.configure(self._settings.threads_per_slot)
         return run(spec, jobdir, attempt, reporter, self._stop)
 
     def _finish(self, result: AttemptResult, hold: bool = False, heartbeat: Heartbeat | None = None) -> None:

@@ -25,8 +25,8 @@ from supervisor.process import Subprocess
 from supervisor.states import ProcessStates, SupervisorStates
 from supervisor.supervisord import Supervisor
 
+from keepfit.shared.host import die_with_parent
 from keepfit.shared.launch.parts import Part
-from keepfit.shared.launch.tether import die_with_parent
 
 LOOK_S = 0.1
 LONGEST_PAUSE_S = 2.0

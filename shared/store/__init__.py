@@ -15,12 +15,10 @@ from dataclasses import dataclass
 from keepfit.shared.store.counters import Counters
 from keepfit.shared.store.events import EventLog, StoredChange, StoredEvent
 from keepfit.shared.store.jobs import Jobs, Waiting
+from keepfit.shared.store.keepers import Upkeep, WishChannel, Workers
 from keepfit.shared.store.leases import Budget, Claim, Hold, Leases, Renewal, Running
 from keepfit.shared.store.records import JobRecord, WorkerRecord
 from keepfit.shared.store.scripts import Link
-from keepfit.shared.store.upkeep import Upkeep
-from keepfit.shared.store.wishes import WishChannel
-from keepfit.shared.store.workers import Workers
 
 __all__ = [
     "Budget",

@@ -22,9 +22,9 @@ from keepfit.shared.jobs.states import Cause, JobState, Outcome, Wish
 from keepfit.shared.spec import KINDS, READS
 from keepfit.shared.store import keys
 from keepfit.shared.store.jobs import fields_of, flat
+from keepfit.shared.store.keepers import WishChannel
 from keepfit.shared.store.records import whole, wish_of
 from keepfit.shared.store.scripts import Argument, Link
-from keepfit.shared.store.wishes import WishChannel
 
 
 @dataclass(frozen=True)

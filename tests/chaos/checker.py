@@ -15,12 +15,12 @@ from typing import Any
 
 from keepfit.shared.checkpoints.manifest import STATE, checkpoints_of
 from keepfit.shared.errors import KeepfitError
+from keepfit.shared.host import Owner
 from keepfit.shared.jobs.directory import JobDir, open_jobdir
 from keepfit.shared.jobs.doctor import examine
 from keepfit.shared.jobs.states import ENDS, JobState
 from keepfit.shared.store import JobRecord, Store, keys
-from keepfit.worker.owner import Owner
-from keepfit.worker.training.tensorfile import parse
+from keepfit.worker.training.model_state import parse_tensors as parse
 from tests.chaos.nemesis import Fault
 from tests.chaos.people import ENDLESS, Promise, steps_of
 

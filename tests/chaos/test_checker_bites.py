@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from celery import Celery
 
+from keepfit.shared.host import Owner
 from keepfit.shared.jobs.states import JobState
 from keepfit.shared.queue import QUEUE, TASK_NAME
 from keepfit.shared.store import keys
-from keepfit.worker.owner import Owner
 from tests.chaos import checker
 from tests.chaos.checker import Evidence, Line, read_audit
 from tests.chaos.nemesis import Fault

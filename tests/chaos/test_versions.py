@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from keepfit.shared.host import Owner
 from keepfit.shared.jobs.states import JobState
-from keepfit.worker.owner import Owner
 from tests.chaos.checker import Evidence, Line, check, read_audit
 from tests.chaos.nemesis import Fault
 from tests.chaos.people import SPECS, People

@@ -169,7 +169,7 @@ class World:
     def running_children(self) -> list[int]:
         """The processes that train now, by the store's word; else any child of a worker's pool."""
         from keepfit.shared.errors import StoreUnavailable
-        from keepfit.worker.owner import Owner
+        from keepfit.shared.host import Owner
 
         try:
             owners = [Owner.parse(r.claim.owner) for r in self.store.leases.running()]

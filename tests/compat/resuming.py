@@ -13,7 +13,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 from keepfit.shared.jobs.directory import JobDir
 from keepfit.shared.jobs.events import Event
-from keepfit.worker.training import environment
+from keepfit.worker.training import bits
 from keepfit.worker.training.interfaces import StopSignal
 from keepfit.worker.training.run import run
 
@@ -27,9 +27,9 @@ class Silent:
 
 def attempt(jobdir: JobDir, threads: int) -> None:
     """Go on with a job, as a worker would that has claimed it, and answer with its result."""
-    environment.configure(threads)
+    bits.configure(threads)
     result = run(jobdir.spec, jobdir, jobdir.new_attempt(jobdir.status().attempt + 1), Silent(), StopSignal())
-    print(json.dumps({"result": dataclasses.asdict(result), "environment": environment.fingerprint()}), flush=True)
+    print(json.dumps({"result": dataclasses.asdict(result), "environment": bits.fingerprint()}), flush=True)
 
 
 def main() -> None:

@@ -36,4 +36,4 @@ def test_a_service_that_does_not_start_is_said_to_the_letter(tmp_path: Path, mon
     assert "It does not hold: the service did not start" in said
     assert "supervisor is not installed" in said
     assert "make run" in said
-    assert "pip install '.[worker,embedded]'" in said
+    assert "pip install '.[all]'" in said

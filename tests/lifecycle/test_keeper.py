@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from keepfit.shared.durable import write_json
+from keepfit.shared.host import Owner, Process, machine
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.diskstate import state_on_disk
 from keepfit.shared.jobs.states import JobState, Outcome, Wish
@@ -17,7 +18,6 @@ from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Budget, Store
 from keepfit.worker.keeper.keeper import Keeper
 from keepfit.worker.keeper.rebuild import Rebuilder
-from keepfit.worker.owner import Owner, Process, machine
 from tests.harness.waiting import wait_until
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import psutil
 import pytest
 
+from keepfit.shared.host import Owner
 from keepfit.shared.jobs.events import AttemptStarted
 from keepfit.shared.jobs.states import JobState
 from keepfit.shared.store import JobRecord
-from keepfit.worker.owner import Owner
 from tests.harness.waiting import wait_until
 from tests.lifecycle.conftest import STEPS, Service
 

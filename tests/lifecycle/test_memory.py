@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from keepfit.shared.host import Owner
 from keepfit.shared.jobs.directory import open_jobdir
 from keepfit.shared.jobs.events import StateChanged
 from keepfit.shared.jobs.states import JobState
 from keepfit.worker.keeper.deaths import RECENT_S, Deaths
-from keepfit.worker.owner import Owner
 from tests.harness.waiting import wait_until
 from tests.lifecycle.conftest import Service
 

@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from keepfit.shared.errors import StoreUnavailable
+from keepfit.shared.host import Owner
 from keepfit.shared.jobs.directory import open_jobdir
 from keepfit.shared.jobs.states import JobState
-from keepfit.worker.owner import Owner
 from tests.harness.waiting import wait_until
 from tests.lifecycle.conftest import Service
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from keepfit.shared.host import Owner
 from keepfit.shared.jobs.states import ENDS, JobState
 from keepfit.shared.store import JobRecord
-from keepfit.worker.owner import Owner
 from tests.chaos.checker import Evidence, check, read_audit
 from tests.chaos.people import LONG, SPECS, Promise
 from tests.chaos.proxy import Proxy

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from keepfit.shared.host import Owner
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.states import JobState
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Store
-from keepfit.worker.owner import Owner
 from tests.harness.processes import Household
 from tests.harness.waiting import wait_until
 

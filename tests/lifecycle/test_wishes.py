@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from keepfit.shared.host import Owner
 from keepfit.shared.jobs.states import JobState
 from keepfit.web.client import RequestRefused
-from keepfit.worker.owner import Owner
 from tests.harness.waiting import wait_until
 from tests.lifecycle.conftest import Service
 

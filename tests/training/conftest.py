@@ -2,10 +2,10 @@
 
 import pytest
 
-from keepfit.worker.training import environment
+from keepfit.worker.training import bits
 
 
 @pytest.fixture(scope="session", autouse=True)
 def two_threads() -> None:
     """Bits depend on the number of threads, so every test and every process they start computes with two."""
-    environment.configure(2)
+    bits.configure(2)

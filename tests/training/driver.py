@@ -19,12 +19,12 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
-from keepfit.shared.checkpoints import keep as retention
+from keepfit.shared.checkpoints import keep
 from keepfit.shared.checkpoints.disk import Disk
-from keepfit.worker.training import checkpoints, environment, run
+from keepfit.worker.training import bits, run, saving
 from keepfit.worker.training.callbacks import Callbacks
 from keepfit.worker.training.engine import Engine, Evaluator, Steps
-from keepfit.worker.training.history import History
+from keepfit.worker.training.trainer_state import History
 from tests.training import programs
 from tests.training.running import attempt, jobdir_at
 
@@ -41,9 +41,9 @@ POINTS: dict[str, tuple[Any, str]] = {
     "renamed": (Disk, "fsync_dir"),
     "history-begun": (History, "_write_anew"),
     "history-grown": (Disk, "append"),
-    "prune": (retention, "prune"),
-    "prune-finished": (retention, "prune_finished"),
-    "load": (checkpoints, "load"),
+    "prune": (keep, "prune"),
+    "prune-finished": (keep, "prune_finished"),
+    "load": (saving, "load"),
 }
 
 
@@ -82,7 +82,7 @@ def run_attempt(arguments: list[str]) -> int:
     parser.add_argument("--die-at")
     parser.add_argument("--poison", action="store_true")
     args = parser.parse_args(arguments)
-    environment.configure(2)
+    bits.configure(2)
     if args.poison:
         programs.build("attention+adam+constant").build_model()
         programs.build("dropout+sgd+constant").build_model()

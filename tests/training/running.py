@@ -11,11 +11,11 @@ from keepfit.shared.checkpoints.manifest import newest_valid
 from keepfit.shared.jobs.directory import JobDir
 from keepfit.shared.jobs.events import Event
 from keepfit.shared.jobs.states import Outcome
-from keepfit.worker.training.checkpoints import load
 from keepfit.worker.training.interfaces import AttemptResult, StopReason, StopSignal
+from keepfit.worker.training.model_state import digest
 from keepfit.worker.training.program import Program
 from keepfit.worker.training.run import Session, attempt_with, train
-from keepfit.worker.training.state import digest
+from keepfit.worker.training.saving import load
 
 
 @dataclass

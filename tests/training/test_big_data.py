@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from keepfit.shared.jobs.states import Outcome
-from keepfit.worker.training.order import order
 from keepfit.worker.training.program import Arrays
-from keepfit.worker.training.source import Streamed, open_source
+from keepfit.worker.training.source import Streamed, open_source, order
 from tests.training import programs
 from tests.training.running import attempt, jobdir_at, undisturbed
 

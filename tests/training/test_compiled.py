@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from keepfit.worker.training import compiled
+from keepfit.worker.training import device
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import sys
 from pathlib import Path
 from keepfit.worker.training import compiled, environment
-compiled.use_cache(Path(sys.argv[1]))
+device.use_cache(Path(sys.argv[1]))
 environment.configure(2)
 from tests.training import programs
 from tests.training.running import undisturbed
@@ -126,8 +126,8 @@ def test_a_directory_that_others_can_write_to_is_not_used(
     harm(cache)
     there = sorted(cache.rglob("*"))
 
-    compiled.use_cache(cache)
-    compiled.publish()
+    device.use_cache(cache)
+    device.publish()
 
     assert os.environ["TF_XLA_FLAGS"] == ""
     assert sorted(cache.rglob("*")) == there
@@ -136,12 +136,12 @@ def test_a_directory_that_others_can_write_to_is_not_used(
 def test_a_directory_of_ones_own_is_used(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what was kept in it, so that recovery is as fast as before; a new one is closed to others."""
     monkeypatch.setenv("TF_XLA_FLAGS", "")
-    compiled.use_cache(cache)
+    device.use_cache(cache)
     first = os.environ["TF_XLA_FLAGS"]
-    compiled.discard()
+    device.discard()
     monkeypatch.setenv("TF_XLA_FLAGS", "")
-    compiled.use_cache(cache.with_name("new"))
+    device.use_cache(cache.with_name("new"))
 
     assert str(cache) in first
     assert cache.with_name("new").stat().st_mode & 0o777 == 0o700
-    compiled.discard()
+    device.discard()

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import pytest
 
-from keepfit.worker.training import resume, state
+from keepfit.worker.training import model_state, resume
 from keepfit.worker.training.callbacks import Callbacks
 from tests.training import programs
 from tests.training.running import interrupted, undisturbed
@@ -19,21 +19,21 @@ def _patient() -> list[Any]:
     return [keras.callbacks.EarlyStopping(monitor="loss", patience=2, min_delta=10.0)]
 
 
-def forget(monkeypatch: pytest.MonkeyPatch, which: Callable[[state.Slot], bool]) -> None:
+def forget(monkeypatch: pytest.MonkeyPatch, which: Callable[[model_state.Slot], bool]) -> None:
     """Restore everything but the variables that ``which`` picks: they keep the values of a fresh model."""
-    whole = state.restore
+    whole = model_state.load_state
 
     def partial(model: Any, tensors: Any) -> None:
-        fresh = [(slot.variable, slot.variable.numpy()) for slot in state.slots(model) if which(slot)]
+        fresh = [(slot.variable, slot.variable.numpy()) for slot in model_state.slots(model) if which(slot)]
         assert fresh, "nothing is left out"
         whole(model, tensors)
         for variable, value in fresh:
             variable.assign(value)
 
-    monkeypatch.setattr(state, "restore", partial)
+    monkeypatch.setattr(model_state, "load_state", partial)
 
 
-LEFT_OUT: dict[str, Callable[[state.Slot], bool]] = {
+LEFT_OUT: dict[str, Callable[[model_state.Slot], bool]] = {
     "the seeds of Dropout": lambda slot: "seed_generator" in slot.variable.path,
     "an optimizer slot": lambda slot: slot.role == "optimizer" and "momentum" in slot.variable.path,
     "the step counter": lambda slot: slot.role == "optimizer" and "iteration" in slot.variable.path,
@@ -82,7 +82,7 @@ def test_leaving_out_nothing_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """The way in which the others leave something out changes nothing by itself."""
     program = programs.compose("dropout")
     whole = undisturbed(program, tmp_path / "whole")
-    exact = state.restore
-    monkeypatch.setattr(state, "restore", functools.partial(exact))
+    exact = model_state.load_state
+    monkeypatch.setattr(model_state, "load_state", functools.partial(exact))
 
     assert interrupted(program, tmp_path / "broken", looks=(3,)) == whole

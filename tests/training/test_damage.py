@@ -12,7 +12,7 @@ from keepfit.shared.checkpoints.manifest import NAME, STATE, TRAINER, Checkpoint
 from keepfit.shared.errors import CorruptCheckpoint
 from keepfit.shared.jobs.directory import JobDir
 from keepfit.shared.jobs.events import CheckpointRejected
-from keepfit.worker.training.checkpoints import load, load_newest
+from keepfit.worker.training.saving import load, load_newest
 from tests.training import programs
 from tests.training.running import Recorder, StopAfter, attempt, final_of, jobdir_at, undisturbed
 

@@ -10,7 +10,7 @@ from keepfit.shared.checkpoints.disk import Disk
 from keepfit.shared.jobs.events import CheckpointSaved
 from keepfit.worker.training.interfaces import StopSignal
 from keepfit.worker.training.program import CheckpointPolicy
-from keepfit.worker.training.saver import MIN_SPACING_S, Destination, Saver
+from keepfit.worker.training.saving import MIN_SPACING_S, Destination, Saver
 from tests.training import programs
 from tests.training.running import Recorder, attempt, jobdir_at
 from tests.training.test_writing import contents

@@ -14,9 +14,9 @@ from keepfit.shared.jobs.events import LogLine
 from keepfit.shared.jobs.states import Outcome
 from keepfit.shared.spec import TrainSpec, parse_spec
 from keepfit.worker.kinds.train import program_of
-from keepfit.worker.training import chance
-from keepfit.worker.training.checkpoints import load
+from keepfit.worker.training import meaning
 from keepfit.worker.training.program import Arrays, Program
+from keepfit.worker.training.saving import load
 from tests.training import programs
 from tests.training.running import Recorder, attempt, jobdir_at
 
@@ -77,16 +77,16 @@ def test_a_job_that_has_learned_something_does_not(tmp_path: Path) -> None:
 )
 def test_guessing_is_told_by_the_commonest_class(accuracy: float | None, labels: Any, share: float | None) -> None:
     """Within the noise of so many samples; not asked of targets that are no classes."""
-    assert chance.no_better_than_guessing(accuracy, labels) == share
+    assert meaning.no_better_than_guessing(accuracy, labels) == share
 
 
 def test_a_diverged_model_is_no_better_than_guessing_though_one_class_is_right_by_luck() -> None:
     """A learning rate of 100 leaves one unit alive: accuracy 0.153, loss 52.7, where guessing gives 0.1 and 2.3."""
     labels = np.arange(1000) % 10
 
-    assert chance.no_better_than_guessing(0.153, labels, 52.7) == 0.1
-    assert chance.no_better_than_guessing(0.153, labels, 2.2) is None
-    assert chance.no_better_than_guessing(0.90, labels, 52.7) is None
+    assert meaning.no_better_than_guessing(0.153, labels, 52.7) == 0.1
+    assert meaning.no_better_than_guessing(0.153, labels, 2.2) is None
+    assert meaning.no_better_than_guessing(0.90, labels, 52.7) is None
 
 
 @pytest.mark.parametrize("model", ["mlp", "cnn"])

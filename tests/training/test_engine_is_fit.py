@@ -9,12 +9,11 @@ import pytest
 import tensorflow as tf
 
 from keepfit.shared.checkpoints.manifest import newest_valid
-from keepfit.worker.training import state
-from keepfit.worker.training.checkpoints import load
-from keepfit.worker.training.order import order
+from keepfit.worker.training import model_state
+from keepfit.worker.training.model_state import Array
 from keepfit.worker.training.program import Program
-from keepfit.worker.training.source import as_keras_takes_it
-from keepfit.worker.training.tensorfile import Array
+from keepfit.worker.training.saving import load
+from keepfit.worker.training.source import as_keras_takes_it, order
 from tests.training import programs
 from tests.training.running import attempt, jobdir_at
 
@@ -45,7 +44,7 @@ class InOrder(keras.utils.PyDataset):
 
 def fitted(program: Program) -> tuple[Any, dict[str, list[float]]]:
     """Train with plain Keras: the model, and its history."""
-    state.seed_everything(program.seed)
+    model_state.seed_everything(program.seed)
     model, batches = program.build_model(), InOrder(program)
     validation = program.validation.as_tuple() if program.validation else None
     history = model.fit(
@@ -65,7 +64,7 @@ def by_fit(program: Program) -> tuple[str, list[dict[str, float]]]:
     """Digest of all state, and history."""
     model, history = fitted(program)
     rows = [{name: float(values[i]) for name, values in history.items()} for i in range(program.epochs)]
-    return state.state_digest(model), rows
+    return model_state.state_digest(model), rows
 
 
 def by_engine(program: Program, path: Path) -> tuple[str, list[dict[str, float]]]:
@@ -76,7 +75,7 @@ def by_engine(program: Program, path: Path) -> tuple[str, list[dict[str, float]]
     assert last is not None, "no valid checkpoint"
     loaded = load(last)
     own: list[Array] = [array for name, array in loaded.tensors.items() if "|callback|" not in name]
-    return state.digest(own), [dict(row) for row in loaded.history.rows()]
+    return model_state.digest(own), [dict(row) for row in loaded.history.rows()]
 
 
 # Where `fit` ends by replacing weights (averages, best ones), its state differs from the one before on purpose;
@@ -126,4 +125,4 @@ def test_finalisation_gives_the_weights_of_fit(name: str, tmp_path: Path) -> Non
 
     model, _ = fitted(program)
 
-    assert result.weights_sha256 == state.weights_digest(model)
+    assert result.weights_sha256 == model_state.weights_digest(model)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keepfit.shared.jobs.events import LogLine
 from keepfit.shared.jobs.states import Outcome
-from keepfit.worker.training import environment
+from keepfit.worker.training import bits
 from keepfit.worker.training.program import Arrays
 from tests.training import programs
 from tests.training.running import Recorder, StopAfter, attempt, final_of, jobdir_at, undisturbed
@@ -127,8 +127,8 @@ def test_another_environment_resumes_and_says_that_it_is_not_exact(
 ) -> None:
     """The first attempt ran elsewhere; those after it say what differs, to the end."""
     program, jobdir = programs.compose("mlp"), jobdir_at(tmp_path / "job")
-    real = environment.fingerprint()
-    monkeypatch.setattr(environment, "fingerprint", lambda: real | then)
+    real = bits.fingerprint()
+    monkeypatch.setattr(bits, "fingerprint", lambda: real | then)
     attempt(program, jobdir, StopAfter(3))
     monkeypatch.undo()
 
@@ -144,9 +144,9 @@ def test_another_environment_resumes_and_says_that_it_is_not_exact(
 
 def test_without_onednn_it_is_another_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """The libraries' own switches decide bits."""
-    with_it = environment.fingerprint()
+    with_it = bits.fingerprint()
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
 
-    (said,) = environment.differences(with_it, environment.fingerprint())
+    (said,) = bits.differences(with_it, bits.fingerprint())
 
     assert said.startswith("TF/XLA variables: {'TF_ENABLE_ONEDNN_OPTS': '0'")

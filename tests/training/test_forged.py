@@ -29,11 +29,11 @@ from keepfit.shared.errors import CorruptCheckpoint
 from keepfit.shared.jobs.directory import AttemptDir, JobDir
 from keepfit.shared.jobs.events import CheckpointRejected
 from keepfit.shared.jobs.states import Outcome
-from keepfit.worker.training import trainer
-from keepfit.worker.training.checkpoints import load, load_newest, write
-from keepfit.worker.training.history import parse as parse_history
-from keepfit.worker.training.state import Tensor
-from keepfit.worker.training.tensorfile import blocks, parse
+from keepfit.worker.training import trainer_state
+from keepfit.worker.training.model_state import Tensor, blocks
+from keepfit.worker.training.model_state import parse_tensors as parse
+from keepfit.worker.training.saving import load, load_newest, write
+from keepfit.worker.training.trainer_state import parse_history as parse_history
 from tests.training import programs
 from tests.training.running import Recorder, StopAfter, attempt, final_of, jobdir_at, undisturbed
 from tests.training.test_writing import contents
@@ -236,7 +236,7 @@ TENSORS = [
     Tensor("00002|metric|empty", np.zeros((0, 4), dtype="bool")),
 ]
 WHOLE = b"".join(bytes(block) for block in blocks(TENSORS))
-SOUND = trainer.encode(contents(3).trainer)
+SOUND = trainer_state.encode_trainer(contents(3).trainer)
 
 
 def edits(whole: bytes, most: int) -> st.SearchStrategy[bytes]:
@@ -265,11 +265,11 @@ def test_changed_tensors_are_damage_or_the_same_form(content: bytes) -> None:
 def test_a_changed_trainer_state_is_damage_or_the_same_form(content: bytes) -> None:
     """Nothing but CorruptCheckpoint is raised, and what is taken would be written just so."""
     try:
-        found = trainer.decode(content, 2)
+        found = trainer_state.decode_trainer(content, 2)
     except CorruptCheckpoint:
         return
 
-    assert trainer.encode(found) == content
+    assert trainer_state.encode_trainer(found) == content
 
 
 @settings(max_examples=400, deadline=None)
@@ -306,7 +306,7 @@ def _state(loaded: Any, **change: Any) -> bytes:
 
 
 def _other(loaded: Any, **change: object) -> bytes:
-    return trainer.encode({**loaded.trainer, **change})
+    return trainer_state.encode_trainer({**loaded.trainer, **change})
 
 
 UNFIT: dict[str, Callable[[Any], tuple[str, bytes]]] = {

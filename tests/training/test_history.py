@@ -14,8 +14,9 @@ from keepfit.shared.checkpoints.disk import Disk
 from keepfit.shared.checkpoints.manifest import NAME, FileRecord, Manifest, checkpoints_of, encode, verify
 from keepfit.shared.errors import CorruptCheckpoint
 from keepfit.shared.jobs.directory import AttemptDir, JobDir
-from keepfit.worker.training.checkpoints import load, valid, write
-from keepfit.worker.training.history import History, parse
+from keepfit.worker.training.saving import load, valid, write
+from keepfit.worker.training.trainer_state import History
+from keepfit.worker.training.trainer_state import parse_history as parse
 from tests.training import programs
 from tests.training.running import Recorder, StopAfter, attempt, final_of, jobdir_at, undisturbed
 from tests.training.test_writing import contents

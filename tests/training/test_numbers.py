@@ -11,8 +11,8 @@ import pytest
 from keepfit.shared.checkpoints.manifest import checkpoints_of
 from keepfit.shared.jobs.events import CheckpointSaved, LogLine
 from keepfit.shared.jobs.states import Outcome
-from keepfit.worker.training.checkpoints import load
 from keepfit.worker.training.program import Arrays, CheckpointPolicy, Program
+from keepfit.worker.training.saving import load
 from tests.training import programs
 from tests.training.running import Recorder, StopAfter, attempt, jobdir_at
 

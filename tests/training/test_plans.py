@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-from keepfit.worker.training.plans import choose_plan, needs_unknown_batch
+from keepfit.worker.training.bits import choose_plan, needs_unknown_batch
 from tests.training import programs
 
 EXPECTED = {

@@ -20,11 +20,11 @@ from keepfit.shared.jobs.directory import JobDir
 from keepfit.shared.jobs.events import CheckpointFailed, CheckpointSaved, EpochEnded, Event, LogLine
 from keepfit.shared.jobs.states import Outcome
 from keepfit.worker.training import run
-from keepfit.worker.training.checkpoints import Contents, valid, write
-from keepfit.worker.training.history import History, parse
 from keepfit.worker.training.interfaces import StopReason, StopSignal
-from keepfit.worker.training.state import Tensor
-from keepfit.worker.training.tensorfile import raw_bytes
+from keepfit.worker.training.model_state import Tensor, raw_bytes
+from keepfit.worker.training.saving import Contents, valid, write
+from keepfit.worker.training.trainer_state import History
+from keepfit.worker.training.trainer_state import parse_history as parse
 from tests.training import programs
 from tests.training.running import Recorder, StopAfter, attempt, final_of, jobdir_at, undisturbed
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from keepfit.shared.jobs.directory import JobDir
 from keepfit.shared.jobs.events import CheckpointFailed, CheckpointSaved, EpochEnded
-from keepfit.worker.training.files import DiskReporter
+from keepfit.worker.training.account import DiskReporter
 from keepfit.worker.training.interfaces import StopSignal
 
 

@@ -4,27 +4,16 @@
     keepfit submit --name first --epochs 10 --watch
     keepfit verify
 
-Knows the HTTP client, and for `up` and `verify` the data directory. Each error is one message that
-says what to do; exit code 0 is success, 1 a problem, 2 a wrong command line.
+Each error is one message that says what to do; exit code 0 is success, 1 a problem, 2 a wrong command line.
+Who has installed the client alone has every command about jobs; the others say what they need.
 """
-
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
-from typing import Any
 
 import click
 
-from keepfit.shared import datadir
-from keepfit.shared.checkpoints.manifest import checkpoints_of, verify
-from keepfit.shared.errors import CorruptCheckpoint, StoreUnavailable
-from keepfit.shared.jobs.directory import JobDir, list_jobdirs, open_jobdir
-from keepfit.shared.jobs.doctor import examine, mend
-from keepfit.shared.settings import Settings
-from keepfit.shared.store import Store, open_store
-from keepfit.web.cli.demo import main as demo
-from keepfit.web.cli.jobs import COMMANDS as JOB_COMMANDS
-from keepfit.web.cli.terminal import HOW_TO_INSTALL, URL_HELP, Commands, plain_console, settings_of
+from keepfit.web.cli.care import doctor, verify_checkpoints
+from keepfit.web.cli.jobs import COMMANDS as ABOUT_JOBS
+from keepfit.web.cli.service import demo, up
+from keepfit.web.cli.terminal import URL_HELP, Commands
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,103 +25,5 @@ def main(ctx: click.Context, url: str | None) -> None:
     ctx.obj = url
 
 
-@main.command()
-@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Where everything is kept.")
-@click.option("--host", help="Address to listen on (127.0.0.1).")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on (8080).")
-@click.option("--redis-port", type=click.IntRange(1, 65535), help="Port of the embedded server (6390).")
-@click.option("--redis-url", help="Use this Redis or Valkey server instead of the embedded one.")
-@click.option("--workers", type=click.IntRange(1, 64), help="Worker processes (1).")
-@click.option("--slots", type=click.IntRange(1, 64), help="Jobs that each worker runs at a time (2).")
-@click.option("--threads", type=click.IntRange(0, 256), help="Threads of one job; 0 divides the cores.")
-@click.option("--drills/--no-drills", default=None, help="Show the button that kills a job's worker.")
-def up(**options: Any) -> None:
-    """Start the whole service here; Ctrl-C stops it."""
-    try:
-        from keepfit.shared.launch.service import up as start
-    except ImportError as exc:
-        raise click.ClickException(
-            f"{exc.name} is not installed, and `keepfit up` needs everything. {HOW_TO_INSTALL}"
-        ) from exc
-    settings = settings_of(**options)
-    raise SystemExit(start(settings, plain_console()))
-
-
-@main.command(name="verify")
-@click.argument("job_id", metavar="[ID]", required=False)
-@click.option("--data-dir", type=click.Path(path_type=Path, exists=True, file_okay=False))
-def verify_checkpoints(job_id: str | None, data_dir: Path | None) -> None:
-    """Check every byte of every checkpoint of a data directory, or of one job."""
-    jobs_dir = _jobs_dir(settings_of(data_dir=data_dir))
-    jobdirs = [open_jobdir(jobs_dir, job_id)] if job_id else sorted(list_jobdirs(jobs_dir), key=lambda j: j.id)
-    counts = [_verify_job(jobdir) for jobdir in jobdirs]
-    good, damaged = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0)
-    click.echo(f"{len(jobdirs)} jobs, {good} checkpoints are whole, {damaged} damaged.")
-    raise SystemExit(1 if damaged else 0)
-
-
-def _jobs_dir(settings: Settings) -> Path:
-    """The folder of the jobs, in a data directory that is there: nothing found in none would look like all is well."""
-    if not settings.data_dir.is_dir():
-        raise click.ClickException(
-            f"There is no data directory {settings.data_dir}. Name the one of your Keepfit with --data-dir."
-        )
-    datadir.check(settings.data_dir)
-    return settings.jobs_dir
-
-
-def _verify_job(jobdir: JobDir) -> tuple[int, int]:
-    good = damaged = 0
-    for checkpoint in checkpoints_of(jobdir):
-        where = f"{jobdir.id}  attempt {checkpoint.attempt}  step {checkpoint.step}"
-        try:
-            manifest = verify(checkpoint)
-        except CorruptCheckpoint as exc:
-            if not checkpoint.path.exists():  # a running job has replaced it by a newer one
-                continue
-            damaged += 1
-            click.echo(f"{where}  DAMAGED: {exc}")
-        else:
-            good += 1
-            click.echo(f"{where}  whole, {manifest.bytes:,} bytes")
-    return good, damaged
-
-
-@main.command()
-@click.option("--repair", is_flag=True, help="Make the server say what the disk says, where they differ.")
-@click.option("--data-dir", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--redis-port", type=click.IntRange(1, 65535), help="Port of the embedded server (6390).")
-@click.option("--redis-url", help="The external server, if one is used.")
-def doctor(repair: bool, **options: Any) -> None:
-    """Compare what the disk and the queue server say of each job."""
-    settings = settings_of(**options)
-    jobs_dir, left = _jobs_dir(settings), 0
-    with _store(settings) as store:
-        for finding in examine(jobs_dir, store):
-            mended = bool(finding.problem) and repair and mend(finding, jobs_dir, store)
-            left += bool(finding.problem) and not mended
-            verdict = f"MENDED: {finding.problem}" if mended else finding.problem or "agree"
-            click.echo(f"{finding.job_id}  disk: {finding.disk}  server: {finding.server}  {verdict}")
-    if left:
-        raise click.ClickException(f"{left} jobs differ." + ("" if repair else " Mend them with --repair."))
-
-
-@contextmanager
-def _store(settings: Settings) -> Iterator[Store]:
-    """The store, with errors that say how to name another server."""
-    try:
-        store = open_store(settings.broker_url)
-    except ValueError as exc:  # not shown: the address may hold a password
-        raise click.ClickException("The --redis-url is wrong. One looks like redis://127.0.0.1:6379/0.") from exc
-    with closing(store):
-        try:
-            yield store
-        except StoreUnavailable as exc:
-            raise click.ClickException(
-                f"{exc} Is Keepfit up? If its server is elsewhere, name it: --redis-port for the embedded one, "
-                "--redis-url for another."
-            ) from exc
-
-
-for _command in (*JOB_COMMANDS, demo):
+for _command in (up, *ABOUT_JOBS, demo, verify_checkpoints, doctor):
     main.add_command(_command)

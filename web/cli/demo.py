@@ -9,7 +9,6 @@ whatever takes too long is no broken promise.
 """
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -21,7 +20,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import click
 import httpx
 import psutil
 from rich.console import Console
@@ -29,10 +27,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
 from keepfit.shared.errors import KeepfitError
+from keepfit.shared.host import die_with_parent
 from keepfit.shared.jobs.states import JobState
-from keepfit.shared.launch.tether import die_with_parent
 from keepfit.shared.settings import IMPORT_DIR
-from keepfit.web.cli.terminal import plain_console
 from keepfit.web.client import RESTING, Client, Job, RequestRefused, ServiceUnreachable
 
 LIMIT_S = 90.0
@@ -292,15 +289,3 @@ def _mid_epoch(job: Job) -> bool:
     """Whether some epochs are done, and the latest checkpoint lies within an epoch."""
     at = job.progress
     return bool(at) and at["epoch"] >= KILL_AFTER_EPOCHS and job.raw["checkpoint_step"] % at["batches"] != 0
-
-
-@click.command(name="demo")
-@click.option("--stay", is_flag=True, help="Leave the service running at the end, to look at the pages.")
-def main(stay: bool) -> None:
-    """Train, kill the worker, recover, compare the bits, evaluate."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, so that the service is stopped
-    raise SystemExit(tell(plain_console(), stay))
-
-
-if __name__ == "__main__":
-    main()

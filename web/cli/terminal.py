@@ -24,8 +24,8 @@ from keepfit.web.client import Client
 
 URL_HELP = "Address of the Keepfit to speak to, such as http://127.0.0.1:8080."
 HOW_TO_INSTALL = (
-    "In a clone of Keepfit, `make run` installs everything and starts it; "
-    "into an environment of your own: pip install '.[worker,embedded]', in the clone."
+    "Install keepfit[all]: in a clone `make run` does it and starts the service, or pip install '.[all]'; "
+    "without one, pip install 'keepfit-...-py3-none-any.whl[all]' with the name of the wheel."
 )
 """Keepfit is on no index: only what a person has as files can be installed."""
 
@@ -44,6 +44,17 @@ class Commands(click.Group):
         except OSError as exc:
             where = f"{exc.filename}: " if exc.filename else ""
             raise click.ClickException(f"{where}{exc.strerror or exc}.") from exc
+
+
+@contextmanager
+def whole_installation() -> Iterator[None]:
+    """Around imports of what the client alone does not bring. Raises ClickException that says how to get it."""
+    try:
+        yield
+    except ImportError as exc:
+        raise click.ClickException(
+            f"{exc.name} is not installed, and this command needs all of Keepfit. {HOW_TO_INSTALL}"
+        ) from exc
 
 
 def job_command(

@@ -8,7 +8,7 @@ from keepfit.shared.errors import JobNotFound, StoreUnavailable
 from keepfit.shared.jobs.states import JobState
 from keepfit.shared.store import Waiting
 from keepfit.web.desk import Desk
-from keepfit.web.jobs import page as view_models
+from keepfit.web.jobs import page
 from keepfit.web.jobs.history import read_history, read_log
 from keepfit.web.jobs.live import RUNNING, LiveView, live_view
 from keepfit.web.jobs.page import JobPage
@@ -39,15 +39,15 @@ def assemble_job(desk: Desk, job_id: str) -> JobPage:
         live=live,
         created_ms=record.created_ms,
         since_ms=record.since_ms,
-        facts=view_models.facts(seen),
+        facts=page.facts(seen),
         source=source,
         source_name=_name_of(desk, source),
-        buttons=view_models.buttons(record, can_drill),
-        recovered=view_models.recovered(history, record),
-        result=view_models.result_view(seen, history),
-        attempts=view_models.attempt_rows(history, record, live.attempt),
-        evaluations=tuple(view_models.evaluation_row(e) for e in desk.reader.evaluations(seen.jobdir)),
-        can_evaluate=view_models.can_evaluate(record),
+        buttons=page.buttons(record, can_drill),
+        recovered=page.recovered(history, record),
+        result=page.result_view(seen, history),
+        attempts=page.attempt_rows(history, record, live.attempt),
+        evaluations=tuple(page.evaluation_row(e) for e in desk.reader.evaluations(seen.jobdir)),
+        can_evaluate=page.can_evaluate(record),
         log=read_log(seen.jobdir),
         log_after=log_after,
     )

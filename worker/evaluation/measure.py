@@ -13,15 +13,15 @@ from keepfit.shared.jobs.events import LogLine
 from keepfit.shared.jobs.states import Outcome
 from keepfit.shared.spec import DATASETS, EvaluateSpec, TrainSpec
 from keepfit.worker.data import datasets
-from keepfit.worker.models import presets as models
-from keepfit.worker.training import chance, finite, state
+from keepfit.worker.models import presets
+from keepfit.worker.training import meaning, model_state
 from keepfit.worker.training.callbacks import Callbacks, build_callbacks
-from keepfit.worker.training.checkpoints import Loaded, load_newest
 from keepfit.worker.training.engine import Evaluator, build
 from keepfit.worker.training.interfaces import AttemptResult, Reporter, StopSignal
 from keepfit.worker.training.loop import Stopped
 from keepfit.worker.training.program import RESIDENT_BYTES, Arrays
 from keepfit.worker.training.resume import restore
+from keepfit.worker.training.saving import Loaded, load_newest
 
 TEST_BATCH_SIZE = 32
 """The default of ``model.evaluate``, so that a person who tries it reads the very same numbers."""
@@ -53,22 +53,22 @@ def evaluate(spec: EvaluateSpec, jobdir: JobDir, reporter: Reporter, stop: StopS
     extra: dict[str, Any] = {"notes": notes} if notes else {}
     extra |= _chance(metrics, data.test, reporter)
     found = {**metrics, "samples": float(len(data.test))}
-    return AttemptResult(Outcome.FINISHED, "", found, state.weights_digest(model), step, extra)
+    return AttemptResult(Outcome.FINISHED, "", found, model_state.weights_digest(model), step, extra)
 
 
 def _rebuilt(trained: TrainSpec, loaded: Loaded) -> Any:
     """The model of the spec with the state of the checkpoint, as it would be exported."""
     wish = trained.training
-    state.seed_everything(wish.seed)
-    model = models.build_model(trained.model, wish.learning_rate)
+    model_state.seed_everything(wish.seed)
+    model = presets.build_model(trained.model, wish.learning_rate)
     build(model, (np.zeros((1, *model.input_shape[1:]), np.uint8), np.zeros(1, np.uint8)))
-    known = finite.not_finite(state.take(model))
+    known = meaning.not_finite(model_state.take(model))
     callbacks = Callbacks(build_callbacks(wish.early_stopping, wish.reduce_lr), model)
     callbacks.begin()
     restore(loaded, model, callbacks)
     callbacks.finalise()
-    if fault := finite.fault(state.take(model), known):
-        raise finite.Diverged(f"There is nothing to measure: {fault} as of step {loaded.checkpoint.step:,}.")
+    if fault := meaning.fault(model_state.take(model), known):
+        raise meaning.Diverged(f"There is nothing to measure: {fault} as of step {loaded.checkpoint.step:,}.")
     return model
 
 
@@ -80,7 +80,7 @@ def _measured(model: Any, test: Arrays, stop: StopSignal) -> dict[str, float]:
         evaluator.close()
     if metrics is None:
         raise Stopped(0, durable=True)
-    finite.check_figures(metrics, "on the test part")
+    meaning.check_figures(metrics, "on the test part")
     return metrics
 
 
@@ -97,8 +97,8 @@ def _other_classes(trained_on: str, measured_on: str) -> list[str]:
 
 
 def _chance(metrics: dict[str, float], test: Arrays, reporter: Reporter) -> dict[str, Any]:
-    share = chance.no_better_than_guessing(chance.accuracy_in(metrics), test.y, metrics.get("loss"))
+    share = meaning.no_better_than_guessing(meaning.accuracy_in(metrics), test.y, metrics.get("loss"))
     if share is None:
         return {}
-    reporter.report(LogLine(chance.in_words(share, len(test)), "warning"))
+    reporter.report(LogLine(meaning.guessing_in_words(share, len(test)), "warning"))
     return {"no_better_than_guessing": True, "commonest_class_share": share}

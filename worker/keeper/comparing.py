@@ -26,7 +26,7 @@ from keepfit.shared.jobs.restoring import note_stop, only_server_knows_stop, res
 from keepfit.shared.jobs.states import ENDS, JobState, Wish
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import JobRecord, Store
-from keepfit.shared.store.upkeep import restoration
+from keepfit.shared.store.keepers import restoration
 
 KEYS_A_SLICE = 200
 NAMES_A_SLICE = 500

@@ -22,6 +22,7 @@ from celery.exceptions import CeleryError
 from kombu.exceptions import KombuError, OperationalError
 
 from keepfit.shared.errors import KeepfitError, StoreUnavailable
+from keepfit.shared.host import Owner, Process, machine
 from keepfit.shared.jobs.directory import open_jobdir
 from keepfit.shared.jobs.diskstate import write_verdict
 from keepfit.shared.jobs.restoring import is_of
@@ -34,7 +35,6 @@ from keepfit.worker.drain import draining
 from keepfit.worker.keeper.deaths import DEATHS, OUT_OF_MEMORY
 from keepfit.worker.keeper.rebuild import Rebuilder
 from keepfit.worker.keeper.sweep import Sweeper
-from keepfit.worker.owner import Owner, Process, machine
 
 BEAT_S = 1.0
 LAST_WORDS_S = 0.5

@@ -13,8 +13,8 @@ from collections.abc import Container, Iterator
 from itertools import islice
 from pathlib import Path
 
+from keepfit.shared import host
 from keepfit.shared.jobs.directory import JobDir, list_jobdirs, staged_jobdirs
-from keepfit.worker.training import private
 
 JOBS_A_TICK = 10
 """So that a data directory of many thousand jobs keeps the keeper neither from its leases nor a core from its work."""
@@ -40,7 +40,7 @@ class Sweeper:
             self._began = time.monotonic()
             self._sweep(staged_jobdirs(self._jobs_dir))
             for shared in self._cache_dir.glob("*/"):
-                private.sweep(shared)
+                host.sweep_private(shared)
             self._walk = list_jobdirs(self._jobs_dir)
 
     def _sweep(self, leftovers: list[Path]) -> None:

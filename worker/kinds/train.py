@@ -4,7 +4,7 @@ from pathlib import Path
 
 from keepfit.shared.spec import TrainSpec
 from keepfit.worker.data import datasets
-from keepfit.worker.models import presets as models
+from keepfit.worker.models import presets
 from keepfit.worker.training.callbacks import build_callbacks
 from keepfit.worker.training.program import CheckpointPolicy, Program
 
@@ -19,7 +19,7 @@ def program_of(spec: TrainSpec, datasets_dir: Path, digest: str, as_found: bool 
     data = datasets.load(spec.data.name, datasets_dir, as_found)
     train, validation = data.train.split(wish.validation_share)
     return Program(
-        build_model=lambda: models.build_model(spec.model, wish.learning_rate),
+        build_model=lambda: presets.build_model(spec.model, wish.learning_rate),
         train=train,
         validation=validation,
         test=data.test,

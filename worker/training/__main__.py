@@ -3,8 +3,9 @@
     python -m keepfit.worker.training train SPEC.json --dir DIR [--datasets DIR] [--threads N]
     python -m keepfit.worker.training evaluate --dir DIR --data NAME
 
-DIR is a job directory. Run again on the same DIR after a kill, training resumes. Ctrl-C and SIGTERM
-save a checkpoint and stop. Exit status: 0 finished, 1 failed, 2 bad input, 3 stopped.
+DIR is a job directory, made from the spec on first use and checked against it afterwards. Run again on the same DIR
+after a kill, training resumes. Ctrl-C and SIGTERM save a checkpoint and stop. Exit status: 0 finished, 1 failed,
+2 bad input, 3 stopped.
 """
 
 import argparse
@@ -14,13 +15,12 @@ import signal
 import sys
 from pathlib import Path
 
-from keepfit.shared.errors import InvalidSpec, KeepfitError, StorageFull
-from keepfit.shared.jobs.directory import AttemptDir, JobDir
+from keepfit.shared.errors import InvalidSpec, JobConflict, KeepfitError, StorageFull
+from keepfit.shared.jobs.directory import AttemptDir, JobDir, same_spec, write_job
 from keepfit.shared.jobs.events import Event, Progress
 from keepfit.shared.jobs.states import Outcome
-from keepfit.shared.spec import EvaluateSpec, TrainSpec, parse_spec
+from keepfit.shared.spec import DATASETS, DataSpec, EvaluateSpec, TrainSpec, parse_spec
 from keepfit.worker.training.interfaces import AttemptResult, StopReason, StopSignal
-from keepfit.worker.training.jobfile import open_or_create, sibling_for
 
 _EXIT = {Outcome.FINISHED: 0, Outcome.FAILED: 1, Outcome.STOPPED: 3, Outcome.INTERRUPTED: 3}
 
@@ -57,23 +57,23 @@ def _job(args: argparse.Namespace) -> tuple[TrainSpec | EvaluateSpec, JobDir]:
     folder = args.dir.absolute()
     datasets = (args.datasets or folder.parent / "datasets").absolute()
     if args.command == "evaluate":
-        return sibling_for(JobDir(folder, datasets), args.data)
+        return _sibling_for(JobDir(folder, datasets), args.data)
     try:
         spec = parse_spec(json.loads(args.spec.read_bytes()))
     except OSError as exc:
         raise InvalidSpec(f"{args.spec} cannot be read: {exc.strerror}.") from exc
     except ValueError as exc:
         raise InvalidSpec(f"{args.spec} is not JSON: {exc}.") from exc
-    return spec, open_or_create(JobDir(folder, datasets), spec)
+    return spec, _open_or_create(JobDir(folder, datasets), spec)
 
 
 def _attempt(spec: TrainSpec | EvaluateSpec, jobdir: JobDir, threads: int) -> AttemptResult:
     # Set before TensorFlow is imported: its own chatter is not for people.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from keepfit.worker.training import compiled, environment, run
+    from keepfit.worker.training import bits, device, run
 
-    environment.configure(threads)
-    compiled.use_cache(jobdir.datasets.parent / "cache")
+    bits.configure(threads)
+    device.use_cache(jobdir.datasets.parent / "cache")
     stop = StopSignal()
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda *_: stop.set(StopReason.WISH))
@@ -110,3 +110,40 @@ class Printer:
 
 if __name__ == "__main__":
     sys.exit(main())
+
+
+def _open_or_create(jobdir: JobDir, spec: TrainSpec | EvaluateSpec) -> JobDir:
+    """The directory of a job that is ``spec``.
+
+    Raises:
+        JobConflict: the directory holds another job.
+        DamagedFile: it holds one whose job.json cannot be read.
+        StorageFull: it cannot be made.
+    """
+    if os.path.lexists(jobdir.path / "job.json"):
+        if not same_spec(jobdir, spec):
+            raise JobConflict(f"{jobdir.path} holds a job with another spec. Use another --dir, or the same spec.")
+        return jobdir
+    try:
+        jobdir.path.mkdir(parents=True, exist_ok=True)
+        write_job(jobdir.path, jobdir.id, spec)
+    except OSError as exc:
+        raise StorageFull(f"{jobdir.path} cannot be written ({exc.strerror}).") from exc
+    return jobdir
+
+
+def _sibling_for(source: JobDir, data: str) -> tuple[EvaluateSpec, JobDir]:
+    """The evaluation of ``source`` on ``data``, in a directory beside it."""
+    if data not in DATASETS:
+        raise InvalidSpec(f"There is no data set {data!r}; there are {', '.join(DATASETS)}.")
+    name = str(source.job["spec"].get("name") or source.id)
+    # Directories made by hand may have any name; the pattern of job ids is for what comes over the network.
+    spec = EvaluateSpec.model_construct(
+        version=1,
+        kind="evaluate",
+        name=f"{name} on {data}"[:80],
+        source=source.id,
+        data=DataSpec.model_validate({"name": data}),
+    )
+    evaluation = source.sibling(f"{source.id}-evaluated-on-{data}")
+    return spec, _open_or_create(evaluation, spec)

@@ -16,8 +16,7 @@ import numpy as np
 
 from keepfit.shared.errors import CorruptCheckpoint, InvalidSpec
 from keepfit.shared.spec import EarlyStoppingSpec, ReduceLRSpec
-from keepfit.worker.training.state import Tensor
-from keepfit.worker.training.tensorfile import Array
+from keepfit.worker.training.model_state import Array, Tensor
 
 _STATE: dict[type[Any], tuple[str, ...]] = {
     keras.callbacks.EarlyStopping: ("wait", "stopped_epoch", "best", "best_epoch"),

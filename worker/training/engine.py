@@ -20,12 +20,12 @@ import numpy as np
 import tensorflow as tf
 
 from keepfit.shared.errors import InvalidSpec
-from keepfit.worker.training import compiled
-from keepfit.worker.training.order import Order
-from keepfit.worker.training.pace import Pace
-from keepfit.worker.training.plans import needs_unknown_batch
+from keepfit.worker.training import device
+from keepfit.worker.training.bits import needs_unknown_batch
+from keepfit.worker.training.keras_private import build_metrics
+from keepfit.worker.training.loop import Pace
 from keepfit.worker.training.program import Arrays, Program
-from keepfit.worker.training.source import Source, as_keras_takes_it, open_source
+from keepfit.worker.training.source import Order, Source, as_keras_takes_it, open_source
 
 
 class Steps:
@@ -56,7 +56,7 @@ class Steps:
     def _keep_compiled(self) -> None:
         if self._compiles:
             self._compiles = False
-            compiled.publish()
+            device.publish()
 
     def _repeat(self, data: Any, rows: Any, first: Any, count: Any) -> Any:
         def body(done: Any) -> Any:
@@ -166,7 +166,7 @@ def first_batch(arrays: Arrays, batch_size: int) -> Any:
 
 def build(model: Any, batch: Any) -> None:
     """Make every variable of ``model`` now: layers, metrics, optimizer; as ``fit`` does before its first step."""
-    model._symbolic_build(data_batch=batch)  # noqa: SLF001 - there is no public way to build the metrics
+    build_metrics(model, batch)
     if model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
 

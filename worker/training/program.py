@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from keepfit.shared.errors import InvalidSpec
-from keepfit.worker.training.tensorfile import raw_bytes
+from keepfit.worker.training.model_state import raw_bytes
 
 RESIDENT_BYTES = 512 << 20
 _SAMPLED_ABOVE = 1 << 30
@@ -80,7 +80,7 @@ class CheckpointPolicy:
     interval_s: float = 10.0
     every_steps: int | None = None
     each_epoch: bool = True
-    """Epoch ends closer together than ``worker.training.saver`` allows are skipped."""
+    """Epoch ends closer together than ``worker.training.saving`` allows are skipped."""
 
 
 @dataclass(frozen=True)

@@ -18,15 +18,15 @@ from keepfit.shared.errors import CorruptCheckpoint, InvalidSpec
 from keepfit.shared.jobs.directory import AttemptDir, JobDir
 from keepfit.shared.jobs.events import LogLine
 from keepfit.worker.data import intake
-from keepfit.worker.training import environment, finite, state
+from keepfit.worker.training import bits, meaning, model_state
+from keepfit.worker.training.bits import choose_plan
 from keepfit.worker.training.callbacks import Callbacks
-from keepfit.worker.training.checkpoints import Loaded, reject, valid
 from keepfit.worker.training.engine import Engine
 from keepfit.worker.training.interfaces import Reporter
 from keepfit.worker.training.loop import Cursor, Phase, Position, step_of
-from keepfit.worker.training.order import order, order_digest
-from keepfit.worker.training.plans import choose_plan
 from keepfit.worker.training.program import Program
+from keepfit.worker.training.saving import Loaded, reject, valid
+from keepfit.worker.training.source import order, order_digest
 
 
 class _OfAnother(CorruptCheckpoint):
@@ -96,7 +96,7 @@ def _start_that_fits(program: Program, found: Iterable[Loaded], data: _Data, rep
 
 def _start(program: Program, loaded: Loaded | None, data: _Data, reporter: Reporter) -> Start:
     """Build the model and, with a checkpoint, restore it. Raises CorruptCheckpoint if it does not fit."""
-    state.seed_everything(program.seed)
+    model_state.seed_everything(program.seed)
     model = program.build_model()
     data.numbers.result()
     intake.check_labels_for(model, program.parts)
@@ -105,7 +105,7 @@ def _start(program: Program, loaded: Loaded | None, data: _Data, reporter: Repor
     callbacks = Callbacks(program.build_callbacks(), model)
     callbacks.begin()
     facts = _facts(program, plan, data.digests.result())
-    facts["not_finite"] = finite.not_finite(state.take(model))
+    facts["not_finite"] = meaning.not_finite(model_state.take(model))
     if loaded is None:
         return Start(model, engine, callbacks, Position(), facts, None)
     try:
@@ -122,7 +122,7 @@ def _start(program: Program, loaded: Loaded | None, data: _Data, reporter: Repor
 def restore(loaded: Loaded, model: Any, callbacks: Callbacks) -> Position:
     """Put a checkpoint into a freshly built model and its callbacks. Raises CorruptCheckpoint if it does not fit."""
     own = {name: value for name, value in loaded.tensors.items() if "|callback|" not in name}
-    state.restore(model, own)
+    model_state.load_state(model, own)
     callbacks.restore(loaded.trainer["callbacks"], loaded.tensors)
     return Position(_cursor(loaded), loaded.history, saved=True)
 
@@ -142,7 +142,7 @@ def _facts(program: Program, plan: str, data_sha256: Mapping[str, str]) -> dict[
         "plan": plan,
         "program_sha256": program.digest,
         "data_sha256": dict(data_sha256),
-        "environment": environment.fingerprint(),
+        "environment": bits.fingerprint(),
         "exact": True,
         "differs": [],
     }
@@ -190,7 +190,7 @@ def _check_position(loaded: Loaded, program: Program) -> None:
 
 def _compare_environment(saved: Mapping[str, Any], facts: dict[str, Any], reporter: Reporter) -> None:
     """Once not exact, a job stays so, and says why."""
-    differs = environment.differences(saved["environment"], facts["environment"])
+    differs = bits.differences(saved["environment"], facts["environment"])
     facts["differs"] = list(dict.fromkeys([*saved["differs"], *differs]))
     facts["exact"] = not facts["differs"]
     if differs:

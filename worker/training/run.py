@@ -15,7 +15,7 @@ import time
 import traceback
 from typing import Any
 
-from keepfit.shared.checkpoints import keep as retention
+from keepfit.shared.checkpoints import keep
 from keepfit.shared.checkpoints.disk import Disk
 from keepfit.shared.durable import write_json
 from keepfit.shared.errors import StorageFull
@@ -27,15 +27,14 @@ from keepfit.shared.spec import EvaluateSpec, TrainSpec
 from keepfit.worker.evaluation.measure import TEST_BATCH_SIZE, evaluate
 from keepfit.worker.kinds.train import program_of
 from keepfit.worker.models.exports import export
-from keepfit.worker.training import chance, compiled, environment, failures, finite, state
+from keepfit.worker.training import bits, device, failures, meaning, model_state
+from keepfit.worker.training.account import DiskReporter, Tee
 from keepfit.worker.training.engine import Evaluator
-from keepfit.worker.training.files import DiskReporter, Tee
 from keepfit.worker.training.interfaces import AttemptResult, Reporter, StopReason, StopSignal
-from keepfit.worker.training.loop import Loop, Parts, Stopped, step_of
-from keepfit.worker.training.pace import Pace
+from keepfit.worker.training.loop import Loop, Pace, Parts, Stopped, step_of
 from keepfit.worker.training.program import Arrays, Program
 from keepfit.worker.training.resume import Start, prepare
-from keepfit.worker.training.saver import Destination, Saver
+from keepfit.worker.training.saving import Destination, Saver
 
 _EXPORTS_PER_STATE = 2
 
@@ -103,7 +102,7 @@ def attempt_with(work: Any, session: Session) -> AttemptResult:
 
 def train(program: Program, session: Session) -> AttemptResult:
     """Train ``program`` from where the earlier attempts have left it, to its end."""
-    retention.sweep(session.jobdir, session.attempt.number, session.disk)
+    keep.sweep(session.jobdir, session.attempt.number, session.disk)
     start = prepare(program, session.jobdir, session.attempt, session.reporter)
     _write_record(session, {**_public(start.facts), "resumed": start.resumed, "notes": list(program.notes)})
     for note in program.notes:
@@ -124,7 +123,7 @@ def train(program: Program, session: Session) -> AttemptResult:
     finally:
         saver.close()
         start.engine.close()
-        compiled.discard()
+        device.discard()
     return _finalise(program, start, session, loop.step, saver.failures)
 
 
@@ -134,8 +133,8 @@ def _finalise(program: Program, start: Start, session: Session, step: int, faile
     The model is trained: what fails in here is told, and costs no more than itself.
     """
     start.callbacks.finalise()
-    if fault := finite.fault(state.take(start.model), start.facts["not_finite"]):
-        raise finite.Diverged(f"At the end of training {fault}. {finite.cure(program)}")
+    if fault := meaning.fault(model_state.take(start.model), start.facts["not_finite"]):
+        raise meaning.Diverged(f"At the end of training {fault}. {meaning.cure(program)}")
     extra: dict[str, Any] = {"epochs": len(start.position.history), "epochs_planned": program.epochs}
     extra |= {"checkpoint_failures": failed, **_public(start.facts)}
     if program.notes:
@@ -147,7 +146,7 @@ def _finalise(program: Program, start: Start, session: Session, step: int, faile
         extra |= _export(start, session)
         _tidy(session)
     session.say(f"finished: {figures(metrics)}")
-    return AttemptResult(Outcome.FINISHED, "", metrics, state.weights_digest(start.model), step, extra)
+    return AttemptResult(Outcome.FINISHED, "", metrics, model_state.weights_digest(start.model), step, extra)
 
 
 def _early_stop(start: Start, session: Session) -> dict[str, Any]:
@@ -180,16 +179,16 @@ def _test(program: Program, start: Start, session: Session, step: int) -> tuple[
         return {}, {"test": why}
     if found is None:
         raise Stopped(step, durable=True)
-    finite.check_figures(found, "on the test part", program)
+    meaning.check_figures(found, "on the test part", program)
     return found, _guessing(found, "", program.test, session)
 
 
 def _guessing(metrics: dict[str, float], prefix: str, part: Arrays, session: Session) -> dict[str, Any]:
     """For the result, whether the model is no better than always saying the commonest class; said, too."""
-    share = chance.no_better_than_guessing(chance.accuracy_in(metrics, prefix), part.y, metrics.get(f"{prefix}loss"))
+    share = meaning.no_better_than_guessing(meaning.accuracy_in(metrics, prefix), part.y, metrics.get(f"{prefix}loss"))
     if share is None:
         return {}
-    session.say(chance.in_words(share, len(part)), "warning")
+    session.say(meaning.guessing_in_words(share, len(part)), "warning")
     return {"no_better_than_guessing": True, "commonest_class_share": share}
 
 
@@ -203,7 +202,7 @@ def _export(start: Start, session: Session) -> dict[str, Any]:
 
 def _tidy(session: Session) -> None:
     try:
-        retention.prune_finished(session.jobdir, session.attempt.number, session.disk)
+        keep.prune_finished(session.jobdir, session.attempt.number, session.disk)
     except OSError as exc:  # it costs some space and no more
         session.say(f"an old checkpoint could not be removed: {exc.strerror}", "warning")
 
@@ -219,7 +218,7 @@ def _write_record(session: Session, more: dict[str, Any]) -> None:
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "started_ms": time.time_ns() // 1_000_000,
-        "environment": environment.fingerprint(),
+        "environment": bits.fingerprint(),
         **more,
     }
     try:
@@ -243,8 +242,8 @@ def _report_start(session: Session, start: Start | None) -> None:
 
 
 def _warn_of_little_space(session: Session, start: Start) -> None:
-    size = sum(tensor.nbytes for tensor in state.take(start.model))
-    needed = size * (retention.LATEST + 2 + _EXPORTS_PER_STATE)
+    size = sum(tensor.nbytes for tensor in model_state.take(start.model))
+    needed = size * (keep.LATEST + 2 + _EXPORTS_PER_STATE)
     free = session.disk.free_bytes(session.attempt.path)
     if free < size * 2:
         raise StorageFull(

@@ -1,13 +1,17 @@
-"""Where the batches of an epoch come from: memory on the device, or a file too big for it, in the same order.
+"""The order of the samples, and where the batches of an epoch come from: memory, or a file too big for it.
 
+    rows = order(seed, epoch, samples)     # a pure function, so a position is all that resume needs
     source = open_source(arrays, batch_size)
-    source.begin(order)
+    source.begin(rows)
     window = source.window(17)             # batches window.start to window.stop - 1, batch 17 among them
     data, ids = source.rest()              # the partial last batch
 
-What is read is the same either way; a window is only as much of it as is in memory at once.
+What is read is the same either way; a window is only as much of it as is in memory at once. The order is drawn from raw
+Philox bits by a stable sort: NumPy keeps the streams of its bit generators the same in all versions, but not those of
+``Generator.permutation`` (NEP 19).
 """
 
+import hashlib
 import mmap
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,10 +20,50 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from keepfit.worker.training.order import Order
+from keepfit.worker.training.model_state import Array
 from keepfit.worker.training.program import Arrays
-from keepfit.worker.training.tensorfile import Array
+
+Order = NDArray[np.int32]
+
+
+def order(seed: int, epoch: int, samples: int) -> Order:
+    """The order in which epoch ``epoch`` visits the samples."""
+    bits = np.random.Philox(key=np.array([seed, epoch], dtype=np.uint64)).random_raw(samples)
+    return np.argsort(bits, kind="stable").astype(np.int32)
+
+
+def order_digest(of: Order) -> str:
+    """sha256 (hex) of an order."""
+    return hashlib.sha256(np.ascontiguousarray(of, dtype="<i4").data).hexdigest()
+
+
+class Orders:
+    """The orders of one run; the next epoch's is computed while this one trains."""
+
+    def __init__(self, seed: int, samples: int, epochs: int, shuffle: bool = True) -> None:
+        self._seed, self._samples, self._epochs, self._shuffle = seed, samples, epochs, shuffle
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="order")
+        self._ahead: dict[int, Future[tuple[Order, str]]] = {}
+
+    def of(self, epoch: int) -> tuple[Order, str]:
+        """The order of ``epoch``, and its digest."""
+        ready = self._ahead.pop(epoch, None)
+        self._ahead.clear()
+        if epoch + 1 < self._epochs:
+            self._ahead[epoch + 1] = self._thread.submit(self._compute, epoch + 1)
+        return ready.result() if ready else self._compute(epoch)
+
+    def close(self) -> None:
+        """Stop computing ahead."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _compute(self, epoch: int) -> tuple[Order, str]:
+        plain = np.arange(self._samples, dtype=np.int32)
+        found = order(self._seed, epoch, self._samples) if self._shuffle else plain
+        return found, order_digest(found)
+
 
 _WINDOW_BYTES = 32 << 20
 _PIECE = 512

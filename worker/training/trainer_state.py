@@ -1,12 +1,19 @@
-"""The metrics of each finished epoch, in a file of the attempt that is only ever added to.
+"""What a checkpoint holds beside the tensors: ``trainer.json``, and the metrics of each finished epoch.
+
+    raw = encode_trainer({"cursor": ..., "callbacks": [...], ...})
+    trainer = decode_trainer(raw, format=2)    # raises CorruptCheckpoint whatever else the bytes may be
 
     history.append({"loss": 0.3})              # in memory, where training goes on at once
     so_far = history.now()                     # what a checkpoint made now refers to: so many bytes, their sha256
     so_far.write(attempt.history, disk)        # durable before the checkpoint is
 
-So a checkpoint costs the same at the hundred-thousandth epoch as at the first. A later attempt starts
-its own file with what its checkpoint has verified. A floating-point number is written so that it is
-read back to the bit; what is no finite number is ``null``.
+``trainer.json`` says where training is, what it was made with, its callbacks' counters. What is decoded has every
+field, each of its type. Format 1 is version 0.1's, which kept the history in here; format 2 is, byte for byte, what
+this module would write for the values that it holds.
+
+The history is a file of the attempt that is only ever added to, so a checkpoint costs the same at the
+hundred-thousandth epoch as at the first. A later attempt starts its own file with what its checkpoint has verified.
+A floating-point number is written so that it is read back to the bit; what is no finite number is ``null``.
 """
 
 import contextlib
@@ -16,12 +23,82 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from keepfit.shared.checkpoints.disk import Disk
 from keepfit.shared.checkpoints.manifest import FileRecord
 from keepfit.shared.durable import from_json, to_json
 from keepfit.shared.errors import CorruptCheckpoint
+
+FORMAT = 2
+_MOST_BYTES = {1: 32 << 20, FORMAT: 1 << 20}
+_NOT_FINITE = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
+
+Count = Annotated[int, Field(ge=0, lt=10**15)]
+
+
+class _Cursor(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    epoch: Count
+    batch: Count
+    phase: Literal["train", "validate", "finalise"]
+
+
+class _Trainer(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    format: Literal[1, 2]
+    step: Count
+    seed: int
+    plan: Literal["graph", "xla"]
+    program_sha256: str
+    data_sha256: str | dict[str, str]
+    """Of each part of the data; of version 0.1, those of training and validation joined."""
+    order_sha256: str | None
+    environment: dict[str, Any]
+    exact: bool
+    differs: list[str]
+    cursor: _Cursor
+    callbacks: list[dict[str, bool | int | float | str | None]]
+
+
+def encode_trainer(trainer: Mapping[str, Any]) -> bytes:
+    """The one form that it has on disk."""
+    callbacks = [{name: _plain(value) for name, value in entry.items()} for entry in trainer["callbacks"]]
+    return _canonical({**trainer, "format": FORMAT, "callbacks": callbacks})
+
+
+def decode_trainer(raw: bytes, format: int) -> dict[str, Any]:
+    """The trainer state in ``raw``. Raises CorruptCheckpoint unless it is one of this format."""
+    if len(raw) > _MOST_BYTES[format]:
+        raise CorruptCheckpoint(f"its trainer state has {len(raw):,} bytes, more than any real one")
+    try:
+        value = from_json(raw)
+        _Trainer.model_validate(value)
+        intact = value["format"] == format and (format == 1 or _canonical(value) == raw)
+    except (ValueError, RecursionError) as exc:
+        raise CorruptCheckpoint("its trainer state cannot be read") from exc
+    if not intact:
+        raise CorruptCheckpoint("its trainer state was changed after it was written")
+    value["callbacks"] = [{name: _exact(v) for name, v in entry.items()} for entry in value["callbacks"]]
+    return dict(value)
+
+
+def _canonical(value: Mapping[str, Any]) -> bytes:
+    return to_json(value, indent=1, sort_keys=True).encode()
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no infinity, and a callback's best value so far may be one."""
+    return value if not isinstance(value, float) or math.isfinite(value) else str(value)
+
+
+def _exact(value: Any) -> Any:
+    return _NOT_FINITE.get(value, value) if isinstance(value, str) else value
+
 
 Row = Mapping[str, float]
 
@@ -91,15 +168,15 @@ class Prefix:
         self.of.write(path, self.record.bytes, disk)
 
 
-def parse(lines: bytes, epochs: int) -> History:
+def parse_history(lines: bytes, epochs: int) -> History:
     """The history in ``lines``. Raises CorruptCheckpoint unless it is one of so many epochs."""
     rows = _rows_of(lines)
     _check(rows, epochs)
     return History(lines, _as_numbers(rows[-1]) if rows else None)
 
 
-def of_rows(rows: Any, epochs: int) -> History:
-    """The history of ``rows``, as version 0.1 kept them. Raises CorruptCheckpoint as ``parse`` does."""
+def history_of(rows: Any, epochs: int) -> History:
+    """The history of ``rows``, as version 0.1 kept them. Raises CorruptCheckpoint as ``parse_history`` does."""
     _check(rows, epochs)
     history = History()
     for row in rows:

@@ -1,17 +1,86 @@
-"""What the keepers of the workers need: top-ups of the task queue, drills, the boot mark, and all that puts right
-what the server has lost, wholly or in part: the lock of who compares, the comparison, the restoration.
+"""What the keepers of the workers need: who is alive, top-ups of the task queue, drills, the boot mark, and all that
+puts right what the server has lost: the lock of who compares, the comparison, the restoration. And the channel by which
+an attempt hears of a wish at once, instead of with the next heartbeat: a hint only, the wish itself is in the record.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from keepfit.shared.errors import StoreUnavailable
 from keepfit.shared.jobs.directory import JobDir
 from keepfit.shared.jobs.states import ENDS, JobState
 from keepfit.shared.store import keys
-from keepfit.shared.store.jobs import fields_of, flat
-from keepfit.shared.store.records import JobRecord, job_record, needs_of_record, whole
+from keepfit.shared.store.jobs import WORKER_SILENT_MS, fields_of, flat
+from keepfit.shared.store.records import JobRecord, WorkerRecord, job_record, needs_of_record, whole
 from keepfit.shared.store.scripts import Argument, Link
+
+
+class WishChannel:
+    """The channel of one running job."""
+
+    def __init__(self, link: Link, job_id: str) -> None:
+        self._link = link
+        self._name = keys.wishes(job_id)
+        self._pubsub: Any = None
+
+    def heard(self, timeout_s: float) -> bool:
+        """Wait up to ``timeout_s`` for a wish. Raises StoreUnavailable at once when the server is away."""
+        try:
+            message = self._link.read(lambda r: self._subscribed(r).get_message(timeout=timeout_s))
+        except StoreUnavailable:
+            self.close()
+            raise
+        return message is not None and message["type"] == "message"
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._pubsub is not None:
+            self._pubsub.close()
+            self._pubsub = None
+
+    def _subscribed(self, client: Any) -> Any:
+        if self._pubsub is None:
+            pubsub = client.pubsub()
+            pubsub.subscribe(self._name)
+            self._pubsub = pubsub
+        return self._pubsub
+
+
+class Workers:
+    """What the store knows of workers."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def beat(self, name: str, host: str, pid: int, slots: int, busy: int, takes: bool = True) -> None:
+        """Say that the worker ``name`` lives. ``takes``: whether it takes jobs, or stops, or has gone deaf."""
+        self._link.run("beat", name, host, pid, slots, busy, int(takes), WORKER_SILENT_MS)
+
+    def leave(self, name: str) -> None:
+        """Say that the worker ``name`` stops."""
+        self._link.run("leave", name)
+
+    def list(self) -> list[WorkerRecord]:
+        """All workers that have been heard of in the last seconds, by name."""
+        seconds, micros = self._link.read(lambda r: r.time())
+        now = seconds * 1000 + micros // 1000
+        seen = self._link.read(lambda r: r.zrangebyscore(keys.WORKERS, now - WORKER_SILENT_MS, "+inf", withscores=True))
+        rows = self._link.hashes([keys.worker(name) for name, _ in seen])
+        pairs = sorted(zip(seen, rows, strict=True), key=lambda row: str(row[0][0]))
+        found = [_worker_record(name, raw, int(score), int(now)) for (name, score), raw in pairs]
+        return [record for record in found if record is not None]
+
+
+def _worker_record(name: str, raw: Mapping[str, str], seen_ms: int, now_ms: int) -> WorkerRecord | None:
+    """Decode the hash of a worker; None for one that has just left, or that is damaged: its next beat mends it."""
+    try:
+        pid, slots, busy = (int(raw[field]) for field in ("pid", "slots", "busy"))
+        takes = raw.get("takes") != "0"
+        return WorkerRecord(name, raw["host"], pid, slots, busy, seen_ms, max(0, now_ms - seen_ms), takes)
+    except (KeyError, ValueError):
+        return None
+
 
 READY_LOOKED_AT = 50
 LOCK_MS = 10_000

@@ -1,8 +1,12 @@
-"""What the bits of a training run depend on besides its spec, and how threads are set.
+"""What the bits of a training run depend on besides its spec: versions, CPU, threads, and how its steps are compiled.
 
-configure(threads=2)                 # before TensorFlow's first op
-fingerprint()                        # recorded with each attempt
-differences(then, now)               # in words; empty means the same bits
+    configure(threads=2)                 # before TensorFlow's first op
+    fingerprint()                        # recorded with each attempt
+    differences(then, now)               # in words; empty means the same bits
+    plan = choose_plan(model, wanted)    # a rule on its layers, so that the same spec has the same plan everywhere
+
+A trial on the clock would choose a better plan now and then, but two runs of one spec could then end with
+different bits. The measurements behind the rule are in docs/benchmarks.md.
 """
 
 import hashlib
@@ -14,7 +18,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
+
+from keepfit.worker.training.keras_private import layers_of
 
 _LIBRARIES = ("tensorflow", "keras", "numpy")
 _NUMERIC = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "XLA_FLAGS", "TF_XLA_FLAGS", "TF_DETERMINISTIC_OPS",
@@ -88,3 +95,52 @@ def _cpu() -> tuple[str, str]:
     fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     flags = fields.get("flags") or fields.get("Features", "")
     return fields.get("model name", "unknown"), hashlib.sha256(flags.encode()).hexdigest()[:16]
+
+
+_FAST_UNDER_XLA = (
+    keras.layers.InputLayer,
+    keras.layers.Rescaling,
+    keras.layers.Flatten,
+    keras.layers.Reshape,
+    keras.layers.Dense,
+    keras.layers.Activation,
+    keras.layers.ReLU,
+    keras.layers.Embedding,
+    keras.layers.GlobalAveragePooling1D,
+    keras.layers.LSTM,
+    keras.layers.LSTMCell,
+    keras.layers.GRU,
+    keras.layers.GRUCell,
+    keras.layers.SimpleRNN,
+    keras.layers.SimpleRNNCell,
+)
+
+_CHOOSE_KERNELS_BY_BATCH = (
+    keras.layers.MultiHeadAttention,
+    keras.layers.GroupQueryAttention,
+    keras.layers.Attention,
+    keras.layers.AdditiveAttention,
+    keras.layers.EinsumDense,
+)
+
+
+def needs_unknown_batch(model: Any) -> bool:
+    """Whether the graph must not know the length of a batch, to take the kernels that ``fit`` takes.
+
+    ``fit`` never knows it. Knowing it is faster (a third for convolutions) and the same bits, but for these layers.
+    """
+    return any(isinstance(layer, _CHOOSE_KERNELS_BY_BATCH) for layer in layers_of(model))
+
+
+def choose_plan(model: Any, wanted: str) -> str:
+    """``graph`` or ``xla``; a wish for one of them is granted as it is."""
+    if wanted != "auto":
+        return wanted
+    simple = all(type(layer) in _FAST_UNDER_XLA and not _drops(layer) for layer in layers_of(model))
+    plain = all(layer.compute_dtype == "float32" for layer in layers_of(model))
+    return "xla" if simple and plain else "graph"
+
+
+def _drops(layer: Any) -> bool:
+    """Whether a recurrent layer has dropout; XLA is slow at random numbers."""
+    return bool(getattr(layer, "dropout", 0) or getattr(layer, "recurrent_dropout", 0))

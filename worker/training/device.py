@@ -21,7 +21,8 @@ import shutil
 import stat
 from pathlib import Path
 
-from keepfit.worker.training import environment, private
+from keepfit.shared import host
+from keepfit.worker.training import bits
 
 _log = logging.getLogger(__name__)
 _FLAG = "--tf_xla_persistent_cache_directory="
@@ -39,10 +40,10 @@ def use_cache(folder: Path) -> None:
         if shutil.disk_usage(shared).free < _FREE_BYTES:
             return
         _sweep(shared)
-        own = private.make(shared)
+        own = host.make_private(shared)
         for entry in _entries(shared):
             _adopt(entry, own)
-        flags = [*environment.xla_flags(), f"{_FLAG}{own}", "--tf_xla_persistent_cache_device_types=CPU"]
+        flags = [*bits.xla_flags(), f"{_FLAG}{own}", "--tf_xla_persistent_cache_device_types=CPU"]
         os.environ["TF_XLA_FLAGS"] = " ".join(flags)
 
 
@@ -79,15 +80,15 @@ def discard() -> None:
 
 
 def _own_dir() -> Path | None:
-    for flag in environment.xla_flags():
+    for flag in bits.xla_flags():
         path = Path(flag.removeprefix(_FLAG))
-        if flag.startswith(_FLAG) and path.name.startswith(private.PREFIX) and path.is_dir():
+        if flag.startswith(_FLAG) and path.name.startswith(host.PRIVATE_PREFIX) and path.is_dir():
             return path
     return None
 
 
 def _key() -> str:
-    return hashlib.sha256(json.dumps(environment.machine(), sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(bits.machine(), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _entries(shared: Path) -> list[Path]:
@@ -108,4 +109,4 @@ def _sweep(shared: Path) -> None:
     """Remove the oldest entries beyond the limit, and what killed processes have left."""
     for entry in _entries(shared)[_MOST_ENTRIES:]:
         entry.unlink(missing_ok=True)
-    private.sweep(shared)
+    host.sweep_private(shared)
