@@ -8,7 +8,8 @@
 
 A *plan* says how the steps are compiled. ``graph``: TensorFlow's executor and kernels, the same bits
 as ``fit``. ``xla``: the whole loop as one XLA program, other bits, several times faster where XLA
-is good. Bits never depend on how the steps are cut into calls. Knows nothing of checkpoints.
+is good. How many steps one call runs (``Pace``) is few enough to obey a stop at once and enough to be fast; bits never
+depend on how the steps are cut into calls. Knows nothing of checkpoints.
 """
 
 import time
@@ -23,9 +24,38 @@ from keepfit.shared.errors import InvalidSpec
 from keepfit.worker.training import device
 from keepfit.worker.training.bits import needs_unknown_batch
 from keepfit.worker.training.keras_private import build_metrics
-from keepfit.worker.training.loop import Pace
 from keepfit.worker.training.program import Arrays, Program
 from keepfit.worker.training.source import Order, Source, as_keras_takes_it, open_source
+
+TARGET_S = 0.2
+FIRST_STEPS = 4
+_GROWTH = 8
+_WEIGHT = 0.5
+
+
+class Pace:
+    """The length of the next chunk, and the speed so far."""
+
+    def __init__(self, chunk_steps: int | None = None) -> None:
+        self._fixed = chunk_steps
+        self._last = 0
+        self.steps_per_s = 0.0
+
+    def steps(self, limit: int) -> int:
+        """Steps to run now, at most ``limit``."""
+        if self._fixed:
+            return min(limit, self._fixed)
+        if not self.steps_per_s:
+            return min(limit, FIRST_STEPS)
+        wanted = min(int(self.steps_per_s * TARGET_S), self._last * _GROWTH)
+        return max(1, min(limit, wanted))
+
+    def record(self, steps: int, seconds: float) -> None:
+        """Take note of one chunk. The first one is left out: it compiles."""
+        if self._last:
+            speed = steps / max(seconds, 1e-6)
+            self.steps_per_s += (speed - self.steps_per_s) * (_WEIGHT if self.steps_per_s else 1.0)
+        self._last = max(steps, FIRST_STEPS)
 
 
 class Steps:

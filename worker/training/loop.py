@@ -5,8 +5,7 @@
 
 Start and resume are the same code: ``position`` is either the very beginning or what a checkpoint
 held. The metrics a checkpoint holds are state too, so an epoch resumed in its middle reports the
-same numbers. How many steps one call of the engine runs (``Pace``) is few enough to obey a stop at once and
-enough to be fast; how steps are cut into calls never changes their results. Knows neither files nor jobs.
+same numbers. Knows neither files nor jobs.
 """
 
 import math
@@ -20,7 +19,7 @@ import keras
 
 from keepfit.shared.jobs.events import EpochEnded, LogLine, Progress
 from keepfit.worker.training.callbacks import Callbacks
-from keepfit.worker.training.engine import Engine
+from keepfit.worker.training.engine import Engine, Pace
 from keepfit.worker.training.interfaces import Reporter, StopReason, StopSignal
 from keepfit.worker.training.meaning import Diverged, cure
 from keepfit.worker.training.model_state import Tensor, take
@@ -28,37 +27,6 @@ from keepfit.worker.training.program import Program
 from keepfit.worker.training.saving import Contents, Saver
 from keepfit.worker.training.source import Orders
 from keepfit.worker.training.trainer_state import History
-
-TARGET_S = 0.2
-FIRST_STEPS = 4
-_GROWTH = 8
-_WEIGHT = 0.5
-
-
-class Pace:
-    """The length of the next chunk, and the speed so far."""
-
-    def __init__(self, chunk_steps: int | None = None) -> None:
-        self._fixed = chunk_steps
-        self._last = 0
-        self.steps_per_s = 0.0
-
-    def steps(self, limit: int) -> int:
-        """Steps to run now, at most ``limit``."""
-        if self._fixed:
-            return min(limit, self._fixed)
-        if not self.steps_per_s:
-            return min(limit, FIRST_STEPS)
-        wanted = min(int(self.steps_per_s * TARGET_S), self._last * _GROWTH)
-        return max(1, min(limit, wanted))
-
-    def record(self, steps: int, seconds: float) -> None:
-        """Take note of one chunk. The first one is left out: it compiles."""
-        if self._last:
-            speed = steps / max(seconds, 1e-6)
-            self.steps_per_s += (speed - self.steps_per_s) * (_WEIGHT if self.steps_per_s else 1.0)
-        self._last = max(steps, FIRST_STEPS)
-
 
 PROGRESS_EVERY_S = 0.25
 

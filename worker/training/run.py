@@ -29,9 +29,9 @@ from keepfit.worker.kinds.train import program_of
 from keepfit.worker.models.exports import export
 from keepfit.worker.training import bits, device, failures, meaning, model_state
 from keepfit.worker.training.account import DiskReporter, Tee
-from keepfit.worker.training.engine import Evaluator
+from keepfit.worker.training.engine import Evaluator, Pace
 from keepfit.worker.training.interfaces import AttemptResult, Reporter, StopReason, StopSignal
-from keepfit.worker.training.loop import Loop, Pace, Parts, Stopped, step_of
+from keepfit.worker.training.loop import Loop, Parts, Stopped, step_of
 from keepfit.worker.training.program import Arrays, Program
 from keepfit.worker.training.resume import Start, prepare
 from keepfit.worker.training.saving import Destination, Saver
