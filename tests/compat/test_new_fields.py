@@ -61,7 +61,7 @@ def later(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(ROOT / "tests" / "compat" / "resuming.py", root / "tests" / "compat")
     for path in [
         *root.glob("shared/spec/*.py"),
-        root / "shared" / "events.py",
+        root / "shared" / "jobs" / "events.py",
         root / "shared" / "store" / "records.py",
     ]:
         changed, found = grow(path.read_text())
