@@ -19,6 +19,7 @@ from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import JobRecord, Store
+from tests.harness.documents import write_wish
 from tests.harness.waiting import wait_until
 
 WARM_STEPS = 500
@@ -36,7 +37,7 @@ def measure(store: Store, settings: Settings, model: str, wish: Wish) -> float:
 
     wait_until(lambda: seen().progress.get("step", 0) > WARM_STEPS, "the job trains", timeout_s=120)
     began = time.perf_counter()
-    jobdir.write_wish(wish, 1)
+    write_wish(jobdir, wish, 1)
     store.jobs.request(jobdir.id, wish, 1)
     wait_until(lambda: seen().state is not JobState.RUNNING, "the job has obeyed", poll_s=0.005)
     seconds = time.perf_counter() - began

@@ -15,7 +15,8 @@ from typing import Any
 from keepfit.shared.errors import DamagedFile, KeepfitError, NewerVersion, StorageFull, StoreRefused, StoreUnavailable
 from keepfit.shared.host import Owner
 from keepfit.shared.jobs.directory import AttemptDir, JobDir, open_jobdir
-from keepfit.shared.jobs.diskstate import state_on_disk, write_claim
+from keepfit.shared.jobs.diskstate import state_on_disk
+from keepfit.shared.jobs.documents import ClaimFile
 from keepfit.shared.jobs.restoring import restore_from_disk
 from keepfit.shared.jobs.states import Cause, JobState, Outcome
 from keepfit.shared.settings import Settings
@@ -120,7 +121,7 @@ class _Attempt:
                     return None
                 self._claim = raised
             else:
-                write_claim(attempt, self._claim.owner, status.wish_number, self._claim.after)
+                self._write_claim(attempt, status.wish_number)
                 self._audit("begin")
                 return attempt
 
@@ -140,7 +141,7 @@ class _Attempt:
                     result, hold = AttemptResult(Outcome.STOPPED, str(exc)), True
             if result.outcome is Outcome.FAILED:
                 # A wish made before the job failed has come too late; only a later one resumes it.
-                write_claim(attempt, self._claim.owner, jobdir.status().wish_number, self._claim.after)
+                self._write_claim(attempt, jobdir.status().wish_number)
             if not heartbeat.lost:
                 self._finish(result, hold, heartbeat)
             if heartbeat.lost:
@@ -194,6 +195,11 @@ class _Attempt:
         state = self._store.leases.finish(self._claim, outcome, reason, self._budget, cause=Cause.WORKER)
         if state is not None:
             self._audit(f"end:{state.value}")
+
+    def _write_claim(self, attempt: AttemptDir, wish_number: int) -> None:
+        """Note who runs the attempt, which wish it obeys and why the one before it ended. Raises OSError."""
+        claim = ClaimFile(owner=self._claim.owner, wish_number=wish_number, previous_end=self._claim.after)
+        claim.write(attempt.claim)
 
     def _audit(self, event: str) -> None:
         note(self._settings.data_dir, self._claim, event)

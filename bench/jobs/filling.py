@@ -15,9 +15,9 @@ from pathlib import Path
 
 from bench.first_step import one_worker
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
-from keepfit.shared.jobs.diskstate import write_verdict
 from keepfit.shared.jobs.states import ENDS, JobState, Wish
 from keepfit.shared.spec import parse_spec
+from tests.harness.documents import write_verdict, write_wish
 from tests.harness.waiting import wait_until
 
 FILLED_BY = (
@@ -76,7 +76,7 @@ def _make(data_dir: Path, own: Path, folders: list[str], files: list[str], index
         raw = {"kind": "evaluate", "name": f"measured {index}", "source": "a" * 12, "data": {"name": "mnist-5k"}}
     jobdir, _ = create_jobdir(data_dir / "jobs", parse_spec(raw), key=f"filled-{index}")
     if 97 <= kind <= 98:  # stopped by a person before they began
-        jobdir.write_wish(Wish.CANCEL, 1)
+        write_wish(jobdir, Wish.CANCEL, 1)
         return
     for folder in folders:
         (jobdir.path / folder).mkdir(exist_ok=True)
@@ -90,6 +90,8 @@ def _make(data_dir: Path, own: Path, folders: list[str], files: list[str], index
 
 def _stop(jobdir: JobDir, failed: bool) -> None:
     if failed:
-        write_verdict(jobdir, JobState.FAILED, f"an error of {time.strftime('%Y')}, for the list", 1, 0)
+        write_verdict(
+            jobdir, JobState.FAILED, f"an error of {time.strftime('%Y')}, for the list", attempt=1, wish_number=0
+        )
     else:
-        jobdir.write_wish(Wish.PAUSE, 1)
+        write_wish(jobdir, Wish.PAUSE, 1)

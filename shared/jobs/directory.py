@@ -1,11 +1,12 @@
-"""A job's directory: every path in it, who writes what, and what can be read from it alone.
+"""A job's directory: every path in it, who writes what, and what the job's own document says.
 
-    jobdir = create_jobdir(jobs_dir, spec, key="form-7f3a")   # durable before Redis hears of it
-    attempt = jobdir.new_attempt(3)                            # exclusive mkdir: the fence on disk
-    jobdir.status()                                            # wish, highest attempt, its result
+    jobdir, new = create_jobdir(jobs_dir, spec, key="form-7f3a")   # durable before Redis hears of it
+    attempt = jobdir.new_attempt(3)                                # exclusive mkdir: the fence on disk
+    jobdir.status()                                                # wish, highest attempt, its result
 
 One writer a file, so nothing needs a lock: ``job.json`` and ``wish.json`` belong to the web side,
-``verdict.json`` to the keepers, everything under ``attempts/NNNNNN/`` to that attempt. Knows nothing of Redis.
+``verdict.json`` to the keepers, everything under ``attempts/NNNNNN/`` to that attempt. What is in the files
+is in ``documents``. Knows nothing of Redis.
 """
 
 import hashlib
@@ -19,16 +20,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from keepfit.shared.durable import fsync_dir, to_json, write_json
+from keepfit.shared.durable import fsync_dir
 from keepfit.shared.errors import DamagedFile, InvalidSpec, JobConflict, JobNotFound, NewerVersion, StorageFull
-from keepfit.shared.jobs.documents import hidden, numbers, part, read_object, read_or_nothing, text, whole
-from keepfit.shared.jobs.states import LARGEST_PRIORITY, Outcome, Wish
+from keepfit.shared.jobs.documents import JobFile, ResultFile, WishFile, hidden, text
+from keepfit.shared.jobs.documents.upgrade import latest
+from keepfit.shared.jobs.states import Wish
 from keepfit.shared.spec import NEWER, READS, EvaluateSpec, Needs, TrainSpec, needs_of, parse_spec, spec_digest
 
-JOB_VERSION = 1
-"""The form of ``job.json`` that this code writes."""
 _ID = re.compile(r"[a-z0-9]{12}")
 _ATTEMPT = re.compile(r"(?!0+$)(0[0-9]{5}|[1-9][0-9]{5,8})")
 _STAGED = ".new-"
@@ -94,27 +93,6 @@ class AttemptDir:
         """What a killed writer has left half done: every hidden entry here and among the checkpoints."""
         return [*hidden(self.path), *hidden(self.checkpoints)]
 
-    def read_claim(self) -> dict[str, Any]:
-        """``claim.json``; {} before it is written, or if it is damaged."""
-        claim = read_or_nothing(self.claim)
-        return claim and claim | {
-            "owner": text(claim, "owner"),
-            "wish_number": whole(claim, "wish_number"),
-            "after": text(claim, "after"),
-        }
-
-    def read_record(self) -> dict[str, Any]:
-        """``attempt.json``; {} before it is written, or if it is damaged. Its fields may be of any type."""
-        return read_or_nothing(self.record)
-
-    def read_result(self) -> dict[str, Any] | None:
-        """``result.json``; None while the attempt has not ended by itself. A damaged one is as if absent."""
-        result = read_or_nothing(self.result)
-        if text(result, "outcome") not in set(Outcome):
-            return None
-        known = {"reason": text(result, "reason"), "metrics": numbers(result, "metrics"), "step": whole(result, "step")}
-        return result | {name: value for name, value in known.items() if name in result}
-
 
 @dataclass(frozen=True)
 class DiskStatus:
@@ -125,7 +103,7 @@ class DiskStatus:
     priority: int | None
     """None while nobody has changed it."""
     attempt: int
-    result: dict[str, Any] | None
+    result: ResultFile | None
     """The result of the highest attempt, if it has one."""
     damage: str = ""
     """What is wrong with ``wish.json``: nobody knows what was wished, so the job stops until a person says it again."""
@@ -145,6 +123,16 @@ class JobDir:
         return self.path.name
 
     @property
+    def job_file(self) -> Path:
+        """What was submitted. Written once."""
+        return self.path / "job.json"
+
+    @property
+    def wish_file(self) -> Path:
+        """The last wish of a person. Written by the web side only."""
+        return self.path / "wish.json"
+
+    @property
     def attempts(self) -> Path:
         """The folder of the attempts."""
         return self.path / "attempts"
@@ -160,17 +148,15 @@ class JobDir:
         return self.path / "evaluations"
 
     @cached_property
-    def job(self) -> dict[str, Any]:
-        """``job.json``: id, spec (as it was kept), spec_sha256, created_ms. Raises JobNotFound or DamagedFile."""
+    def job(self) -> JobFile:
+        """The job's own document, as it was when it was first asked for. Raises JobNotFound or DamagedFile."""
         try:
-            job = read_object(self.path / "job.json")
-            if job is None:
-                raise JobNotFound(f"There is no job {self.id}.")
-            if not part(job, "spec") or not text(job, "spec_sha256"):
-                raise DamagedFile("it lacks the spec")
+            job = JobFile.read(self.job_file)
         except DamagedFile as exc:
             raise DamagedFile(self._damaged(str(exc))) from exc
-        return job | {"created_ms": whole(job, "created_ms")}
+        if job is None:
+            raise JobNotFound(f"There is no job {self.id}.")
+        return job
 
     @property
     def spec(self) -> TrainSpec | EvaluateSpec:
@@ -178,22 +164,23 @@ class JobDir:
         if not self.needs.met:
             raise NewerVersion(NEWER)
         try:
-            return parse_spec(self.job["spec"], kept=True)
+            return parse_spec(self.job.spec, kept=True)
         except InvalidSpec as exc:  # whatever was accepted once is read for ever: nobody has accepted this
             raise DamagedFile(self._damaged(f"its spec is none: {exc}")) from exc
 
     @property
     def digest(self) -> str:
         """The digest of the spec as it was when the job was made: today's form of the spec may have more fields."""
-        return str(self.job["spec_sha256"])
+        return self.job.spec_sha256
 
     @property
     def needs(self) -> Needs:
         """What a worker must know to run the job. Raises JobNotFound or DamagedFile."""
-        needs, spec = needs_of(self.job["spec"]), self.job["spec"]
-        version = max(needs.version, READS + 1) if whole(self.job, "version") > JOB_VERSION else needs.version
+        needs, spec = needs_of(self.job.spec), self.job.spec
+        version = max(needs.version, READS + 1) if self.job.version > latest("job") else needs.version
         if needs.kind == "evaluate":  # whoever measures a model must be able to build it
-            of = needs_of(part(read_or_nothing(self.sibling(text(spec, "source", "-")).path / "job.json"), "spec"))
+            source = JobFile.read_or_none(self.sibling(text(spec, "source", "-")).job_file)
+            of = needs_of(source and source.spec)
             version = max(version, of.version if of.met else max(of.version, READS + 1))
         return Needs(version, needs.kind)
 
@@ -243,34 +230,21 @@ class JobDir:
         fsync_dir(self.attempts)
         return attempt
 
-    def write_wish(self, wish: Wish, number: int, priority: int | None = None) -> None:
-        """Keep a person's wish; ``number`` grows with each."""
-        write_json(self.path / "wish.json", {"wish": wish.value, "number": number, "priority": priority})
-
     def status(self) -> DiskStatus:
         """What this directory alone says."""
         attempts = self.attempt_dirs()
         attempt = attempts[-1].number if attempts else 0
-        result = attempts[-1].read_result() if attempts else None
+        result = ResultFile.read_or_none(attempts[-1].result) if attempts else None
         try:
-            wish, number, priority = self._read_wish()
+            kept = WishFile.read(self.wish_file)
         except DamagedFile as exc:
             damage = (
                 f"its wish.json is damaged ({exc}), so nobody knows what was wished; resume the job to have it go on"
             )
             return DiskStatus(Wish.PAUSE, 0, None, attempt, result, damage)
-        return DiskStatus(wish, number, priority, attempt, result)
-
-    def _read_wish(self) -> tuple[Wish, int, int | None]:
-        document = read_object(self.path / "wish.json")
-        if document is None:
-            return Wish.RUN, 0, None
-        wish, number, priority = text(document, "wish"), whole(document, "number", -1), document.get("priority")
-        if wish not in set(Wish) or number < 0:
-            raise DamagedFile("it holds no wish")
-        if type(priority) is not int or abs(priority) > LARGEST_PRIORITY:
-            priority = None
-        return Wish(wish), number, priority
+        if kept is None:
+            return DiskStatus(Wish.RUN, 0, None, attempt, result)
+        return DiskStatus(kept.wish, kept.number, kept.priority, attempt, result)
 
 
 def is_job_id(name: str) -> bool:
@@ -339,14 +313,13 @@ def create_jobdir(jobs_dir: Path, spec: TrainSpec | EvaluateSpec, key: str | Non
 
 def write_job(folder: Path, job_id: str, spec: TrainSpec | EvaluateSpec) -> None:
     """Write the ``job.json`` of a new job into ``folder``. Raises OSError."""
-    job = {
-        "version": JOB_VERSION,
-        "id": job_id,
-        "created_ms": time.time_ns() // 1_000_000,
-        "spec": spec.model_dump(mode="json"),
-        "spec_sha256": spec_digest(spec),
-    }
-    write_json(folder / "job.json", job)
+    job = JobFile(
+        id=job_id,
+        created_ms=time.time_ns() // 1_000_000,
+        spec=spec.model_dump(mode="json"),
+        spec_sha256=spec_digest(spec),
+    )
+    job.write(folder / "job.json")
 
 
 def same_spec(jobdir: JobDir, spec: TrainSpec | EvaluateSpec) -> bool:
@@ -373,16 +346,10 @@ def _same_job(jobdir: JobDir, spec: TrainSpec | EvaluateSpec) -> JobDir:
     return jobdir
 
 
-def canonical_line(value: Any) -> str:
-    """``value`` as one line of JSON, for the ``.jsonl`` files."""
-    return to_json(value) + "\n"
-
-
 __all__ = [
     "AttemptDir",
     "DiskStatus",
     "JobDir",
-    "canonical_line",
     "create_jobdir",
     "is_job_id",
     "job_id_of",

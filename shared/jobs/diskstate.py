@@ -2,8 +2,7 @@
 
     state = state_on_disk(jobdir)     # DiskState(JobState.PAUSED, "paused by a person", {})
 
-A running job is one that a live worker holds a lease on; the disk does not know that. What keepers and
-attempts write beside a job's own files so that this stays so, the verdict and the claim, is written here too.
+A running job is one that a live worker holds a lease on; the disk does not know that. Pure reading.
 """
 
 import os
@@ -12,10 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from keepfit.shared.durable import write_json
 from keepfit.shared.errors import DamagedFile
-from keepfit.shared.jobs.directory import AttemptDir, JobDir
-from keepfit.shared.jobs.documents import read_object, read_or_nothing, text, whole
+from keepfit.shared.jobs.directory import JobDir
+from keepfit.shared.jobs.documents import AttemptFile, ClaimFile, ResultFile, VerdictFile, read_object
 from keepfit.shared.jobs.states import JobState, Outcome, Wish
 
 
@@ -43,11 +41,12 @@ def state_on_disk(jobdir: JobDir) -> DiskState:
 
 def damage_of(jobdir: JobDir) -> str:
     """Which document of a job that goes on without it is damaged; empty if none is."""
-    read = {jobdir.verdict: bool(_read_verdict(jobdir))}
+    read = {jobdir.verdict: VerdictFile.read_or_none(jobdir.verdict) is not None}
     for attempt in jobdir.attempt_dirs()[-1:]:
-        read[attempt.claim] = bool(text(attempt.read_claim(), "owner"))
-        read[attempt.record] = bool(text(attempt.read_record(), "host"))
-        read[attempt.result] = attempt.read_result() is not None
+        claim, record = ClaimFile.read_or_none(attempt.claim), AttemptFile.read_or_none(attempt.record)
+        read[attempt.claim] = claim is not None and bool(claim.owner)
+        read[attempt.record] = record is not None and bool(record.host)
+        read[attempt.result] = ResultFile.read_or_none(attempt.result) is not None
     for path, readable in read.items():
         if not readable and os.path.lexists(path):
             return f"its {path.relative_to(jobdir.path)} is damaged{_how(path)} and counts as absent; it may be removed"
@@ -64,16 +63,16 @@ def _how(path: Path) -> str:
 
 def _state(jobdir: JobDir) -> DiskState:
     status = jobdir.status()
-    result = status.result or {}
-    outcome = result.get("outcome", "")
+    result = status.result.model_dump() if status.result else {}
+    outcome = status.result.outcome if status.result else None
     resumed = not status.damage and status.wish is Wish.RUN and status.wish_number > wish_obeyed(jobdir)
-    verdict = _read_verdict(jobdir)
+    verdict = VerdictFile.read_or_none(jobdir.verdict)
     if verdict and status.attempt <= verdict.attempt and status.wish_number <= verdict.wish_number:
         # Before the result: an attempt that was cut off may have written one after its end was settled.
         return DiskState(verdict.state, verdict.reason)
-    if outcome == Outcome.FINISHED:
+    if outcome is Outcome.FINISHED:
         return DiskState(JobState.SUCCEEDED, "", result)
-    if outcome == Outcome.FAILED and not resumed:
+    if outcome is Outcome.FAILED and not resumed:
         return DiskState(JobState.FAILED, str(result.get("reason", "")), result)
     if status.damage:
         return DiskState(JobState.PAUSED, status.damage)
@@ -84,38 +83,7 @@ def _state(jobdir: JobDir) -> DiskState:
     return DiskState(JobState.QUEUED)
 
 
-@dataclass(frozen=True)
-class _Verdict:
-    state: JobState
-    reason: str
-    attempt: int
-    wish_number: int
-
-
-def _read_verdict(jobdir: JobDir) -> _Verdict | None:
-    """The verdict; None while there is none. A damaged one is as if absent: the job then comes to its end again."""
-    document = read_or_nothing(jobdir.verdict)
-    if text(document, "state") not in {JobState.PAUSED, JobState.FAILED, JobState.CANCELLED}:
-        return None
-    attempt, wish_number = whole(document, "attempt", -1), whole(document, "wish_number", -1)
-    return _Verdict(JobState(document["state"]), text(document, "reason"), attempt, wish_number)
-
-
-def write_verdict(jobdir: JobDir, state: JobState, reason: str, attempt: int, wish_number: int) -> None:
-    """Keep a stop that ``attempt`` could not write itself, for the next rebuild. Raises OSError.
-
-    It holds until a later attempt begins, or a person wishes something after ``wish_number``.
-    """
-    verdict = {"state": state.value, "reason": reason, "attempt": attempt, "wish_number": wish_number}
-    write_json(jobdir.verdict, verdict)
-
-
-def write_claim(attempt: AttemptDir, owner: str, wish_number: int, after: str = "") -> None:
-    """Note who runs an attempt, which wish it obeys and why the one before it ended. Raises OSError."""
-    write_json(attempt.claim, {"owner": owner, "wish_number": wish_number, "after": after})
-
-
 def wish_obeyed(jobdir: JobDir) -> int:
     """The number of the latest wish that the latest attempt has seen; only a later one resumes a failed job."""
-    attempts = jobdir.attempt_dirs()
-    return whole(attempts[-1].read_claim(), "wish_number") if attempts else 0
+    claims = [ClaimFile.read_or_none(attempt.claim) for attempt in jobdir.attempt_dirs()[-1:]]
+    return next((claim.wish_number for claim in claims if claim), 0)

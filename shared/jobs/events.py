@@ -2,7 +2,9 @@
 
     fields = encode(EpochEnded(epoch=0, step=113, logs={"loss": 0.5}, seconds=0.4))
     event = decode(fields)
+    event = from_row(to_row(event, at_ms))         # a line of metrics.jsonl
 
+A type may get new fields, each with a default, and never changes what it means: so a row needs no version.
 ``StateChanged`` is written by the Lua scripts only, in the same script as the state itself.
 Floats travel as JSON numbers (repr, so exact).
 """
@@ -163,6 +165,20 @@ def decode(fields: Mapping[str, str]) -> Event | None:
         return event_of(fields.get("type"), from_json(fields.get("data", "")))
     except ValueError:
         return None
+
+
+def to_row(event: Event, at_ms: int) -> str:
+    """``event`` as a line of ``metrics.jsonl``, with the time at which it happened."""
+    return to_json({"type": event.type, "ms": at_ms, **dataclasses.asdict(event)}) + "\n"
+
+
+def from_row(line: str) -> Event | None:
+    """The event in a line of ``metrics.jsonl``; None for what is none, or of no type that this version knows."""
+    try:
+        row = from_json(line)
+    except ValueError:
+        return None
+    return event_of(row.get("type"), row) if isinstance(row, dict) else None
 
 
 def event_of(kind: Any, values: Any) -> Event | None:

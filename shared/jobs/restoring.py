@@ -2,7 +2,8 @@
 
 from keepfit.shared.durable import to_json
 from keepfit.shared.jobs.directory import JobDir
-from keepfit.shared.jobs.diskstate import state_on_disk, write_verdict
+from keepfit.shared.jobs.diskstate import state_on_disk
+from keepfit.shared.jobs.documents import VerdictFile
 from keepfit.shared.jobs.states import JobState
 from keepfit.shared.store import JobRecord, Store
 from keepfit.shared.store.jobs import fields_of
@@ -43,4 +44,7 @@ def is_of(record: JobRecord, jobdir: JobDir) -> bool:
 
 def note_stop(jobdir: JobDir, record: JobRecord) -> None:
     """Put on disk the stop that the server has for a job. Raises OSError."""
-    write_verdict(jobdir, record.state, record.reason, record.attempt, record.wish_number)
+    verdict = VerdictFile(
+        state=record.state, reason=record.reason, attempt=record.attempt, wish_number=record.wish_number
+    )
+    verdict.write(jobdir.verdict)

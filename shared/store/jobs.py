@@ -37,7 +37,7 @@ def fields_of(jobdir: JobDir) -> dict[str, str | int]:
     """
     status = jobdir.status()
     try:
-        spec, created_ms, needs = jobdir.job["spec"], jobdir.job["created_ms"], jobdir.needs
+        spec, created_ms, needs = jobdir.job.spec, jobdir.job.created_ms, jobdir.needs
     except DamagedFile:
         spec, created_ms, needs = {}, 0, Needs(READS, "train")
     return {
@@ -52,7 +52,7 @@ def fields_of(jobdir: JobDir) -> dict[str, str | int]:
         "wish": status.wish.value,
         "wish_number": status.wish_number,
         "attempt": status.attempt,
-        **({"last_end": said} if (said := text(status.result or {}, "reason")) else {}),
+        **({"last_end": status.result.reason} if status.result and status.result.reason else {}),
     }
 
 

@@ -175,7 +175,7 @@ class Leases:
 def _is_still(jobdir: JobDir) -> bool:
     """Whether the directory is there, and is that of the job which ``jobdir`` has read."""
     try:
-        return bool(JobDir(jobdir.path, jobdir.datasets).job["created_ms"] == jobdir.job["created_ms"])
+        return bool(JobDir(jobdir.path, jobdir.datasets).job.created_ms == jobdir.job.created_ms)
     except JobNotFound:
         return False
     except DamagedFile:  # its attempt has read it while it was whole

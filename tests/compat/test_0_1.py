@@ -24,6 +24,7 @@ from keepfit.shared.store import Budget, Store, open_store
 from keepfit.web.app import create_app
 from keepfit.web.cli.command import main
 from tests.compat.make_0_1 import SPECS
+from tests.harness.documents import record_of, write_wish
 from tests.harness.processes import ROOT, Valkey
 
 PAST = Path(__file__).resolve().parent / "0.1"
@@ -216,22 +217,22 @@ def test_each_unfinished_job_resumes_to_the_bits_of_0_1(past: Path, resumer: Res
     """The sha256 that 0.1 itself came to, undisturbed; on another machine it resumes, and says what differs."""
     jobdir = open_jobdir(past / "jobs", JOBS[role]["id"])
     at, twin = newest_valid(jobdir), JOBS[role]["twin"]
-    jobdir.write_wish(Wish.RUN, jobdir.status().wish_number + 1)  # a stop that was settled holds until then
+    write_wish(jobdir, Wish.RUN, jobdir.status().wish_number + 1)  # a stop that was settled holds until then
 
     found = resumer.resume(jobdir)
 
-    result, record = found["result"], jobdir.attempt_dirs()[-1].read_record()
+    result, record = found["result"], record_of(jobdir.attempt_dirs()[-1])
     assert result["outcome"] == "finished", result["reason"]
     if jobdir.spec.kind == "train":
-        assert (record["resumed"] or {}).get("step") == (at.step if at else None)
+        assert (record.resumed and record.resumed.step) == (at.step if at else None)
     if found["environment"] == EXPECTED["environment"]:
         assert result["weights_sha256"] == twin["weights_sha256"]
         assert result["metrics"] == pytest.approx(twin["metrics"], rel=1e-9)
-        assert record["exact"]
-        assert record["differs"] == []
+        assert record.exact
+        assert record.differs == ()
     elif at is not None:
-        assert not record["exact"]
-        assert record["differs"]
+        assert not record.exact
+        assert record.differs
     assert state_on_disk(open_jobdir(past / "jobs", jobdir.id)).state is JobState.SUCCEEDED
 
 

@@ -8,6 +8,7 @@ from keepfit.shared.jobs.directory import open_jobdir
 from keepfit.shared.jobs.states import JobState
 from keepfit.web.client import Client
 from tests.compat.test_0_1 import EXPECTED, JOBS, copied
+from tests.harness.documents import record_of
 from tests.harness.processes import Household
 from tests.harness.services import Service
 
@@ -27,7 +28,7 @@ def test_the_service_goes_on_where_0_1_was_killed(household: Household, tmp_path
     assert stopped == {role: JOBS[role]["state"] for role in stopped}
     for role, job in ended.items():
         assert job.state is JobState.SUCCEEDED, job.reason
-        record = open_jobdir(data_dir / "jobs", job.id).attempt_dirs()[-1].read_record()
-        if record["environment"] == EXPECTED["environment"]:
+        record = record_of(open_jobdir(data_dir / "jobs", job.id).attempt_dirs()[-1])
+        if record.environment == EXPECTED["environment"]:
             assert job.weights_sha256 == JOBS[role]["twin"]["weights_sha256"], role
     assert json.loads((data_dir / datadir.NAME).read_text())["format"] == datadir.FORMAT

@@ -8,7 +8,6 @@ from click.testing import CliRunner, Result
 from keepfit.shared.durable import write_json
 from keepfit.shared.errors import JobNotFound
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
-from keepfit.shared.jobs.diskstate import write_claim
 from keepfit.shared.jobs.doctor import examine, mend
 from keepfit.shared.jobs.restoring import restore_from_disk
 from keepfit.shared.jobs.states import JobState, Outcome, Wish
@@ -16,6 +15,7 @@ from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Budget, Store
 from keepfit.web.cli.command import main
+from tests.harness.documents import write_claim, write_wish
 from tests.harness.waiting import wait_until
 from tests.web.acting import no_writes
 
@@ -76,7 +76,7 @@ def test_a_cancelled_job_that_the_server_holds_for_queued_is_cancelled(
 ) -> None:
     """Under the same number the server has another wish than the disk: the disk is right."""
     store.jobs.request(jobdir.id, Wish.RUN, 1)
-    jobdir.write_wish(Wish.CANCEL, 1)
+    write_wish(jobdir, Wish.CANCEL, 1)
 
     is_mended(settings, "the states differ")
 
@@ -86,7 +86,7 @@ def test_a_cancelled_job_that_the_server_holds_for_queued_is_cancelled(
 
 def test_a_wish_that_the_server_has_not_heard_of_is_passed_on(settings: Settings, store: Store, jobdir: JobDir) -> None:
     """The web process died between the disk and the server."""
-    jobdir.write_wish(Wish.PAUSE, 1, priority=4)
+    write_wish(jobdir, Wish.PAUSE, 1, priority=4)
 
     is_mended(settings, "the server has not heard of the wish to pause")
 
@@ -189,7 +189,7 @@ def test_a_stop_is_left_where_the_disk_is_still_full(settings: Settings, store: 
 def test_a_stop_does_not_outweigh_a_resume_on_disk(settings: Settings, store: Store, jobdir: JobDir) -> None:
     """A person had the job go on, which the server has not heard of."""
     stop_unnoted(store, jobdir, Outcome.STOPPED)
-    jobdir.write_wish(Wish.RUN, 1)
+    write_wish(jobdir, Wish.RUN, 1)
 
     is_mended(settings, "the server has not heard of the wish to run")
 
@@ -212,7 +212,7 @@ def test_a_stop_is_not_noted_where_a_person_was_faster(settings: Settings, store
     """Resumed between the look and the mending."""
     stop_unnoted(store, jobdir, Outcome.STOPPED)
     (finding,) = examine(settings.jobs_dir, store)
-    jobdir.write_wish(Wish.RUN, 1)
+    write_wish(jobdir, Wish.RUN, 1)
 
     assert not mend(finding, settings.jobs_dir, store)
     assert not jobdir.verdict.exists()

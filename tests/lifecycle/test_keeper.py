@@ -18,6 +18,7 @@ from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Budget, Store
 from keepfit.worker.keeper.keeper import Keeper
 from keepfit.worker.keeper.rebuild import Rebuilder
+from tests.harness.documents import write_wish
 from tests.harness.waiting import wait_until
 
 
@@ -71,7 +72,7 @@ def test_an_end_on_disk_is_reported_for_an_attempt_that_could_not(
     claim = store.leases.claim(owner(), jobdir.id, lease_s=0.2)  # type: ignore[operator]
     assert claim
     write_json(jobdir.new_attempt(claim.attempt).result, {"outcome": "finished", "reason": "", "step": 7})
-    jobdir.write_wish(wish, 1)
+    write_wish(jobdir, wish, 1)
     store.jobs.request(jobdir.id, wish, 1)
 
     keeper.start()
@@ -90,7 +91,7 @@ def test_a_result_written_after_the_job_was_settled_changes_nothing(
     claim = store.leases.claim(owner(), jobdir.id, lease_s=0.2)  # type: ignore[operator]
     assert claim
     attempt = jobdir.new_attempt(claim.attempt)
-    jobdir.write_wish(Wish.CANCEL, 1)
+    write_wish(jobdir, Wish.CANCEL, 1)
     store.jobs.request(jobdir.id, Wish.CANCEL, 1)
 
     keeper.start()

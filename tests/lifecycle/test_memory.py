@@ -15,6 +15,7 @@ from keepfit.shared.jobs.directory import open_jobdir
 from keepfit.shared.jobs.events import StateChanged
 from keepfit.shared.jobs.states import JobState
 from keepfit.worker.keeper.deaths import RECENT_S, Deaths
+from tests.harness.documents import claim_of
 from tests.harness.waiting import wait_until
 from tests.lifecycle.conftest import Service
 
@@ -73,7 +74,7 @@ def test_a_job_killed_for_memory_goes_on_and_says_so(service: Service, cramped: 
     ended = service.wait_for_end(job_id)
 
     assert (ended.state, ended.attempt) == (JobState.SUCCEEDED, 2)
-    assert open_jobdir(service.data_dir / "jobs", job_id).attempt_dirs()[1].read_claim()["after"] == BY_THE_KERNEL
+    assert claim_of(open_jobdir(service.data_dir / "jobs", job_id).attempt_dirs()[1]).previous_end == BY_THE_KERNEL
     assert reasons_of(service, job_id) == ["", "", BY_THE_KERNEL, "", ""]
 
 

@@ -13,7 +13,9 @@ import pytest
 from keepfit.shared.errors import StoreUnavailable
 from keepfit.shared.host import Owner
 from keepfit.shared.jobs.directory import open_jobdir
+from keepfit.shared.jobs.documents import ResumedFrom
 from keepfit.shared.jobs.states import JobState
+from tests.harness.documents import record_of, result_of
 from tests.harness.waiting import wait_until
 from tests.lifecycle.conftest import Service
 
@@ -105,9 +107,9 @@ def test_a_stopped_worker_gives_its_job_back_without_losing_a_step(service: Serv
     service.client.cancel(job_id)
     service.wait_for_end(job_id)
 
-    given_back = first.read_result() or {}
-    assert given_back["outcome"] == "stopped"
-    assert second.read_record()["resumed"] == {"attempt": 1, "step": given_back["step"]}
+    given_back = result_of(first)
+    assert given_back.outcome == "stopped"
+    assert record_of(second).resumed == ResumedFrom(attempt=1, step=given_back.step)
 
 
 def wipe(service: Service) -> None:

@@ -11,6 +11,7 @@ from keepfit.shared.jobs.states import JobState
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Store
+from tests.harness.documents import record_of
 from tests.harness.processes import Household
 from tests.harness.waiting import wait_until
 
@@ -63,5 +64,5 @@ def test_each_slot_computes_with_its_own_threads(store: Store, jobs: list[JobDir
     for running in store.leases.running():
         attempt = next(job for job in jobs if job.id == running.claim.job_id).attempt_dirs()[0]
         wait_until(lambda: store.jobs.get(running.claim.job_id).progress, "it computes")  # noqa: B023
-        assert attempt.read_record()["environment"]["threads"] == THREADS
+        assert record_of(attempt).environment["threads"] == THREADS
         assert threads_called("tf_Compute", Owner.parse(running.claim.owner).child.pid) == THREADS

@@ -21,6 +21,7 @@ from keepfit.shared.jobs.events import CheckpointFailed, CheckpointSaved, Event,
 from keepfit.shared.jobs.states import Cause, JobState, Outcome, Transition, Wish
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Budget, Claim, Hold, Renewal, Store, keys
+from tests.harness.documents import write_wish
 from tests.store.model import Disk, End, Model
 from tests.store.observe import Observer, by_job, judge
 
@@ -53,7 +54,7 @@ rarely = st.sampled_from([False, False, False, True])
 def make_dirs(jobs_dir: Path) -> list[JobDir]:
     """Jobs whose directories say different things: nothing yet, a wish, earlier attempts."""
     dirs = [create_jobdir(jobs_dir, parse_spec({"name": f"job-{n}"}), f"job-{n}")[0] for n in range(4)]
-    dirs[1].write_wish(Wish.PAUSE, 2, priority=1)
+    write_wish(dirs[1], Wish.PAUSE, 2, priority=1)
     dirs[2].new_attempt(1)
     dirs[2].new_attempt(2)
     return dirs
@@ -62,7 +63,7 @@ def make_dirs(jobs_dir: Path) -> list[JobDir]:
 def on_disk(jobdir: JobDir) -> Disk:
     """What the model is to know of ``jobdir``."""
     status = jobdir.status()
-    created_ms = jobdir.job["created_ms"]
+    created_ms = jobdir.job.created_ms
     return Disk(jobdir.id, created_ms, status.priority or 0, status.wish, status.wish_number, status.attempt)
 
 

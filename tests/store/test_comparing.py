@@ -13,6 +13,7 @@ from keepfit.shared.store import Store
 from keepfit.worker.keeper import rebuild
 from keepfit.worker.keeper.comparing import Comparison
 from keepfit.worker.keeper.rebuild import Rebuilder
+from tests.harness.documents import write_wish
 from tests.harness.waiting import wait_until
 
 
@@ -56,7 +57,7 @@ def test_only_directories_that_have_changed_are_read(settings: Settings, store: 
     fresh, old = many(settings, 2)
     for jobdir in (fresh, old):
         store.upkeep.restore(jobdir, JobState.FAILED, "wrong")
-        jobdir.write_wish(Wish.RUN, 1)
+        write_wish(jobdir, Wish.RUN, 1)
     os.utime(old.path, (1e9, 1e9))
     comparison = Comparison(settings, store)
 

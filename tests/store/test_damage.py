@@ -18,6 +18,7 @@ from keepfit.shared.store import Budget, Claim, Hold, Store, keys
 from keepfit.worker.keeper import comparing
 from keepfit.worker.keeper.comparing import Comparison
 from keepfit.worker.keeper.rebuild import Rebuilder
+from tests.harness.documents import write_wish
 from tests.harness.waiting import wait_until
 
 BUDGET = Budget(5, 0.0)
@@ -50,7 +51,7 @@ def crowd(settings: Settings, store: Store) -> dict[JobState, JobDir]:
         if state is not JobState.RUNNING:
             store.leases.finish(claim, outcome, "", BUDGET)
     for state, wish in ((JobState.PAUSED, Wish.PAUSE), (JobState.CANCELLED, Wish.CANCEL)):
-        dirs[state].write_wish(wish, 1)
+        write_wish(dirs[state], wish, 1)
         store.jobs.request(dirs[state].id, wish, 1)
     return dirs
 
@@ -303,7 +304,7 @@ def test_a_job_submitted_again_after_its_directory_was_removed_runs(settings: Se
     first = make(settings, store, "job")
     claim = store.leases.claim("owner", "", 60)
     assert claim
-    first.job["created_ms"]  # its attempt has read it
+    assert first.job.created_ms  # its attempt has read it
     for path in (first.path / "job.json", first.path):
         path.unlink() if path.is_file() else path.rmdir()
 
@@ -354,7 +355,7 @@ def test_what_a_rebuild_has_read_is_not_read_again_at_once(settings: Settings, s
     """An idle worker stays idle: after a rebuild, the look at all directories is due in an hour."""
     for number in range(500):
         jobdir, _ = create_jobdir(settings.jobs_dir, parse_spec({"name": str(number)}))
-        jobdir.write_wish(Wish.CANCEL, 1)
+        write_wish(jobdir, Wish.CANCEL, 1)
         os.utime(jobdir.path, (1e9, 1e9))
     rebuilder = make_rebuilder(settings, store)
     while not store.upkeep.booted():

@@ -12,6 +12,7 @@ from keepfit.shared.jobs.restoring import restore_from_disk
 from keepfit.shared.jobs.states import Cause, JobState, Outcome, Wish, wish_allowed
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Budget, Hold, Store, keys, open_store
+from tests.harness.documents import write_wish
 from tests.harness.processes import free_port
 from tests.harness.waiting import wait_until
 
@@ -234,7 +235,7 @@ def test_a_wish_made_before_a_wipe_leaves_the_owner_its_grace(store: Store, jobs
     store.jobs.create(jobdir)
     claim = store.leases.claim("owner", jobdir.id, lease_s=60)
     assert claim
-    jobdir.write_wish(Wish.PAUSE, 1)
+    write_wish(jobdir, Wish.PAUSE, 1)
 
     store.link.read(lambda r: r.flushall())
     before = store.now_ms()

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from keepfit.shared.durable import write_json
 from keepfit.shared.jobs.directory import JobDir, create_jobdir, open_jobdir
 from keepfit.shared.jobs.doctor import examine, mend
 from keepfit.shared.jobs.events import LogLine
@@ -15,14 +14,15 @@ from keepfit.shared.jobs.restoring import only_server_knows_stop, restore_from_d
 from keepfit.shared.jobs.states import JobState, Outcome, Wish
 from keepfit.shared.spec import KINDS, READS, parse_spec
 from keepfit.shared.store import Budget, Store, keys
+from tests.harness.documents import write_wish
 
 
 def submit(store: Store, jobs_dir: Path, name: str, priority: int = 0, **newer: Any) -> JobDir:
     """A queued job; ``newer`` is what a newer version has put into its spec."""
     jobdir, _ = create_jobdir(jobs_dir, parse_spec({"name": name}), name)
     if newer:
-        spec = {**jobdir.job["spec"], **newer}
-        write_json(jobdir.path / "job.json", jobdir.job | {"spec": spec})
+        spec = {**jobdir.job.spec, **newer}
+        jobdir.job.model_copy(update={"spec": spec}).write(jobdir.job_file)
     jobdir = open_jobdir(jobs_dir, jobdir.id)
     store.jobs.create(jobdir, priority)
     return jobdir
@@ -80,7 +80,7 @@ def test_a_record_of_the_first_version_is_claimed(store: Store, jobs_dir: Path) 
 def test_an_older_keeper_restores_a_newer_job(store: Store, jobs_dir: Path) -> None:
     """After a wipe it is back with its name and its wish, although nobody here can read it."""
     newer = submit(store, jobs_dir, "from the future", version=READS + 1, kind="script", data=["odd"])
-    newer.write_wish(Wish.PAUSE, 3)
+    write_wish(newer, Wish.PAUSE, 3)
     store.link.read(lambda r: r.flushdb())
 
     assert restore_from_disk(newer, store)

@@ -16,6 +16,7 @@ from keepfit.worker.training.model_state import digest
 from keepfit.worker.training.program import Program
 from keepfit.worker.training.run import Session, attempt_with, train
 from keepfit.worker.training.saving import load
+from tests.harness.documents import record_of, result_of
 
 
 @dataclass
@@ -85,10 +86,9 @@ def attempt(
 def final_of(jobdir: JobDir) -> Final:
     """What the job in ``jobdir`` has come to: its last checkpoint (before averages and best weights) and its result."""
     last = newest_valid(jobdir)
-    result = jobdir.attempt_dirs()[-1].read_result()
+    result = result_of(jobdir.attempt_dirs()[-1])
     assert last is not None, "no valid checkpoint"
-    assert result is not None, "no result"
-    assert result["outcome"] == Outcome.FINISHED.value, result["reason"]
+    assert result.outcome is Outcome.FINISHED, result.reason
     loaded = load(last)
     return Final(
         step=last.step,
@@ -96,7 +96,7 @@ def final_of(jobdir: JobDir) -> Final:
         state=digest(list(loaded.tensors.values())),
         callbacks=json.dumps(loaded.trainer["callbacks"]),
         history=json.dumps(loaded.history.rows()),
-        weights=result["weights_sha256"],
+        weights=result.weights_sha256,
     )
 
 
@@ -124,5 +124,5 @@ def interrupted(program: Program, path: Path, looks: Sequence[int], chunk_steps:
 
 def _resumed_at(jobdir: JobDir) -> int | None:
     """The step that the latest attempt has gone on from."""
-    resumed = jobdir.attempt_dirs()[-1].read_record()["resumed"]
-    return int(resumed["step"]) if resumed else None
+    resumed = record_of(jobdir.attempt_dirs()[-1]).resumed
+    return resumed.step if resumed else None

@@ -12,6 +12,7 @@ import pytest
 
 from keepfit.shared.checkpoints.manifest import checkpoints_of
 from keepfit.shared.jobs.directory import JobDir
+from tests.harness.documents import result_of
 from tests.harness.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,14 +62,12 @@ def test_killed_and_stopped_it_goes_on_to_the_same_bits(spec: Path, tmp_path: Pa
     answer(command("train", spec, "--dir", second.path))
     evaluated, report, _ = answer(command("evaluate", "--dir", first.path, "--data", "mnist-5k"))
 
-    results = [jobdir.attempt_dirs()[-1].read_result() for jobdir in (first, second)]
+    results = [result_of(jobdir.attempt_dirs()[-1]) for jobdir in (first, second)]
     assert (stop_status, status, evaluated) == (3, 0, 0)
     assert "stopped at step" in stop_out
     assert "attempt 3 resumes at step" in out
-    assert results[0] is not None
-    assert results[1] is not None
-    assert results[0]["weights_sha256"] == results[1]["weights_sha256"]
-    assert f"accuracy {results[0]['metrics']['accuracy']:.4f}" in report
+    assert results[0].weights_sha256 == results[1].weights_sha256
+    assert f"accuracy {results[0].metrics['accuracy']:.4f}" in report
 
 
 WRONG: dict[str, tuple[Callable[[Path], list[object]], str]] = {

@@ -11,8 +11,10 @@ import pytest
 from keepfit.shared.checkpoints.manifest import NAME, STATE, TRAINER, Checkpoint, checkpoints_of, verify
 from keepfit.shared.errors import CorruptCheckpoint
 from keepfit.shared.jobs.directory import JobDir
+from keepfit.shared.jobs.documents import ResumedFrom
 from keepfit.shared.jobs.events import CheckpointRejected
 from keepfit.worker.training.saving import load, load_newest
+from tests.harness.documents import record_of
 from tests.training import programs
 from tests.training.running import Recorder, StopAfter, attempt, final_of, jobdir_at, undisturbed
 
@@ -148,7 +150,7 @@ def test_the_one_before_is_used_and_the_job_ends_with_the_same_bits(tmp_path: Pa
     assert newest.path.name in rejected.name
     assert "0 bytes instead of" in rejected.reason
     assert newest.path.with_name(newest.path.name + ".corrupt").is_dir()
-    assert jobdir.attempt_dirs()[1].read_record()["resumed"] == {"attempt": 1, "step": before.step}
+    assert record_of(jobdir.attempt_dirs()[1]).resumed == ResumedFrom(attempt=1, step=before.step)
     assert not list(newest.path.parent.glob(".new-*"))
     assert final_of(jobdir) == undisturbed(program, tmp_path / "whole")
 
@@ -162,7 +164,7 @@ def test_with_all_damaged_it_starts_again_and_ends_with_the_same_bits(tmp_path: 
 
     attempt(program, jobdir)
 
-    assert jobdir.attempt_dirs()[1].read_record()["resumed"] is None
+    assert record_of(jobdir.attempt_dirs()[1]).resumed is None
     assert final_of(jobdir) == undisturbed(program, tmp_path / "whole")
 
 

@@ -1,7 +1,5 @@
 """An evaluation needs what the job has kept, and the data set that it measures on: nothing else."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -11,6 +9,7 @@ from keepfit.shared.jobs.states import Outcome
 from keepfit.shared.spec import EvaluateSpec, parse_spec
 from keepfit.worker.training.interfaces import AttemptResult, StopSignal
 from keepfit.worker.training.run import run
+from tests.harness.documents import result_of
 from tests.training.running import Recorder
 from tests.training.test_datasets import saved, write_folder
 
@@ -48,10 +47,10 @@ def test_a_model_is_evaluated_without_the_data_that_it_was_trained_on(
 
     result = execute(evaluation_of(orphan, "mnist-5k"))
 
-    trained: Any = orphan.attempt_dirs()[0].read_result()
+    trained = result_of(orphan.attempt_dirs()[0])
     assert result.outcome is Outcome.FINISHED, result.reason
-    assert result.weights_sha256 == trained["weights_sha256"]
-    assert result.metrics["accuracy"] == pytest.approx(trained["metrics"]["accuracy"], abs=1e-6)
+    assert result.weights_sha256 == trained.weights_sha256
+    assert result.metrics["accuracy"] == pytest.approx(trained.metrics["accuracy"], abs=1e-6)
     assert "notes" not in result.extra
 
 

@@ -10,6 +10,7 @@ import pytest
 from keepfit.shared.jobs.states import Outcome
 from keepfit.worker.training import resume
 from keepfit.worker.training.program import CheckpointPolicy
+from tests.harness.documents import record_of
 from tests.training import programs
 from tests.training.running import StopAfter, attempt, final_of, interrupted, jobdir_at, undisturbed
 
@@ -87,12 +88,12 @@ def test_the_plan_of_the_first_attempt_is_kept(tmp_path: Path, monkeypatch: pyte
     whole = undisturbed(programs.build("mlp+sgd+constant"), tmp_path / "whole")
     attempt(programs.build("mlp+sgd+constant"), jobdir, StopAfter(3))
     (first,) = jobdir.attempt_dirs()
-    other = {"xla": "graph", "graph": "xla"}[first.read_record()["plan"]]
+    other = {"xla": "graph", "graph": "xla"}[record_of(first).plan]
     monkeypatch.setattr(resume, "choose_plan", lambda *_: other)
 
     result = attempt(programs.build("mlp+sgd+constant"), jobdir)
 
-    assert result.extra["plan"] == first.read_record()["plan"]
+    assert result.extra["plan"] == record_of(first).plan
     assert final_of(jobdir) == whole
 
 

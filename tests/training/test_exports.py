@@ -17,6 +17,7 @@ from keepfit.shared.jobs.states import Outcome
 from keepfit.shared.spec import EvaluateSpec, parse_spec
 from keepfit.worker.training.interfaces import AttemptResult, StopSignal
 from keepfit.worker.training.run import run
+from tests.harness.documents import result_of
 from tests.training.running import Recorder
 
 PRACTICE = """
@@ -62,10 +63,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> JobDir:
 
 def test_ten_epochs_reach_the_accuracy_of_the_practice_project(trained: JobDir) -> None:
     """At least 0.93 on the test part."""
-    result = trained.attempt_dirs()[0].read_result()
+    result = result_of(trained.attempt_dirs()[0])
 
-    assert result is not None
-    assert result["metrics"]["accuracy"] >= 0.93
+    assert result.metrics["accuracy"] >= 0.93
 
 
 def test_a_finished_job_is_small_on_disk(trained: JobDir) -> None:
@@ -105,11 +105,10 @@ def test_plain_keras_opens_the_exports_and_measures_the_same(trained: JobDir, tm
 
     assert done.returncode == 0, done.stderr[-2000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    result = attempt.read_result()
-    assert result is not None
-    assert found["model"] == [result["metrics"]["loss"], result["metrics"]["accuracy"]]
-    assert [found[name][1] for name in names] == [result["metrics"]["accuracy"]] * 2
-    assert [found[name][0] for name in names] == pytest.approx([result["metrics"]["loss"]] * 2, abs=1e-6)
+    result = result_of(attempt)
+    assert found["model"] == [result.metrics["loss"], result.metrics["accuracy"]]
+    assert [found[name][1] for name in names] == [result.metrics["accuracy"]] * 2
+    assert [found[name][0] for name in names] == pytest.approx([result.metrics["loss"]] * 2, abs=1e-6)
     assert "rescaling" in done.stdout
 
 
@@ -123,11 +122,10 @@ def test_an_evaluation_measures_what_training_has_reported(trained: JobDir) -> N
     """A job of its own, on the test part of the same data."""
     result = execute(evaluation_of(trained))
 
-    reported = trained.attempt_dirs()[0].read_result()
-    assert reported is not None
+    reported = result_of(trained.attempt_dirs()[0])
     assert result.outcome is Outcome.FINISHED
-    assert result.metrics == {**reported["metrics"], "samples": 1000.0}
-    assert result.weights_sha256 == reported["weights_sha256"]
+    assert result.metrics == {**reported.metrics, "samples": 1000.0}
+    assert result.weights_sha256 == reported.weights_sha256
 
 
 def test_an_evaluation_of_an_untrained_job_says_so(tmp_path: Path) -> None:

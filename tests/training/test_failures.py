@@ -13,6 +13,7 @@ from keepfit.shared.jobs.events import LogLine
 from keepfit.shared.jobs.states import Outcome
 from keepfit.worker.training import bits
 from keepfit.worker.training.program import Arrays
+from tests.harness.documents import record_of, result_of
 from tests.training import programs
 from tests.training.running import Recorder, StopAfter, attempt, final_of, jobdir_at, undisturbed
 
@@ -62,9 +63,9 @@ def test_a_model_that_does_not_fit_into_memory_fails_the_job_and_says_so(
 
     attempt(programs.compose("mlp", build_model=build_model), jobdir, reporter=reporter)
 
-    result = jobdir.attempt_dirs()[0].read_result() or {}
-    assert result["outcome"] == Outcome.FAILED.value
-    assert result["reason"].startswith("Out of memory: the model and its batches do not fit.")
+    result = result_of(jobdir.attempt_dirs()[0])
+    assert result.outcome is Outcome.FAILED
+    assert result.reason.startswith("Out of memory: the model and its batches do not fit.")
     assert not any("Traceback" in line.text for line in reporter.of(LogLine))
 
 
@@ -135,9 +136,9 @@ def test_another_environment_resumes_and_says_that_it_is_not_exact(
     attempt(program, jobdir, StopAfter(3))
     result = attempt(program, jobdir)
 
-    second, third = (a.read_record() for a in jobdir.attempt_dirs()[1:])
-    assert second["exact"] is False
-    assert second["differs"] == third["differs"] == [said]
+    second, third = (record_of(a) for a in jobdir.attempt_dirs()[1:])
+    assert second.exact is False
+    assert second.differs == third.differs == (said,)
     assert result.outcome is Outcome.FINISHED
     assert final_of(jobdir).step == programs.EPOCHS * program.batches
 

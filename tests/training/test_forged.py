@@ -27,6 +27,7 @@ from keepfit.shared.checkpoints.manifest import (
 )
 from keepfit.shared.errors import CorruptCheckpoint
 from keepfit.shared.jobs.directory import AttemptDir, JobDir
+from keepfit.shared.jobs.documents import ResumedFrom
 from keepfit.shared.jobs.events import CheckpointRejected
 from keepfit.shared.jobs.states import Outcome
 from keepfit.worker.training import trainer_state
@@ -34,6 +35,7 @@ from keepfit.worker.training.model_state import Tensor, blocks
 from keepfit.worker.training.model_state import parse_tensors as parse
 from keepfit.worker.training.saving import load, load_newest, write
 from keepfit.worker.training.trainer_state import parse_history as parse_history
+from tests.harness.documents import record_of
 from tests.training import programs
 from tests.training.running import Recorder, StopAfter, attempt, final_of, jobdir_at, undisturbed
 from tests.training.test_writing import contents
@@ -346,7 +348,7 @@ def test_one_that_does_not_fit_gives_way_to_the_one_before(kind: str, tmp_path: 
     assert result.outcome is Outcome.FINISHED, result.reason
     assert [event.name for event in recorder.of(CheckpointRejected)] == [f"attempt 1, {newest.path.name}"]
     assert newest.path.with_name(newest.path.name + ".corrupt").is_dir()
-    assert jobdir.attempt_dirs()[1].read_record()["resumed"] == {"attempt": 1, "step": before.step}
+    assert record_of(jobdir.attempt_dirs()[1]).resumed == ResumedFrom(attempt=1, step=before.step)
     assert final_of(jobdir) == undisturbed(programs.build(PROGRAM), tmp_path / "whole")
 
 

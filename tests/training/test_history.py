@@ -17,6 +17,7 @@ from keepfit.shared.jobs.directory import AttemptDir, JobDir
 from keepfit.worker.training.saving import load, valid, write
 from keepfit.worker.training.trainer_state import History
 from keepfit.worker.training.trainer_state import parse_history as parse
+from tests.harness.documents import record_of
 from tests.training import programs
 from tests.training.running import Recorder, StopAfter, attempt, final_of, jobdir_at, undisturbed
 from tests.training.test_writing import contents
@@ -187,5 +188,5 @@ def test_a_checkpoint_of_version_0_1_goes_on_to_the_same_bits(name: str, tmp_pat
 
     attempt(program, jobdir)
 
-    assert jobdir.attempt_dirs()[1].read_record()["resumed"] is not None
+    assert record_of(jobdir.attempt_dirs()[1]).resumed is not None
     assert final_of(jobdir) == undisturbed(program, tmp_path / "whole")

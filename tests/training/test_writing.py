@@ -17,6 +17,7 @@ from keepfit.shared.checkpoints.keep import prune, prune_finished, sweep
 from keepfit.shared.checkpoints.manifest import PIN, FileRecord, checkpoints_of, verify
 from keepfit.shared.errors import StorageFull
 from keepfit.shared.jobs.directory import JobDir
+from keepfit.shared.jobs.documents import ResultFile
 from keepfit.shared.jobs.events import CheckpointFailed, CheckpointSaved, EpochEnded, Event, LogLine
 from keepfit.shared.jobs.states import Outcome
 from keepfit.worker.training import run
@@ -271,7 +272,7 @@ def test_without_room_for_the_result_the_job_can_go_on_later(tmp_path: Path) -> 
 
     with pytest.raises(StorageFull, match="No space left"):
         attempt(program, jobdir, disk=NoRoomForExports())
-    assert jobdir.attempt_dirs()[0].read_result() is None
+    assert ResultFile.read(jobdir.attempt_dirs()[0].result) is None
 
     attempt(program, jobdir)
 
@@ -298,7 +299,7 @@ def test_a_full_disk_that_the_file_library_reports_in_its_own_words_is_one(
         patched.setattr(run, "export", refused)
         with pytest.raises(StorageFull, match="No space left"):
             attempt(program, jobdir)
-    assert jobdir.attempt_dirs()[0].read_result() is None
+    assert ResultFile.read(jobdir.attempt_dirs()[0].result) is None
     attempt(program, jobdir)
 
     assert final_of(jobdir) == undisturbed(program, tmp_path / "whole")

@@ -6,9 +6,10 @@ import pytest
 
 from keepfit.shared.durable import write_json
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
-from keepfit.shared.jobs.diskstate import state_on_disk, write_claim, write_verdict
+from keepfit.shared.jobs.diskstate import state_on_disk
 from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.spec import parse_spec
+from tests.harness.documents import write_claim, write_verdict, write_wish
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_the_highest_attempt_decides(jobdir: JobDir, outcome: str | None, state:
 def test_a_wish_holds_when_nobody_has_obeyed_it_yet(jobdir: JobDir, wish: Wish, state: JobState) -> None:
     """A wish made while every worker and the server were down."""
     attempt(jobdir, 1, None)
-    jobdir.write_wish(wish, 1)
+    write_wish(jobdir, wish, 1)
 
     assert state_on_disk(jobdir).state is state
 
@@ -59,7 +60,7 @@ def test_a_wish_holds_when_nobody_has_obeyed_it_yet(jobdir: JobDir, wish: Wish, 
 def test_a_job_that_finished_before_it_could_obey_has_succeeded(jobdir: JobDir) -> None:
     """The end came first."""
     attempt(jobdir, 1, "finished")
-    jobdir.write_wish(Wish.CANCEL, 1)
+    write_wish(jobdir, Wish.CANCEL, 1)
 
     assert state_on_disk(jobdir).state is JobState.SUCCEEDED
 
@@ -67,14 +68,14 @@ def test_a_job_that_finished_before_it_could_obey_has_succeeded(jobdir: JobDir) 
 def test_a_failed_job_that_a_person_resumed_is_queued(jobdir: JobDir) -> None:
     """The wish to run is younger than the failure."""
     attempt(jobdir, 1, "failed", wish_number=0)
-    jobdir.write_wish(Wish.RUN, 1)
+    write_wish(jobdir, Wish.RUN, 1)
 
     assert state_on_disk(jobdir).state is JobState.QUEUED
 
 
 def test_a_job_that_failed_again_after_it_was_resumed_has_failed(jobdir: JobDir) -> None:
     """The attempt obeyed the latest wish, and failed."""
-    jobdir.write_wish(Wish.RUN, 1)
+    write_wish(jobdir, Wish.RUN, 1)
     attempt(jobdir, 2, "failed", wish_number=1)
 
     assert state_on_disk(jobdir).state is JobState.FAILED
@@ -86,7 +87,7 @@ def test_a_keepers_verdict_stands_until_the_job_is_resumed(jobdir: JobDir) -> No
     write_verdict(jobdir, JobState.FAILED, "5 attempts in a row", attempt=1, wish_number=0)
     stood = state_on_disk(jobdir)
 
-    jobdir.write_wish(Wish.RUN, 1)
+    write_wish(jobdir, Wish.RUN, 1)
 
     assert (stood.state, stood.reason) == (JobState.FAILED, "5 attempts in a row")
     assert state_on_disk(jobdir).state is JobState.QUEUED
@@ -94,7 +95,7 @@ def test_a_keepers_verdict_stands_until_the_job_is_resumed(jobdir: JobDir) -> No
 
 def test_a_result_that_came_after_the_verdict_does_not_count(jobdir: JobDir) -> None:
     """An attempt that was cut off wrote its result when its job had been cancelled already."""
-    jobdir.write_wish(Wish.CANCEL, 1)
+    write_wish(jobdir, Wish.CANCEL, 1)
     write_verdict(jobdir, JobState.CANCELLED, "cancelled by a person", attempt=1, wish_number=1)
     attempt(jobdir, 1, "finished")
 

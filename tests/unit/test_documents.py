@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from keepfit.shared.durable import to_json, write_json
 from keepfit.shared.errors import DamagedFile, JobConflict, KeepfitError, NewerVersion
 from keepfit.shared.jobs.directory import JobDir, create_jobdir, list_jobdirs, open_jobdir
-from keepfit.shared.jobs.diskstate import state_on_disk, wish_obeyed, write_claim, write_verdict
+from keepfit.shared.jobs.diskstate import state_on_disk, wish_obeyed
+from keepfit.shared.jobs.documents import AttemptFile, ClaimFile, ResultFile
 from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store.jobs import fields_of
+from tests.harness.documents import result_of, write_claim, write_verdict, write_wish
 
 SPEC = parse_spec({"name": "first"})
 DOCUMENTS = (
@@ -71,7 +73,7 @@ def make(jobs_dir: Path, name: str = "first") -> JobDir:
     """A job that was cancelled after one attempt."""
     jobdir, _ = create_jobdir(jobs_dir, SPEC, name)
     write_claim(jobdir.new_attempt(1), "owner", 1)
-    jobdir.write_wish(Wish.CANCEL, 2)
+    write_wish(jobdir, Wish.CANCEL, 2)
     return jobdir
 
 
@@ -85,7 +87,7 @@ def test_a_damaged_job_is_there_and_says_what_to_do(tmp_path: Path, damage: str)
     """It is listed by its id, is never run, and comes back as it was when its file does."""
     jobdir = make(tmp_path)
     content = (jobdir.path / "job.json").read_bytes()
-    jobdir.write_wish(Wish.RUN, 3)
+    write_wish(jobdir, Wish.RUN, 3)
     put(jobdir.path / "job.json", damage)
 
     damaged = fresh(jobdir)
@@ -117,7 +119,7 @@ def test_a_wish_that_cannot_be_read_stops(tmp_path: Path, damage: str) -> None:
     assert "wish.json is damaged" in state.reason
     assert "resume" in state.reason
     _remove(jobdir.path / "wish.json")
-    jobdir.write_wish(Wish.RUN, 3)
+    write_wish(jobdir, Wish.RUN, 3)
     assert state_on_disk(jobdir).state is JobState.QUEUED
 
 
@@ -139,7 +141,8 @@ def test_a_whole_verdict_and_result_count(tmp_path: Path) -> None:
     jobdir, _ = create_jobdir(tmp_path, SPEC)
     result = {"outcome": "finished", "reason": "", "metrics": {"loss": None, "accuracy": 0.5}, "step": 7, "new": [1]}
     write_json(jobdir.new_attempt(1).result, result)
-    assert jobdir.status().result == result | {"metrics": {"accuracy": 0.5}}
+    known = result | {"metrics": {"accuracy": 0.5}, "version": 1, "weights_sha256": "", "extra": {}}
+    assert result_of(jobdir.attempt_dirs()[0]).model_dump() == known  # also what a later version has added
     assert state_on_disk(jobdir).state is JobState.SUCCEEDED
 
     write_verdict(jobdir, JobState.FAILED, "five times", attempt=1, wish_number=0)
@@ -185,8 +188,9 @@ def test_a_newer_spec_is_left_alone_and_has_its_name(tmp_path: Path) -> None:
     """A higher version or an unknown kind is no error of the job; a keeper of this version still restores it."""
     for key, change in (("version", {"version": 2}), ("kind", {"kind": "script"}), ("form", {"kind": "evaluate"})):
         jobdir, _ = create_jobdir(tmp_path, SPEC, key)
-        spec = {**jobdir.job["spec"], **change, "source": "\0/\ud800"}
-        write_json(jobdir.path / "job.json", jobdir.job | {"spec": spec, "version": 2 if key == "form" else 1})
+        spec = {**jobdir.job.spec, **change, "source": "\0/\ud800"}
+        newer_job = jobdir.job.model_copy(update={"spec": spec, "version": 2 if key == "form" else 1})
+        newer_job.write(jobdir.job_file)
         newer = fresh(jobdir)
 
         assert not newer.needs.met
@@ -203,8 +207,8 @@ def test_a_newer_spec_is_left_alone_and_has_its_name(tmp_path: Path) -> None:
 def test_the_key_of_a_newer_job_is_taken(tmp_path: Path) -> None:
     """Whether it is the same job this version cannot tell."""
     jobdir, _ = create_jobdir(tmp_path, SPEC, "key")
-    newer = jobdir.job | {"spec": {**jobdir.job["spec"], "version": 2}, "spec_sha256": "0" * 64}
-    write_json(jobdir.path / "job.json", newer)
+    newer = {"spec": {**jobdir.job.spec, "version": 2}, "spec_sha256": "0" * 64}
+    jobdir.job.model_copy(update=newer).write(jobdir.job_file)
 
     with pytest.raises(JobConflict, match="Use a new key"):
         create_jobdir(tmp_path, SPEC, "key")
@@ -257,7 +261,8 @@ def test_no_reader_raises_anything_else(tmp_path: Path, damaged: dict[str, str])
             with contextlib.suppress(KeepfitError):
                 getattr(found, question)
         for attempt in found.attempt_dirs():
-            attempt.read_claim(), attempt.read_record(), attempt.read_result()
+            ClaimFile.read_or_none(attempt.claim), AttemptFile.read_or_none(attempt.record)
+            ResultFile.read_or_none(attempt.result)
     assert dataclasses.asdict(other.status())["wish"] is Wish.CANCEL
 
 

@@ -8,19 +8,18 @@ run.finish(accuracy=0.95, loss=0.2)
 """
 
 import contextlib
-import json
 import resource
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from keepfit.shared.durable import write_json
-from keepfit.shared.jobs.directory import AttemptDir, canonical_line, open_jobdir
-from keepfit.shared.jobs.diskstate import write_claim
-from keepfit.shared.jobs.events import AttemptStarted, EpochEnded, Event, LogLine, Progress
+from keepfit.shared.jobs.directory import AttemptDir, open_jobdir
+from keepfit.shared.jobs.events import AttemptStarted, EpochEnded, Event, LogLine, Progress, to_row
 from keepfit.shared.jobs.states import JobState, Outcome
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Budget, Claim, Store
+from tests.harness.documents import write_claim
 
 STEPS_AN_EPOCH = 113
 EPOCHS = 10
@@ -70,11 +69,10 @@ class Run:
 
     def report(self, event: Event) -> None:
         """Tell the disk and the store."""
-        row = json.loads(json.dumps({"type": event.type, **event.__dict__}))
         if isinstance(event, LogLine):
             self._append(self.directory.log, f"2026-01-02T03:04:05.678+00:00 {event.text}\n")
         else:
-            self._append(self.directory.metrics, canonical_line(row))
+            self._append(self.directory.metrics, to_row(event, 1))
         assert self.store.leases.report(self.claim, [event])
 
     def finish(self, accuracy: float = 0.95, loss: float = 0.2) -> JobState | None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from keepfit.shared.jobs.directory import AttemptDir, JobDir, canonical_line, create_jobdir
-from keepfit.shared.jobs.events import AttemptStarted, CheckpointRejected, EpochEnded, Event, Progress
+from keepfit.shared.jobs.directory import AttemptDir, JobDir, create_jobdir
+from keepfit.shared.jobs.events import AttemptStarted, CheckpointRejected, EpochEnded, Event, Progress, to_row
 from keepfit.shared.spec import TrainSpec
 from keepfit.web.jobs.curves import MAX_POINTS, read_curves
 from keepfit.web.jobs.history import read_history, read_log, whole_log
@@ -24,7 +24,7 @@ def write(attempt: AttemptDir, *events: Event) -> None:
     """Append the rows of an attempt."""
     with attempt.metrics.open("a") as file:
         for event in events:
-            file.write(canonical_line({"type": event.type, "ms": 1, **event.__dict__}))
+            file.write(to_row(event, 1))
 
 
 def start(number: int, step: int = 0) -> AttemptStarted:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from flask.testing import FlaskClient
 
-from keepfit.shared.jobs.diskstate import write_claim
+from keepfit.shared.durable import write_json
 from keepfit.shared.jobs.events import CheckpointRejected
 from keepfit.shared.jobs.states import Outcome
 from keepfit.shared.settings import Settings
@@ -180,7 +180,7 @@ def test_a_cause_that_an_older_version_has_lost_is_not_made_up(
     """It noted "resumed by a person" as the end of the killed attempt before: no attempt ends by that."""
     train_and_die(actor, submitted, at=90)
     second = actor.claim(submitted)
-    write_claim(second.directory, second.claim.owner, 1, "resumed by a person")
+    write_json(second.directory.claim, {"owner": second.claim.owner, "wish_number": 1, "after": "resumed by a person"})
     second.start()
 
     page = client.get(f"/jobs/{submitted}").text

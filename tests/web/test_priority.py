@@ -10,11 +10,12 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from keepfit.shared.jobs.directory import open_jobdir
-from keepfit.shared.jobs.diskstate import state_on_disk, write_claim
+from keepfit.shared.jobs.diskstate import state_on_disk
 from keepfit.shared.jobs.states import JobState, Outcome
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Budget, Store
+from tests.harness.documents import write_claim
 from tests.harness.waiting import wait_until
 from tests.web.acting import Actor, Run
 

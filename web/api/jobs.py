@@ -200,7 +200,7 @@ def _job(seen: Seen) -> dict[str, Any]:
     why = waiting(desk().reader, seen)
     return _record(seen.record) | {
         "live": not seen.notice,
-        "spec": None if seen.jobdir.damage else seen.jobdir.job["spec"],
+        "spec": None if seen.jobdir.damage else seen.jobdir.job.spec,
         "waiting": dataclasses.asdict(why) if why else None,
         "attempts": [dataclasses.asdict(a) for a in read_history(seen.jobdir).attempts],
         "evaluations": [e.record.id for e in desk().reader.evaluations(seen.jobdir)],

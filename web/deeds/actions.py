@@ -20,6 +20,7 @@ from keepfit.shared.durable import fsync_dir
 from keepfit.shared.errors import BadTransition, DamagedFile, JobNotFound, StorageFull, StoreRefused, StoreUnavailable
 from keepfit.shared.jobs.directory import JobDir, create_jobdir, job_id_of
 from keepfit.shared.jobs.diskstate import wish_obeyed
+from keepfit.shared.jobs.documents import WishFile
 from keepfit.shared.jobs.restoring import may_be_running, restore_from_disk
 from keepfit.shared.jobs.states import LARGEST_PRIORITY, JobState, Wish, wish_allowed
 from keepfit.shared.settings import Settings
@@ -125,7 +126,7 @@ class Actions:
         # Above the numbers of refused wishes too, which an attempt may have seen in the moment when it failed.
         number = max(before.wish_number, seen.record.wish_number, wish_obeyed(seen.jobdir)) + 1
         try:
-            seen.jobdir.write_wish(wish, number, priority)
+            WishFile(wish=wish, number=number, priority=priority).write(seen.jobdir.wish_file)
         except OSError as exc:
             raise StorageFull(
                 f"The wish was not kept: the data directory takes no writes ({exc.strerror}). "
@@ -143,7 +144,8 @@ class Actions:
             self._reader.remember(seen.jobdir, changed=True)
             return Accepted(seen.jobdir, waits_for_queue=True)
         except BadTransition:  # it has ended just now: the disk must not keep what was refused
-            seen.jobdir.write_wish(before.wish, before.wish_number, before.priority)
+            refused = WishFile(wish=before.wish, number=before.wish_number, priority=before.priority)
+            refused.write(seen.jobdir.wish_file)
             raise
         return Accepted(seen.jobdir)
 

@@ -19,8 +19,7 @@ from pathlib import Path
 from keepfit.shared.errors import DamagedFile
 from keepfit.shared.jobs.directory import JobDir
 from keepfit.shared.jobs.documents import open_regular
-from keepfit.shared.jobs.events import AttemptStarted, EpochEnded, Event, Progress
-from keepfit.web.jobs.rows import parsed
+from keepfit.shared.jobs.events import AttemptStarted, EpochEnded, Event, Progress, from_row
 
 MAX_POINTS = 1500
 """Points of one curve that a page gets: more than it has pixels."""
@@ -108,7 +107,7 @@ class _Kept:
                 read = _Read()
                 file.seek(0)
             for line, end in _new_lines(iter(lambda: file.read(BLOCK_BYTES), b""), read.offset):
-                read.take(parsed(line.decode(errors="replace")))
+                read.take(from_row(line.decode(errors="replace")))
                 read.offset = end
             file.seek(max(0, read.offset - END_BYTES))
             read.end = file.read(min(read.offset, END_BYTES))

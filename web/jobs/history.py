@@ -15,7 +15,7 @@ from typing import Any
 
 from keepfit.shared.errors import DamagedFile
 from keepfit.shared.jobs.directory import AttemptDir, JobDir
-from keepfit.shared.jobs.documents import open_regular, text, whole
+from keepfit.shared.jobs.documents import AttemptFile, ClaimFile, ResultFile, open_regular
 from keepfit.shared.jobs.events import AttemptStarted, CheckpointRejected, EpochEnded, Progress
 from keepfit.web.jobs.rows import first_rows, last_row, lines_of
 
@@ -116,18 +116,19 @@ def _size(path: Path) -> int:
 
 
 def _attempt(directory: AttemptDir) -> Attempt:
-    record = directory.read_record()
+    record, claim = AttemptFile.read_or_none(directory.record), ClaimFile.read_or_none(directory.claim)
+    result = ResultFile.read_or_none(directory.result)
     begun = first_rows(directory.metrics, AttemptStarted, CheckpointRejected)
     started = next((row for row in begun if isinstance(row, AttemptStarted)), None)
     last = last_row(directory.metrics, Progress, EpochEnded)
     return Attempt(
         number=directory.number,
-        host=text(record, "host"),
-        pid=whole(record, "pid"),
-        started_ms=whole(record, "started_ms") or int(directory.path.stat().st_ctime * 1000),
+        host=record.host if record else "",
+        pid=record.pid if record else 0,
+        started_ms=(record and record.started_ms) or int(directory.path.stat().st_ctime * 1000),
         started=started,
-        result=directory.read_result() or {},
+        result=result.model_dump() if result else {},
         last_step=last.step if isinstance(last, Progress | EpochEnded) else started.step if started else 0,
-        after=text(directory.read_claim(), "after"),
+        after=claim.previous_end if claim else "",
         rejected=tuple(f"{row.name}: {row.reason}" for row in begun if isinstance(row, CheckpointRejected)),
     )

@@ -288,8 +288,7 @@ def _cause(attempt: Attempt, following: Attempt | None, record: JobRecord) -> st
     if following is None:
         known = record.last_end if record.attempt == attempt.number else ""
         return known or KILLED
-    # Version 0.1 noted for the next attempt why the job was queued, which a resume had overwritten.
-    return KILLED if following.after.startswith("resumed") else following.after or KILLED
+    return following.after or KILLED
 
 
 def _outcome(attempt: Attempt, kind: str) -> str:

@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from keepfit.shared.durable import from_json
 from keepfit.shared.errors import DamagedFile
 from keepfit.shared.jobs.documents import open_regular, read_regular
-from keepfit.shared.jobs.events import Event, event_of
+from keepfit.shared.jobs.events import Event, from_row
 
 HEAD_BYTES = 16 * 1024
 """An attempt says at once how it begins and which checkpoints it has set aside."""
@@ -24,19 +23,10 @@ TAIL_BYTES = 64 * 1024
 E = TypeVar("E", bound=Event)
 
 
-def parsed(line: str) -> Event | None:
-    """The event of one line; None for what is none."""
-    try:
-        row = from_json(line)
-    except ValueError:
-        return None
-    return event_of(row.get("type"), row) if isinstance(row, dict) else None
-
-
 def read_rows(path: Path, tail_bytes: int | None = None) -> Iterator[Event]:
     """The events in a ``metrics.jsonl``, or in the last ``tail_bytes`` of it. A torn last line is left out."""
     for line in lines_of(path, tail_bytes):
-        if (event := parsed(line)) is not None:
+        if (event := from_row(line)) is not None:
             yield event
 
 
@@ -51,14 +41,14 @@ def first_rows(path: Path, *kinds: type[Event]) -> list[Event]:
         return []
     with file:
         head = file.read(HEAD_BYTES).decode(errors="replace").split("\n")[:-1]
-    found = [parsed(line) for line in head if any(mark in line for mark in marks)]
+    found = [from_row(line) for line in head if any(mark in line for mark in marks)]
     return [event for event in found if isinstance(event, kinds)]
 
 
 def last_row(path: Path, *kinds: type[E]) -> E | None:
     """The last event of one of these kinds; None if there is none near the end."""
     for line in reversed(lines_of(path, TAIL_BYTES)):
-        if isinstance(event := parsed(line), kinds):
+        if isinstance(event := from_row(line), kinds):
             return event
     return None
 

@@ -24,8 +24,8 @@ from kombu.exceptions import KombuError, OperationalError
 from keepfit.shared.errors import KeepfitError, StoreUnavailable
 from keepfit.shared.host import Owner, Process, machine
 from keepfit.shared.jobs.directory import open_jobdir
-from keepfit.shared.jobs.diskstate import write_verdict
-from keepfit.shared.jobs.restoring import is_of
+from keepfit.shared.jobs.documents import ResultFile
+from keepfit.shared.jobs.restoring import is_of, note_stop
 from keepfit.shared.jobs.states import Cause, JobState, Outcome, Wish
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Budget, Claim, Running, Store, open_store
@@ -186,11 +186,11 @@ class Keeper:
             attempts = open_jobdir(self._settings.jobs_dir, claim.job_id).attempt_dirs()
         except KeepfitError:  # the directory was taken away by hand; there is nothing to report
             return False
-        result = next((attempt.read_result() for attempt in attempts if attempt.number == claim.attempt), None) or {}
-        if result.get("outcome") not in (Outcome.FINISHED, Outcome.FAILED):
+        ended = [ResultFile.read_or_none(attempt.result) for attempt in attempts if attempt.number == claim.attempt]
+        result = ended[0] if ended else None
+        if result is None or result.outcome not in (Outcome.FINISHED, Outcome.FAILED):
             return False
-        outcome, reason = Outcome(result["outcome"]), result.get("reason", "")
-        state = self._store.leases.finish(claim, outcome, reason, self._budget, result)
+        state = self._store.leases.finish(claim, result.outcome, result.reason, self._budget, result.model_dump())
         if state is not None:
             note(self._settings.data_dir, claim, f"end:{state.value}")
         return state is not None
@@ -277,6 +277,6 @@ class Keeper:
         try:
             record, jobdir = self._store.jobs.get(job_id), open_jobdir(self._settings.jobs_dir, job_id)
             if record.state is state and is_of(record, jobdir):  # else a person has had it go on, or made it anew
-                write_verdict(jobdir, state, record.reason, record.attempt, record.wish_number)
+                note_stop(jobdir, record)
         except (KeepfitError, OSError) as exc:
             log.warning("the end of the job is only in the queue server: %s", exc, extra={"job_id": job_id})

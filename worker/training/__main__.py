@@ -136,7 +136,7 @@ def _sibling_for(source: JobDir, data: str) -> tuple[EvaluateSpec, JobDir]:
     """The evaluation of ``source`` on ``data``, in a directory beside it."""
     if data not in DATASETS:
         raise InvalidSpec(f"There is no data set {data!r}; there are {', '.join(DATASETS)}.")
-    name = str(source.job["spec"].get("name") or source.id)
+    name = str(source.job.spec.get("name") or source.id)
     # Directories made by hand may have any name; the pattern of job ids is for what comes over the network.
     spec = EvaluateSpec.model_construct(
         version=1,

@@ -4,14 +4,13 @@ Both are conveniences: a write that fails is counted and training goes on. What 
 in the checkpoints and in ``result.json``.
 """
 
-import dataclasses
 import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from keepfit.shared.jobs.directory import AttemptDir, canonical_line
+from keepfit.shared.jobs.directory import AttemptDir
 from keepfit.shared.jobs.events import (
     AttemptStarted,
     CheckpointFailed,
@@ -20,6 +19,7 @@ from keepfit.shared.jobs.events import (
     EpochEnded,
     Event,
     Progress,
+    to_row,
 )
 from keepfit.shared.jobs.loglines import describe
 from keepfit.worker.training.interfaces import Reporter, StopReason, StopSignal
@@ -48,8 +48,7 @@ class DiskReporter:
             stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
             self._append(self._attempt.log, f"{stamp} {line}\n")
         if isinstance(event, _ROWS) or (isinstance(event, Progress) and self._row_due()):
-            row = {"type": event.type, "ms": time.time_ns() // 1_000_000, **dataclasses.asdict(event)}
-            self._append(self._attempt.metrics, canonical_line(row))
+            self._append(self._attempt.metrics, to_row(event, time.time_ns() // 1_000_000))
 
     def _row_due(self) -> bool:
         """Once a second at first, then ever more rarely: a chart needs no million points."""

@@ -17,9 +17,9 @@ from typing import Any
 
 from keepfit.shared.checkpoints import keep
 from keepfit.shared.checkpoints.disk import Disk
-from keepfit.shared.durable import write_json
 from keepfit.shared.errors import StorageFull
 from keepfit.shared.jobs.directory import AttemptDir, JobDir
+from keepfit.shared.jobs.documents import AttemptFile, ResultFile
 from keepfit.shared.jobs.events import AttemptStarted, Event, LogLine
 from keepfit.shared.jobs.loglines import figures
 from keepfit.shared.jobs.states import Outcome
@@ -67,7 +67,7 @@ def run(
 
     def work(session: Session) -> AttemptResult:
         if isinstance(spec, EvaluateSpec):
-            _write_record(session, {"exact": True, "differs": [], "plan": "", "resumed": None})
+            _write_record(session)
             _report_start(session, None)
             return evaluate(spec, jobdir, session.reporter, stop)
         program = program_of(spec, jobdir.datasets, jobdir.digest, as_found=_begun_by_0_1(jobdir))
@@ -77,9 +77,9 @@ def run(
 
 
 def _begun_by_0_1(jobdir: JobDir) -> bool:
-    """Whether version 0.1, which wrote no notes, has begun this job: its data stay as it took them."""
-    records = [attempt.read_record() for attempt in jobdir.attempt_dirs()]
-    return any("plan" in record and "notes" not in record for record in records)
+    """Whether version 0.1 has begun this job: its data stay as it took them."""
+    records = [AttemptFile.read_or_none(attempt.record) for attempt in jobdir.attempt_dirs()]
+    return any(record.data_as_found for record in records if record)
 
 
 def attempt_with(work: Any, session: Session) -> AttemptResult:
@@ -104,7 +104,7 @@ def train(program: Program, session: Session) -> AttemptResult:
     """Train ``program`` from where the earlier attempts have left it, to its end."""
     keep.sweep(session.jobdir, session.attempt.number, session.disk)
     start = prepare(program, session.jobdir, session.attempt, session.reporter)
-    _write_record(session, {**_public(start.facts), "resumed": start.resumed, "notes": list(program.notes)})
+    _write_record(session, **_public(start.facts), resumed=start.resumed, notes=tuple(program.notes))
     for note in program.notes:
         session.say(note, "warning")
     _warn_of_little_space(session, start)
@@ -211,18 +211,17 @@ def _public(facts: dict[str, Any]) -> dict[str, Any]:
     return {key: facts[key] for key in ("plan", "exact", "differs")}
 
 
-def _write_record(session: Session, more: dict[str, Any]) -> None:
-    record = {
-        "version": 1,
-        "attempt": session.attempt.number,
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "started_ms": time.time_ns() // 1_000_000,
-        "environment": bits.fingerprint(),
+def _write_record(session: Session, **more: Any) -> None:
+    record = AttemptFile(
+        attempt=session.attempt.number,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        started_ms=time.time_ns() // 1_000_000,
+        environment=bits.fingerprint(),
         **more,
-    }
+    )
     try:
-        write_json(session.attempt.record, record)
+        record.write(session.attempt.record)
     except OSError as exc:
         raise _storage_full(session, exc) from exc
 
@@ -264,7 +263,7 @@ def _commit(session: Session, result: AttemptResult) -> AttemptResult:
     if session.stop.reason is StopReason.LOST:
         return AttemptResult(Outcome.INTERRUPTED, "the lease was lost to another worker", step=result.step)
     try:
-        write_json(session.attempt.result, {"version": 1, **dataclasses.asdict(result)})
+        ResultFile(**dataclasses.asdict(result)).write(session.attempt.result)
     except OSError as exc:
         raise _storage_full(session, exc) from exc
     return result

@@ -1,9 +1,9 @@
-"""The documents of a job's directory, read as what they should be: typed, tolerant, and damaged in words.
+"""Files and fields as they lie on disk, read as what they should be: tolerant, and damaged in words.
 
     read_object(path)            # a dict, None where nothing is; DamagedFile with the reason
     text(value, "name")          # a field of the right type, or what stands for a missing one
 
-A field that is missing has a default, one that is unknown is passed over. Knows nothing of jobs beyond that.
+Knows nothing of what a document says.
 """
 
 import errno
