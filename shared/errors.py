@@ -24,6 +24,10 @@ class BadTransition(KeepfitError):
     """The job is in a state from which the wished change does not exist."""
 
 
+class NotAllowed(KeepfitError):
+    """The actor's role does not include what was asked."""
+
+
 class JobConflict(KeepfitError):
     """An idempotency key was used again for a different job."""
 

@@ -1,7 +1,7 @@
-"""What every view needs, made once an application: settings, store, reader, actions.
+"""What every view needs, made once an application: settings, store, reader, deeds.
 
 desk().reader.get(job_id)
-desk().actions.submit(spec)
+desk().submissions.submit(actor, spec)
 """
 
 import threading
@@ -11,8 +11,12 @@ from flask import current_app
 
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Store, open_store
-from keepfit.web.deeds.actions import Actions
+from keepfit.web.deeds.accepting import Means
+from keepfit.web.deeds.drill import Drills
+from keepfit.web.deeds.evaluate import Evaluations
 from keepfit.web.deeds.reminder import Reminder
+from keepfit.web.deeds.submit import Submissions
+from keepfit.web.deeds.wishes import Wishes
 from keepfit.web.index import Feeder, IndexFile, JobIndex
 from keepfit.web.jobs.reading import JobReader
 
@@ -29,7 +33,10 @@ class Desk:
     reader: JobReader
     feeder: Feeder
     """Keeps the list's index up to date."""
-    actions: Actions
+    submissions: Submissions
+    wishes: Wishes
+    evaluations: Evaluations
+    drills: Drills
     streams: threading.BoundedSemaphore
     """Open streams: each holds a thread, and some must stay free for the pages."""
     closing: threading.Event
@@ -42,12 +49,17 @@ def open_desk(settings: Settings) -> Desk:
     closing = threading.Event()
     feeder = Feeder(JobIndex(IndexFile(settings.data_dir / "index")), settings.jobs_dir, store, closing)
     reader = JobReader(settings.jobs_dir, store, feeder)
+    means = Means(settings, store, reader, Reminder(store, closing))
+    evaluations = Evaluations(means)
     return Desk(
         settings=settings,
         store=store,
         reader=reader,
         feeder=feeder,
-        actions=Actions(settings, store, reader, Reminder(store, closing)),
+        submissions=Submissions(means, evaluations),
+        wishes=Wishes(means),
+        evaluations=evaluations,
+        drills=Drills(means),
         streams=threading.BoundedSemaphore(MOST_STREAMS),
         closing=closing,
     )

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from keepfit.shared.actors import How, local, note
 from keepfit.shared.errors import DamagedFile, KeepfitError, NewerVersion, StorageFull, StoreRefused, StoreUnavailable
 from keepfit.shared.host import Owner
 from keepfit.shared.jobs.directory import AttemptDir, JobDir, open_jobdir
@@ -22,7 +23,6 @@ from keepfit.shared.jobs.states import Cause, JobState, Outcome
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import EvaluateSpec, TrainSpec
 from keepfit.shared.store import Budget, Claim, Store, open_store
-from keepfit.worker.audit import note
 from keepfit.worker.drain import draining
 from keepfit.worker.heartbeat import Heartbeat
 from keepfit.worker.reporting import StreamReporter
@@ -202,7 +202,11 @@ class _Attempt:
         claim.write(attempt.claim)
 
     def _audit(self, event: str) -> None:
-        note(self._settings.data_dir, self._claim, event)
+        claim = self._claim
+        note(
+            self._settings.data_dir, local(How.WORKER), event,
+            job=claim.job_id, attempt=claim.attempt, owner=claim.owner,
+        )  # fmt: skip
 
 
 def _no_writes(data_dir: Path, exc: OSError) -> str:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from keepfit.shared.actors import Actor
 from keepfit.shared.durable import fsync_dir
 from keepfit.shared.errors import DamagedFile, InvalidSpec, JobConflict, JobNotFound, NewerVersion, StorageFull
 from keepfit.shared.jobs.documents import JobFile, ResultFile, WishFile, hidden, text
@@ -105,6 +106,8 @@ class DiskStatus:
     attempt: int
     result: ResultFile | None
     """The result of the highest attempt, if it has one."""
+    by: Actor | None = None
+    """Who has wished it, where that is known."""
     damage: str = ""
     """What is wrong with ``wish.json``: nobody knows what was wished, so the job stops until a person says it again."""
 
@@ -241,10 +244,10 @@ class JobDir:
             damage = (
                 f"its wish.json is damaged ({exc}), so nobody knows what was wished; resume the job to have it go on"
             )
-            return DiskStatus(Wish.PAUSE, 0, None, attempt, result, damage)
+            return DiskStatus(Wish.PAUSE, 0, None, attempt, result, damage=damage)
         if kept is None:
             return DiskStatus(Wish.RUN, 0, None, attempt, result)
-        return DiskStatus(kept.wish, kept.number, kept.priority, attempt, result)
+        return DiskStatus(kept.wish, kept.number, kept.priority, attempt, result, kept.by)
 
 
 def is_job_id(name: str) -> bool:
@@ -278,8 +281,13 @@ def job_id_of(key: str) -> str:
     return b32encode(hashlib.sha256(key.encode()).digest()).decode().lower()[:12]
 
 
-def create_jobdir(jobs_dir: Path, spec: TrainSpec | EvaluateSpec, key: str | None = None) -> tuple[JobDir, bool]:
+def create_jobdir(
+    jobs_dir: Path, spec: TrainSpec | EvaluateSpec, key: str | None = None, by: Actor | None = None
+) -> tuple[JobDir, bool]:
     """Make the directory of a new job, whole and durable, or find the one that ``key`` has made before.
+
+    Args:
+        by: Who submits it; kept with the job.
 
     Returns:
         The directory, and whether it is new.
@@ -297,7 +305,7 @@ def create_jobdir(jobs_dir: Path, spec: TrainSpec | EvaluateSpec, key: str | Non
     try:
         jobs_dir.mkdir(parents=True, exist_ok=True)
         staged.mkdir()
-        write_job(staged, jobdir.id, spec)
+        write_job(staged, jobdir.id, spec, by)
         staged.rename(jobdir.path)
         fsync_dir(jobs_dir)
     except OSError as exc:
@@ -311,13 +319,14 @@ def create_jobdir(jobs_dir: Path, spec: TrainSpec | EvaluateSpec, key: str | Non
     return jobdir, True
 
 
-def write_job(folder: Path, job_id: str, spec: TrainSpec | EvaluateSpec) -> None:
+def write_job(folder: Path, job_id: str, spec: TrainSpec | EvaluateSpec, by: Actor | None = None) -> None:
     """Write the ``job.json`` of a new job into ``folder``. Raises OSError."""
     job = JobFile(
         id=job_id,
         created_ms=time.time_ns() // 1_000_000,
         spec=spec.model_dump(mode="json"),
         spec_sha256=spec_digest(spec),
+        by=by,
     )
     job.write(folder / "job.json")
 

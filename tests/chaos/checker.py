@@ -104,9 +104,9 @@ class Evidence:
 
 
 def read_audit(path: Path) -> list[Line]:
-    """The audit file, in the order in which it was written."""
+    """What the audit file says of attempts, in the order in which it was written."""
     rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    return [Line(r["at_ms"] / 1000, r["job"], r["attempt"], r["owner"], r["event"]) for r in rows]
+    return [Line(r["at_ms"] / 1000, r["job"], r["attempt"], r["owner"], r["event"]) for r in rows if "attempt" in r]
 
 
 def check(evidence: Evidence) -> list[str]:

@@ -35,7 +35,7 @@ def most_at_once(settings: Settings) -> int:
     """How many attempts were at work at one time, by the audit file."""
     lines = [json.loads(line) for line in (settings.data_dir / "audit.jsonl").read_text().splitlines()]
     at_work, most = set[str](), 0
-    for line in lines:
+    for line in (line for line in lines if "attempt" in line):
         (at_work.add if line["event"] == "begin" else at_work.discard)(line["job"])
         most = max(most, len(at_work))
     return most

@@ -106,7 +106,7 @@ def test_a_drill_that_nobody_has_heard_of_is_over(
     run.progress(100)
     client.post(f"/api/v1/jobs/{submitted}/drill", json={})
     told = client.get(f"/jobs/{submitted}").text
-    monkeypatch.setattr("keepfit.web.deeds.actions.DRILL_KEPT_MS", 0)
+    monkeypatch.setattr("keepfit.web.deeds.drill.DRILL_KEPT_MS", 0)
     client.post(f"/api/v1/jobs/{submitted}/drill", json={})
     later = client.get(f"/jobs/{submitted}").text
 

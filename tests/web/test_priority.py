@@ -9,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from keepfit.shared.actors import How, local
 from keepfit.shared.jobs.directory import open_jobdir
 from keepfit.shared.jobs.diskstate import state_on_disk
 from keepfit.shared.jobs.states import JobState, Outcome
@@ -23,8 +24,8 @@ from tests.web.acting import Actor, Run
 @pytest.fixture
 def queue(app: Flask) -> list[str]:
     """Two queued jobs, the older one first."""
-    actions = app.extensions["keepfit"].actions
-    return [actions.submit(parse_spec({"name": name})).jobdir.id for name in ("first", "second")]
+    submissions = app.extensions["keepfit"].submissions
+    return [submissions.submit(local(How.PAGE), parse_spec({"name": name})).jobdir.id for name in ("first", "second")]
 
 
 def test_a_higher_priority_goes_first(client: FlaskClient, store: Store, queue: list[str]) -> None:

@@ -11,7 +11,7 @@
     GET  /api/v1/jobs/<id>/files/<name>     model.keras, weights.h5
     GET  /health, /metrics
 
-What a call does is in ``actions``; how it is answered is here.
+What a call does is in ``deeds``; how it is answered is here.
 """
 
 import dataclasses
@@ -22,13 +22,15 @@ from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST
 from werkzeug.exceptions import BadRequest, MethodNotAllowed, UnsupportedMediaType
 
+from keepfit.shared.actors import Actor
 from keepfit.shared.errors import InvalidSpec
 from keepfit.shared.jobs.states import LARGEST_PRIORITY, Wish
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store.records import JobRecord
 from keepfit.web.api import gauges
 from keepfit.web.api.asked import asked_kind, asked_state, whole_number
-from keepfit.web.deeds.actions import Accepted
+from keepfit.web.asking import asking
+from keepfit.web.deeds.accepting import Accepted
 from keepfit.web.desk import desk
 from keepfit.web.jobs.assemble import waiting
 from keepfit.web.jobs.curves import Curves, Point, read_curves
@@ -51,7 +53,7 @@ LATER = "accepted, takes effect when the queue server is back"
 @blueprint.post("/api/v1/jobs")
 def submit() -> ResponseReturnValue:
     """Submit a job."""
-    accepted = desk().actions.submit(parse_spec(_json_body()), key=_key())
+    accepted = desk().submissions.submit(asking(), parse_spec(_json_body()), key=_key())
     return _accepted(accepted, 201)
 
 
@@ -76,7 +78,7 @@ def job(job_id: str) -> ResponseReturnValue:
 def wish(job_id: str, action: str) -> ResponseReturnValue:
     """Pause, resume or cancel a job."""
     _body_about(job_id)
-    return _accepted(desk().actions.wish(job_id, WISHES[action]), 200)
+    return _accepted(desk().wishes.express(asking(), job_id, WISHES[action]), 200)
 
 
 @blueprint.post("/api/v1/jobs/<job_id>/priority")
@@ -90,14 +92,14 @@ def prioritise(job_id: str) -> ResponseReturnValue:
         wrong["priority"] = f"Must be a whole number from -{LARGEST_PRIORITY} to {LARGEST_PRIORITY}."
     if wrong:
         raise WrongFields(wrong)
-    return _accepted(desk().actions.prioritise(job_id, priority), 200)
+    return _accepted(desk().wishes.prioritise(asking(), job_id, priority), 200)
 
 
 @blueprint.post("/api/v1/jobs/<job_id>/drill")
 def drill(job_id: str) -> ResponseReturnValue:
     """Have the worker that runs the job kill itself."""
     _body_about(job_id)
-    desk().actions.drill(job_id)
+    desk().drills.drill(asking(), job_id)
     return jsonify(message="The worker that runs this job was told to kill itself."), 202
 
 
@@ -105,7 +107,8 @@ def drill(job_id: str) -> ResponseReturnValue:
 def evaluate(job_id: str) -> ResponseReturnValue:
     """Evaluate the job's model on a data set."""
     body = _body_about(job_id, "data", "name")
-    return _accepted(desk().actions.evaluate(job_id, body.get("data"), key=_key(), name=body.get("name")), 201)
+    evaluations, data, name = desk().evaluations, body.get("data"), body.get("name")
+    return _accepted(evaluations.evaluate(asking(), job_id, data, key=_key(), name=name), 201)
 
 
 @blueprint.get("/api/v1/jobs/<job_id>/history")
@@ -198,15 +201,22 @@ def _record(record: JobRecord) -> dict[str, Any]:
 
 def _job(seen: Seen) -> dict[str, Any]:
     why = waiting(desk().reader, seen)
+    kept = None if seen.jobdir.damage else seen.jobdir.job
     return _record(seen.record) | {
         "live": not seen.notice,
-        "spec": None if seen.jobdir.damage else seen.jobdir.job.spec,
+        "spec": kept.spec if kept else None,
+        "by": _actor(kept.by if kept else None),
+        "wish_by": _actor(seen.jobdir.status().by),
         "waiting": dataclasses.asdict(why) if why else None,
         "attempts": [dataclasses.asdict(a) for a in read_history(seen.jobdir).attempts],
         "evaluations": [e.record.id for e in desk().reader.evaluations(seen.jobdir)],
         "remarks": remarks(seen.record.result, seen.record.progress.get("epochs")),
         "files": _files(seen),
     }
+
+
+def _actor(actor: Actor | None) -> dict[str, str] | None:
+    return None if actor is None else dataclasses.asdict(actor)
 
 
 def _files(seen: Seen) -> dict[str, str]:

@@ -117,6 +117,9 @@ def show(ctx: click.Context, job_id: str, as_json: bool) -> None:
     rows += [("attempt", str(job.attempt or "")), ("accuracy", _accuracy(job))]
     rows += [("loss", number(job.metrics["loss"]) if "loss" in job.metrics else "")]
     rows += [("note", said) for said in job.raw.get("remarks") or ()]
+    rows += [("by", _by(job.raw.get("by")))]
+    if wished := _by(job.raw.get("wish_by")):
+        rows += [("wish", f"{job.raw['wish']}, by {wished}")]
     rows += [("weights", job.weights_sha256), ("page", job.url)]
     for title, value in rows:
         if value:
@@ -232,6 +235,11 @@ def _finish(job: Job) -> None:
 
 def _state(job: Job) -> str:
     return "recovering" if job.recovering else job.state.value
+
+
+def _by(actor: Any) -> str:
+    """Who has done something, and how; empty where nobody knows."""
+    return printable(f"{actor['who']}, {actor['how']}") if actor else ""
 
 
 def _done(job: Job) -> str:

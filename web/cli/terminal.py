@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from rich.cells import cell_len
 from rich.console import Console
 
+from keepfit.shared.actors import How
 from keepfit.shared.addresses import url_of
 from keepfit.shared.errors import KeepfitError
 from keepfit.shared.settings import Settings
@@ -79,7 +80,7 @@ def _take_url(ctx: click.Context, _param: click.Parameter, value: str | None) ->
 def client_of(ctx: click.Context) -> Iterator[Client]:
     """A client of the service that the command line or the settings name."""
     settings = settings_of()
-    with Client(ctx.obj or url_of(settings), patience_s=3.0) as client:
+    with Client(ctx.obj or url_of(settings), patience_s=3.0, via=How.COMMAND) as client:
         yield client
 
 

@@ -24,6 +24,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel
 
+from keepfit.shared.actors import VIA, How
 from keepfit.shared.errors import KeepfitError
 from keepfit.shared.jobs.states import ENDS, JobState
 
@@ -100,12 +101,16 @@ class ServerEvent:
 class Client:
     """Speaks to one Keepfit."""
 
-    def __init__(self, base_url: str, patience_s: float = 10.0) -> None:
-        """``patience_s``: how long a call is tried again while nobody answers. Raises WrongAddress."""
+    def __init__(self, base_url: str, patience_s: float = 10.0, via: How = How.API) -> None:
+        """``patience_s``: how long a call is tried again while nobody answers. Raises WrongAddress.
+
+        ``via``: what speaks through this client, which is kept with what it does.
+        """
         _check_address(base_url)
         self.base_url = base_url.rstrip("/")
         self.patience_s = patience_s
-        self._http = httpx.Client(base_url=self.base_url, timeout=httpx.Timeout(15.0, connect=3.0))
+        timeout = httpx.Timeout(15.0, connect=3.0)
+        self._http = httpx.Client(base_url=self.base_url, timeout=timeout, headers={VIA: via.value})
 
     def submit(self, spec: Mapping[str, Any] | BaseModel, key: str | None = None) -> Job:
         """Submit a job. The same ``key`` with the same spec is the same job, however often it is sent."""

@@ -18,7 +18,7 @@ from keepfit.web.jobs.reading import JobReader, Seen
 def assemble_live(desk: Desk, seen: Seen) -> LiveView:
     """The moving parts of a job just now."""
     now_ms = None if seen.notice else desk.reader.now_ms()
-    told_to_die = desk.actions.told_to_die(seen.record)
+    told_to_die = desk.drills.told_to_die(seen.record)
     return live_view(seen.record, waiting(desk.reader, seen), now_ms, told_to_die)
 
 
@@ -38,6 +38,7 @@ def assemble_job(desk: Desk, job_id: str) -> JobPage:
         notice=seen.notice,
         live=live,
         created_ms=record.created_ms,
+        submitted_by=page.submitted_by(seen),
         since_ms=record.since_ms,
         facts=page.facts(seen),
         source=source,

@@ -12,7 +12,7 @@ from keepfit.shared.errors import DamagedFile, NewerVersion
 from keepfit.shared.jobs.states import JobState, Outcome, Wish
 from keepfit.shared.spec import DATASETS, MODELS, EvaluateSpec, TrainingSpec
 from keepfit.shared.store.records import JobRecord
-from keepfit.web.deeds.actions import EVALUABLE
+from keepfit.web.deeds.evaluate import EVALUABLE
 from keepfit.web.jobs.downloads import exports
 from keepfit.web.jobs.history import Attempt, History, LogTail
 from keepfit.web.jobs.live import RUNNING, LiveView, place_of
@@ -115,6 +115,8 @@ class JobPage:
     notice: str
     live: LiveView
     created_ms: int
+    submitted_by: str
+    """Who has submitted it, and how; empty where nobody wrote it down."""
     since_ms: int
     facts: tuple[tuple[str, str], ...]
     source: str
@@ -221,6 +223,12 @@ def facts(seen: Seen) -> tuple[tuple[str, str], ...]:
         *_extras(training),
         *([("Priority", f"{priority:+d}")] if priority else []),
     )
+
+
+def submitted_by(seen: Seen) -> str:
+    """Who has submitted the job, and how: "local, page"."""
+    by = None if seen.jobdir.damage else seen.jobdir.job.by
+    return by.in_words if by else ""
 
 
 def _extras(training: TrainingSpec) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The pages: read the request, make one call, render. Rules live in ``actions``, words in ``live`` and ``wording``."""
+"""The pages: read the request, make one call, render. Rules live in ``deeds``, words in ``live`` and ``wording``."""
 
 from flask import Blueprint, flash, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -7,7 +7,8 @@ from werkzeug.datastructures import MultiDict
 from keepfit.shared.errors import BadTransition, InvalidSpec, JobConflict, KeepfitError
 from keepfit.shared.jobs.states import Wish
 from keepfit.web.api.asked import asked_kind, asked_state, whole_number
-from keepfit.web.deeds.actions import Accepted
+from keepfit.web.asking import asking
+from keepfit.web.deeds.accepting import Accepted
 from keepfit.web.desk import desk
 from keepfit.web.errors import status_of
 from keepfit.web.jobs.assemble import assemble_job
@@ -60,7 +61,7 @@ def create_job() -> ResponseReturnValue:
     if spec is None:
         return render_template("new_job.html", form=form), 422
     try:
-        accepted = desk().actions.submit(spec, key=form.key_of(spec.model_dump_json()))
+        accepted = desk().submissions.submit(asking(), spec, key=form.key_of(spec.model_dump_json()))
     except KeepfitError as exc:
         form.form_errors.append(str(exc))
         return render_template("new_job.html", form=form), status_of(exc)
@@ -84,7 +85,7 @@ def job(job_id: str) -> ResponseReturnValue:
 def wish(job_id: str, action: str) -> ResponseReturnValue:
     """A button of the job's page."""
     try:
-        accepted = desk().actions.wish(job_id, WISHES[action])
+        accepted = desk().wishes.express(asking(), job_id, WISHES[action])
     except BadTransition as exc:  # the page was behind the job: it shows the new state, and this reason
         flash(str(exc))
         return redirect(url_for("pages.job", job_id=job_id), 303)
@@ -96,7 +97,7 @@ def move(job_id: str, direction: str) -> ResponseReturnValue:
     """Move a waiting job in the queue by one step of priority."""
     try:
         priority = desk().reader.get(job_id).record.priority
-        accepted = desk().actions.prioritise(job_id, priority + (1 if direction == "sooner" else -1))
+        accepted = desk().wishes.prioritise(asking(), job_id, priority + (1 if direction == "sooner" else -1))
     except BadTransition as exc:
         flash(str(exc))
         return redirect(url_for("pages.job", job_id=job_id), 303)
@@ -107,7 +108,7 @@ def move(job_id: str, direction: str) -> ResponseReturnValue:
 def drill(job_id: str) -> ResponseReturnValue:
     """The recovery drill."""
     try:
-        desk().actions.drill(job_id)
+        desk().drills.drill(asking(), job_id)
     except KeepfitError as exc:
         if status_of(exc) == 404:
             raise
@@ -123,7 +124,7 @@ def evaluate(job_id: str) -> ResponseReturnValue:
     form = EvaluateForm(_typed())
     data = form.dataset.data or ""
     try:
-        accepted = desk().actions.evaluate(job_id, {"name": data}, key=form.key_of(f"{job_id} {data}"))
+        accepted = desk().evaluations.evaluate(asking(), job_id, {"name": data}, key=form.key_of(f"{job_id} {data}"))
     except (BadTransition, JobConflict) as exc:
         flash(str(exc))
         return redirect(url_for("pages.job", job_id=job_id), 303)

@@ -21,6 +21,7 @@ from typing import TypeVar
 from celery.exceptions import CeleryError
 from kombu.exceptions import KombuError, OperationalError
 
+from keepfit.shared.actors import How, local, note
 from keepfit.shared.errors import KeepfitError, StoreUnavailable
 from keepfit.shared.host import Owner, Process, machine
 from keepfit.shared.jobs.directory import open_jobdir
@@ -29,7 +30,6 @@ from keepfit.shared.jobs.restoring import is_of, note_stop
 from keepfit.shared.jobs.states import Cause, JobState, Outcome, Wish
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Budget, Claim, Running, Store, open_store
-from keepfit.worker.audit import note
 from keepfit.worker.consumer import Deafness
 from keepfit.worker.drain import draining
 from keepfit.worker.keeper.deaths import DEATHS, OUT_OF_MEMORY
@@ -177,7 +177,7 @@ class Keeper:
                 return
             state = self._store.leases.finish(attempt.claim, Outcome.INTERRUPTED, reason, self._budget, cause=cause)
             if state is not None:
-                note(self._settings.data_dir, attempt.claim, f"end:{state.value}")
+                self._audit(attempt.claim, f"end:{state.value}")
                 self._keep_stop(attempt.claim.job_id, state)
 
     def _report_end(self, claim: Claim) -> bool:
@@ -192,7 +192,7 @@ class Keeper:
             return False
         state = self._store.leases.finish(claim, result.outcome, result.reason, self._budget, result.model_dump())
         if state is not None:
-            note(self._settings.data_dir, claim, f"end:{state.value}")
+            self._audit(claim, f"end:{state.value}")
         return state is not None
 
     def _last_words(self, owner: Owner) -> tuple[str, Cause] | None:
@@ -245,7 +245,7 @@ class Keeper:
         for job_id, state in self._store.leases.reap(self._budget, reason, self._silent(lapsed)).items():
             log.warning("a lease has lapsed", extra={"job_id": job_id, "state": state.value})
             if job_id in claims:
-                note(self._settings.data_dir, claims[job_id], f"lapsed:{state.value}")
+                self._audit(claims[job_id], f"lapsed:{state.value}")
             self._keep_stop(job_id, state)
 
     def _silent(self, lapsed: list[Running]) -> list[str]:
@@ -269,6 +269,12 @@ class Keeper:
         if self._store.upkeep.uptime_s() <= 4 * lease_s:
             return 2 * lease_s
         return lease_s if self._was_away else 0.0
+
+    def _audit(self, claim: Claim, event: str) -> None:
+        note(
+            self._settings.data_dir, local(How.KEEPER), event,
+            job=claim.job_id, attempt=claim.attempt, owner=claim.owner,
+        )  # fmt: skip
 
     def _keep_stop(self, job_id: str, state: JobState) -> None:
         """Put on disk that a silent attempt was settled so: it may still write a result, which comes too late."""

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
+from keepfit.shared.actors import Actor
 from keepfit.shared.jobs.documents.document import Document, Needed, Text, Whole
 from keepfit.shared.jobs.documents.upgrade import latest
 from keepfit.shared.jobs.states import LARGEST_PRIORITY, JobState, Wish
@@ -23,6 +24,8 @@ class JobFile(Document):
     """As it was accepted: what is in it that this version does not know stays."""
     spec_sha256: Annotated[Text, Field(min_length=1), Needed]
     """Of the spec as it was accepted. Checkpoints hold it; it is compared, and never made anew."""
+    by: Actor | None = None
+    """Who has submitted it; None where an older version did not write that down."""
 
 
 class WishFile(Document):
@@ -36,6 +39,8 @@ class WishFile(Document):
     """Grows with each wish."""
     priority: Annotated[Whole, Field(ge=-LARGEST_PRIORITY, le=LARGEST_PRIORITY)] | None = None
     """None while nobody has changed it."""
+    by: Actor | None = None
+    """Who has wished it; None where an older version did not write that down."""
 
 
 class VerdictFile(Document):

@@ -7,17 +7,18 @@ No claim, no lease: whoever has the message is taken for the one who works.
 
 import importlib
 import os
+from functools import partial
 from typing import Any
 
 from celery import Celery
 from celery.signals import worker_init
 
+from keepfit.shared.actors import How, local, note
 from keepfit.shared.jobs.directory import open_jobdir
 from keepfit.shared.jobs.states import JobState
 from keepfit.shared.queue import QUEUE, TASK_NAME
 from keepfit.shared.settings import get_settings
-from keepfit.shared.store import Claim, open_store
-from keepfit.worker.audit import note
+from keepfit.shared.store import open_store
 from keepfit.worker.training.interfaces import Silent, StopSignal
 
 settings = get_settings()
@@ -44,11 +45,12 @@ def train(job_id: str) -> None:
 
     jobdir = open_jobdir(settings.jobs_dir, job_id)
     attempt = jobdir.new_attempt(jobdir.status().attempt + 1)
-    claim = Claim(job_id, attempt.number, f"late:{os.getpid()}")
-    note(settings.data_dir, claim, "begin")
+    owner = f"late:{os.getpid()}"
+    audit = partial(note, settings.data_dir, local(How.WORKER), job=job_id, attempt=attempt.number, owner=owner)
+    audit("begin")
     run(jobdir.spec, jobdir, attempt, Silent(), StopSignal())
     store = open_store(settings.broker_url)
     store.upkeep.forget(job_id)
     store.upkeep.restore(jobdir, JobState.SUCCEEDED, "")
     store.close()
-    note(settings.data_dir, claim, "end:succeeded")
+    audit("end:succeeded")

@@ -1,0 +1,87 @@
+"""What all deeds share: what they work with, whether the actor may, and how a job is accepted.
+
+    means.allow(actor, Deed.WISH, job)             # NotAllowed
+    accepted = accept(means, actor, spec, key)     # accepted.jobdir, .new, .waits_for_queue
+
+What a person was promised is on disk before Redis hears of it, so it holds while Redis is away;
+``waits_for_queue`` says that it will take effect when the queue server is back.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from keepfit.shared import actors
+from keepfit.shared.actors import Actor, Deed, Job, may
+from keepfit.shared.errors import DamagedFile, NotAllowed, StoreRefused, StoreUnavailable
+from keepfit.shared.jobs.directory import JobDir, create_jobdir
+from keepfit.shared.jobs.restoring import may_be_running, restore_from_disk
+from keepfit.shared.jobs.states import JobState
+from keepfit.shared.settings import Settings
+from keepfit.shared.spec import EvaluateSpec, TrainSpec
+from keepfit.shared.store import Store
+from keepfit.web.deeds.reminder import Reminder
+from keepfit.web.jobs.reading import JobReader, Seen
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What was asked is durable."""
+
+    jobdir: JobDir
+    new: bool = True
+    """False if the same key has made this job before."""
+    waits_for_queue: bool = False
+    """The queue server does not answer; it will take effect when it does."""
+
+
+@dataclass(frozen=True)
+class Means:
+    """What deeds work with."""
+
+    settings: Settings
+    store: Store
+    reader: JobReader
+    reminder: Reminder
+
+    def allow(self, actor: Actor, deed: Deed, job: Job | None = None) -> None:
+        """See that ``actor`` may do ``deed``: every deed asks here, before it does anything. Raises NotAllowed."""
+        if not may(actor, deed, job):
+            raise NotAllowed(f"{actor.who} may not do this here: it takes another role than {actor.role.value}.")
+
+    def note(self, actor: Actor, event: str, job_id: str) -> None:
+        """Keep in the audit file what was done."""
+        actors.note(self.settings.data_dir, actor, event, job=job_id)
+
+
+def accept(means: Means, actor: Actor, spec: TrainSpec | EvaluateSpec, key: str | None) -> Accepted:
+    """Make a job of ``spec``, or find the one that ``key`` has made. Raises JobConflict, StorageFull."""
+    jobdir, new = create_jobdir(means.settings.jobs_dir, spec, key, by=actor)
+    if new:
+        means.note(actor, "submit", jobdir.id)
+    means.reader.remember(jobdir)
+    try:
+        if new:
+            means.store.jobs.create(jobdir)
+        elif may_be_running(jobdir, means.store):  # wiped just now
+            means.reminder.note(jobdir)
+        else:  # the server may have been wiped since; the job may even be over
+            restore_from_disk(jobdir, means.store)
+    except (StoreUnavailable, StoreRefused):
+        log.warning("job accepted on disk only", extra={"job_id": jobdir.id, "action": "submit"})
+        means.reminder.note(jobdir)
+        return Accepted(jobdir, new, waits_for_queue=True)
+    return Accepted(jobdir, new)
+
+
+def undamaged(seen: Seen) -> Seen:
+    """``seen``, unless nobody can say what the job is: then nothing can be asked of it. Raises DamagedFile."""
+    if damage := seen.jobdir.damage:
+        raise DamagedFile(damage)
+    return seen
+
+
+def ended(state: JobState) -> str:
+    """What a job in ``state`` has come to, after "A job that has"."""
+    return "been cancelled" if state is JobState.CANCELLED else state.value

@@ -1,0 +1,66 @@
+"""Measures the model of a job, as a job of its own.
+
+accepted = evaluations.evaluate(actor, job_id, {"name": "mnist-5k"}, key)
+"""
+
+import uuid
+from typing import Any
+
+from keepfit.shared.actors import Actor, Deed
+from keepfit.shared.durable import fsync_dir
+from keepfit.shared.errors import BadTransition, StorageFull
+from keepfit.shared.jobs.directory import JobDir, job_id_of
+from keepfit.shared.jobs.states import JobState
+from keepfit.shared.spec import parse_spec, printable
+from keepfit.web.deeds.accepting import Accepted, Means, accept
+
+EVALUABLE = frozenset({JobState.SUCCEEDED, JobState.PAUSED})
+"""States in which a job has a model that stands still."""
+
+
+class Evaluations:
+    """Makes evaluations."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+
+    def evaluate(
+        self, actor: Actor, job_id: str, data: Any = None, key: str | None = None, name: str | None = None
+    ) -> Accepted:
+        """Measure the model of ``job_id`` on ``data``: a data spec, by default the job's own.
+
+        Raises:
+            JobNotFound, InvalidSpec: no such job or data set.
+            BadTransition: the job is not finished or paused.
+            NotAllowed: the actor may not.
+        """
+        seen = self._means.reader.get(job_id)
+        if seen.record.kind != "train":
+            raise BadTransition("This job is an evaluation; it has no model of its own to evaluate.")
+        data = seen.jobdir.spec.data.model_dump() if data is None else data
+        spec = parse_spec(
+            {
+                "kind": "evaluate",
+                "name": name or f"Evaluation of {printable(seen.record.name)[:60]}",
+                "source": job_id,
+                "data": data,
+            }
+        )
+        self._means.allow(actor, Deed.EVALUATE, seen.jobdir.job)
+        if seen.record.state not in EVALUABLE:
+            raise BadTransition("Only a finished or paused job can be evaluated. Pause it first, or wait for its end.")
+        key = key or uuid.uuid4().hex
+        _mark(seen.jobdir, job_id_of(key))
+        return accept(self._means, actor, spec, key)
+
+
+def _mark(source: JobDir, evaluation_id: str) -> None:
+    """List an evaluation with its source, before it exists: a marker without a job is ignored."""
+    try:
+        source.evaluations.mkdir(exist_ok=True)
+        (source.evaluations / evaluation_id).touch()
+        fsync_dir(source.evaluations)
+    except OSError as exc:
+        raise StorageFull(
+            f"The evaluation was not accepted: the data directory takes no writes ({exc.strerror})."
+        ) from exc

@@ -1,0 +1,28 @@
+"""Submits a job: the way of every spec into the service.
+
+accepted = submissions.submit(actor, spec, key)       # accepted.jobdir, .new, .waits_for_queue
+"""
+
+from keepfit.shared.actors import Actor, Deed
+from keepfit.shared.spec import EvaluateSpec, TrainSpec
+from keepfit.web.deeds.accepting import Accepted, Means, accept
+from keepfit.web.deeds.evaluate import Evaluations
+
+
+class Submissions:
+    """Takes specs."""
+
+    def __init__(self, means: Means, evaluations: Evaluations) -> None:
+        self._means, self._evaluations = means, evaluations
+
+    def submit(self, actor: Actor, spec: TrainSpec | EvaluateSpec, key: str | None = None) -> Accepted:
+        """Make a job of ``spec``, or find the one that ``key`` has made.
+
+        Raises:
+            JobConflict, StorageFull: the key was used for another spec; the disk takes no more.
+            NotAllowed: the actor may not.
+        """
+        if isinstance(spec, EvaluateSpec):
+            return self._evaluations.evaluate(actor, spec.source, spec.data.model_dump(), key, name=spec.name)
+        self._means.allow(actor, Deed.SUBMIT)
+        return accept(self._means, actor, spec, key)
