@@ -170,7 +170,7 @@ def wipe(bench: Bench) -> dict[str, Any]:
     """FLUSHALL, and what people see until all is back."""
     with PageWatch(bench.service.url) as seen:
         began = time.perf_counter()
-        bench.store.link.read(lambda r: r.flushall())
+        bench.store.link.ask(lambda r: r.flushall())
         wait_until(bench.rebuilt, "the server has every job again", timeout_s=900, poll_s=0.2)
         rebuilt = time.perf_counter() - began
         wait_until(lambda: bench.listed()["live"], "the list is live", timeout_s=900, poll_s=0.2)
@@ -185,7 +185,7 @@ def wipe(bench: Bench) -> dict[str, Any]:
 
 def memory(bench: Bench) -> dict[str, float]:
     """Megabytes."""
-    server = bench.store.link.read(lambda r: r.info("memory"))
+    server = bench.store.link.ask(lambda r: r.info("memory"))
     return {
         "web_mb": sum(process.memory_info().rss for process in bench.web) / 1e6,
         "worker_main_mb": bench.worker.memory_info().rss / 1e6,

@@ -62,7 +62,7 @@ class House:
     def events(self, job_id: str) -> list[StoredEvent]:
         """All events of a job."""
         found: list[StoredEvent] = []
-        while page := self.store.events.read(job_id, after=found[-1].id if found else "0", count=10_000):
+        while page := self.store.events.read(job_id, after_id=found[-1].id if found else "0", count=10_000):
             found += page
         return found
 

@@ -145,7 +145,7 @@ def _streams(port: int, count: int, url: str, process: psutil.Process, seconds: 
     while time.monotonic() < began + seconds:
         name = f"bench{told:07}"
         at = time.perf_counter()
-        store.link.read(partial(_tell, name=name))
+        store.link.ask(partial(_tell, name=name))
         told += 1
         time.sleep(0.5)
         delays += [(arrived - at) * 1000 for arrived in readers.arrived.get(name, [])]

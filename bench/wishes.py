@@ -38,7 +38,7 @@ def measure(store: Store, settings: Settings, model: str, wish: Wish) -> float:
     wait_until(lambda: seen().progress.get("step", 0) > WARM_STEPS, "the job trains", timeout_s=120)
     began = time.perf_counter()
     write_wish(jobdir, wish, 1)
-    store.jobs.request(jobdir.id, wish, 1)
+    store.jobs.request(jobdir.id, wish, number=1)
     wait_until(lambda: seen().state is not JobState.RUNNING, "the job has obeyed", poll_s=0.005)
     seconds = time.perf_counter() - began
     record = seen()

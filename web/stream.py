@@ -86,7 +86,7 @@ def _job_events(at: Desk, job_id: str, after: str) -> Iterator[str]:
         moved = False
         try:
             after = after or at.store.events.last_id(job_id)
-            for stored in at.store.events.read(job_id, after=after, block_ms=block_ms):
+            for stored in at.store.events.read(job_id, after_id=after, block_ms=block_ms):
                 after, moved = stored.id, moved or stored.event.type == StateChanged.type
                 yield _message(stored.event.type, _stored(stored), stored.id)
         except StoreUnavailable:
@@ -111,7 +111,7 @@ def _all_events(at: Desk) -> Iterator[str]:
     while not at.closing.is_set():
         try:
             after = after or at.store.events.last_change_id()
-            changes = at.store.events.read_all(after=after, block_ms=BLOCK_MS)
+            changes = at.store.events.read_all(after_id=after, block_ms=BLOCK_MS)
         except StoreUnavailable:
             after, paused = "", True  # after a wipe the ids start anew
             yield _message("paused", {"message": OUTAGE})

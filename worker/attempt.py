@@ -22,7 +22,7 @@ from keepfit.shared.jobs.restoring import restore_from_disk
 from keepfit.shared.jobs.states import Cause, JobState, Outcome
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import EvaluateSpec, TrainSpec
-from keepfit.shared.store import Budget, Claim, Store, open_store
+from keepfit.shared.store import Budget, Claim, LeaseState, Store, open_store
 from keepfit.worker.drain import draining
 from keepfit.worker.heartbeat import Heartbeat
 from keepfit.worker.reporting import StreamReporter
@@ -47,7 +47,7 @@ def run_one(settings: Settings, hint: str) -> None:
         return
     store = open_store(settings.broker_url, timeout_s=STORE_TIMEOUT_S)
     try:
-        claim = store.leases.claim(str(Owner.myself()), hint, settings.lease_s)
+        claim = store.leases.claim(str(Owner.myself()), hint=hint, lease_s=settings.lease_s)
         if claim is not None:
             _Attempt(settings, store, claim).run()
     except StoreUnavailable as exc:
@@ -80,13 +80,15 @@ class _Attempt:
             self._leave_to_newer(exc)
             return
         except DamagedFile as exc:  # no failure either: a person can restore the file
-            self._finish(AttemptResult(Outcome.STOPPED, str(exc)), hold=True)
+            self._finish(AttemptResult(Outcome.STOPPED, str(exc)), pause_with_reason=True)
             return
         except KeepfitError as exc:
             self._finish(AttemptResult(Outcome.FAILED, str(exc)))
             return
         except OSError as exc:
-            self._finish(AttemptResult(Outcome.STOPPED, _no_writes(self._settings.data_dir, exc)), hold=True)
+            self._finish(
+                AttemptResult(Outcome.STOPPED, _no_writes(self._settings.data_dir, exc)), pause_with_reason=True
+            )
             return
         if attempt is not None:
             self._train(spec, jobdir, attempt)
@@ -104,8 +106,10 @@ class _Attempt:
         if found.state not in outcomes or not found.result:
             return False
         outcome = outcomes[found.state]
-        state = self._store.leases.finish(self._claim, outcome, found.reason, self._budget, found.result)
-        if state is not None:
+        state = self._store.leases.finish(
+            self._claim, outcome, reason=found.reason, budget=self._budget, result=found.result
+        )
+        if state is not LeaseState.LOST:
             self._audit(f"end:{state.value}")
         return True
 
@@ -116,8 +120,8 @@ class _Attempt:
             try:
                 attempt = jobdir.new_attempt(self._claim.attempt)
             except FileExistsError:
-                raised = self._store.leases.bump(self._claim, status.attempt)
-                if raised is None:
+                raised = self._store.leases.bump(self._claim, floor=status.attempt)
+                if raised is LeaseState.LOST:
                     return None
                 self._claim = raised
             else:
@@ -133,17 +137,17 @@ class _Attempt:
             self._give_back(attempt)
 
         with Heartbeat(leases, self._claim, jobdir, self._stop, draining, give_back, s.lease_s, s.renew_s) as heartbeat:
-            hold = False
+            pause_with_reason = False
             with StreamReporter(leases, self._claim, lambda: heartbeat.lost) as reporter:
                 try:
                     result = self._compute(spec, jobdir, attempt, reporter)
                 except StorageFull as exc:
-                    result, hold = AttemptResult(Outcome.STOPPED, str(exc)), True
+                    result, pause_with_reason = AttemptResult(Outcome.STOPPED, str(exc)), True
             if result.outcome is Outcome.FAILED:
                 # A wish made before the job failed has come too late; only a later one resumes it.
                 self._write_claim(attempt, jobdir.status().wish_number)
             if not heartbeat.lost:
-                self._finish(result, hold, heartbeat)
+                self._finish(result, pause_with_reason=pause_with_reason, heartbeat=heartbeat)
             if heartbeat.lost:
                 self._audit("lost")
 
@@ -157,13 +161,15 @@ class _Attempt:
         bits.configure(self._settings.threads_per_slot)
         return run(spec, jobdir, attempt, reporter, self._stop)
 
-    def _finish(self, result: AttemptResult, hold: bool = False, heartbeat: Heartbeat | None = None) -> None:
+    def _finish(
+        self, result: AttemptResult, *, pause_with_reason: bool = False, heartbeat: Heartbeat | None = None
+    ) -> None:
         """Report the end until the server has it, the lease is lost, or the worker must go. Raises StoreRefused."""
         reason = result.reason
-        if result.outcome is Outcome.STOPPED and self._stop.reason is StopReason.DRAIN and not hold:
+        if result.outcome is Outcome.STOPPED and self._stop.reason is StopReason.DRAIN and not pause_with_reason:
             reason = DRAINED
         outcome = result.outcome
-        if heartbeat is not None and heartbeat.fault and outcome is Outcome.STOPPED and not hold:
+        if heartbeat is not None and heartbeat.fault and outcome is Outcome.STOPPED and not pause_with_reason:
             outcome, reason = Outcome.INTERRUPTED, heartbeat.fault  # so that it is not tried again at once, for ever
         details: dict[str, Any] | None = None
         if result.outcome in (Outcome.FINISHED, Outcome.FAILED):
@@ -172,9 +178,15 @@ class _Attempt:
         while True:
             try:
                 state = self._store.leases.finish(
-                    self._claim, outcome, reason, self._budget, details, hold, Cause.SERVER
+                    self._claim,
+                    outcome,
+                    reason=reason,
+                    budget=self._budget,
+                    result=details,
+                    pause_with_reason=pause_with_reason,
+                    cause=Cause.SERVER,
                 )
-                if state is not None:
+                if state is not LeaseState.LOST:
                     self._audit(f"end:{state.value}")
                     return
                 if heartbeat is None or heartbeat.lost or heartbeat.fault:
@@ -192,13 +204,13 @@ class _Attempt:
         begun = attempt.record.exists()  # before that it has computed nothing that a stop could lose
         outcome = Outcome.INTERRUPTED if begun else Outcome.STOPPED
         reason = DRAINED + (" before it could write a checkpoint" if begun else "")
-        state = self._store.leases.finish(self._claim, outcome, reason, self._budget, cause=Cause.WORKER)
-        if state is not None:
+        state = self._store.leases.finish(self._claim, outcome, reason=reason, budget=self._budget, cause=Cause.WORKER)
+        if state is not LeaseState.LOST:
             self._audit(f"end:{state.value}")
 
     def _write_claim(self, attempt: AttemptDir, wish_number: int) -> None:
         """Note who runs the attempt, which wish it obeys and why the one before it ended. Raises OSError."""
-        claim = ClaimFile(owner=self._claim.owner, wish_number=wish_number, previous_end=self._claim.after)
+        claim = ClaimFile(owner=self._claim.owner, wish_number=wish_number, previous_end=self._claim.previous_end)
         claim.write(attempt.claim)
 
     def _audit(self, event: str) -> None:

@@ -16,7 +16,7 @@ from typing import Self
 from keepfit.shared.errors import StoreRefused, StoreUnavailable
 from keepfit.shared.jobs.directory import JobDir
 from keepfit.shared.jobs.states import Wish
-from keepfit.shared.store import Claim, Hold, Leases, WishChannel
+from keepfit.shared.store import Claim, Leases, LeaseState, WishChannel
 from keepfit.worker.training.interfaces import StopReason, StopSignal
 
 DRAIN_LOOK_S = 0.1
@@ -92,16 +92,16 @@ class Heartbeat:
             self._stop.set(StopReason.DRAIN)
 
     def _renew(self) -> None:
-        renewal = self._leases.renew(self._claim, self._lease_s)
-        if renewal.hold is not Hold.HELD:
+        renewal = self._leases.renew(self._claim, lease_s=self._lease_s)
+        if renewal.lease is not LeaseState.HELD:
             # Wiped, or the server lost its last writes, or our lease lapsed but nobody has begun yet.
-            hold = self._leases.adopt(self._claim, self._jobdir, self._lease_s)
-            if hold is Hold.LOST:
+            lease = self._leases.adopt(self._claim, self._jobdir, lease_s=self._lease_s)
+            if lease is LeaseState.LOST:
                 log.warning("the lease is lost, stopping", extra={"job_id": self._claim.job_id})
                 self._lost.set()
                 self._stop.set(StopReason.LOST)
                 return
-            renewal = self._leases.renew(self._claim, self._lease_s)
+            renewal = self._leases.renew(self._claim, lease_s=self._lease_s)
         if renewal.wish is not Wish.RUN:
             self._stop.set(StopReason.WISH)
 

@@ -14,7 +14,7 @@ from typing import Self
 
 from keepfit.shared.errors import StoreRefused, StoreUnavailable
 from keepfit.shared.jobs.events import Event, Progress
-from keepfit.shared.store import Claim, Leases
+from keepfit.shared.store import Claim, Leases, LeaseState
 
 KEPT = 1_000
 """Events kept while the server is away."""
@@ -74,8 +74,8 @@ class StreamReporter:
 
     def _send(self, events: list[Event]) -> bool:
         try:
-            # Refused: the lease is lost, or the server was wiped and the heartbeat is about to adopt the job.
-            return self._leases.report(self._claim, events)
+            # Lost: for good, or the server was wiped and the heartbeat is about to adopt the job.
+            return self._leases.report(self._claim, events) is LeaseState.HELD
         except StoreUnavailable:
             return False
         except StoreRefused as exc:  # sent again it would be refused again, and keep back all that comes after

@@ -16,7 +16,7 @@ def restore_from_disk(jobdir: JobDir, store: Store) -> bool:
     """
     found = state_on_disk(jobdir)
     result = to_json(dict(found.result)) if found.result else ""
-    return store.upkeep.restore(jobdir, found.state, found.reason, result)
+    return store.upkeep.put_back(jobdir, found.state, found.reason, result=result)
 
 
 def may_be_running(jobdir: JobDir, store: Store) -> bool:

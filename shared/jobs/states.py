@@ -86,7 +86,7 @@ class Transition:
 _S = JobState
 TRANSITIONS: tuple[Transition, ...] = (
     Transition("create", None, _S.QUEUED),
-    *(Transition("restore", None, state) for state in _S if state is not _S.RUNNING),
+    *(Transition("put_back", None, state) for state in _S if state is not _S.RUNNING),
     *(Transition("forget", state, None) for state in _S),
     *(Transition("remove", state, None) for state in _S),
     Transition("claim", _S.QUEUED, _S.RUNNING),

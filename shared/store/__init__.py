@@ -2,12 +2,13 @@
 
     store = open_store(settings.broker_url)
     store.jobs.create(jobdir)            # after the directory is durable
-    store.events.read(job_id, after="0", block_ms=5000)
-    store.leases.claim(owner, hint)      # workers only
+    store.events.read(job_id, after_id="0", block_ms=5000)
+    store.leases.claim(owner, hint="", lease_s=3)      # workers only
 
-All writes are Lua scripts that run on the server's clock and write the state and its event
-together. A server that does not answer, or cannot serve now, is ``StoreUnavailable``; whatever else it
-answers with an error is ``StoreRefused`` (``scripts``).
+Whatever changes a job is a Lua script, which runs on the server's clock and writes the state and its event
+together; only marks of the keepers (booted, drilled, how far a rebuild is) are plain commands. A server that does
+not answer, or cannot serve now, is ``StoreUnavailable``; whatever else it answers with an error is ``StoreRefused``
+(``link``).
 """
 
 from dataclasses import dataclass
@@ -16,18 +17,18 @@ from keepfit.shared.store.counters import Counters
 from keepfit.shared.store.events import EventLog, StoredChange, StoredEvent
 from keepfit.shared.store.jobs import Jobs, Waiting
 from keepfit.shared.store.keepers import Upkeep, WishChannel, Workers
-from keepfit.shared.store.leases import Budget, Claim, Hold, Leases, Renewal, Running
-from keepfit.shared.store.records import JobRecord, WorkerRecord
-from keepfit.shared.store.scripts import Link
+from keepfit.shared.store.leases import Budget, Claim, Leases, Renewal, Running
+from keepfit.shared.store.link import Link
+from keepfit.shared.store.records import JobRecord, LeaseState, WorkerRecord
 
 __all__ = [
     "Budget",
     "Claim",
     "Counters",
     "EventLog",
-    "Hold",
     "JobRecord",
     "Jobs",
+    "LeaseState",
     "Leases",
     "Link",
     "Renewal",
@@ -58,11 +59,11 @@ class Store:
 
     def ping(self) -> None:
         """Raises StoreUnavailable when the server does not answer."""
-        self.link.read(lambda r: r.ping())
+        self.link.ask(lambda r: r.ping())
 
     def now_ms(self) -> int:
         """The server's clock, in milliseconds since 1970."""
-        seconds, micros = self.link.read(lambda r: r.time())
+        seconds, micros = self.link.ask(lambda r: r.time())
         return int(seconds) * 1000 + int(micros) // 1000
 
     def close(self) -> None:

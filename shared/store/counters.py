@@ -11,7 +11,7 @@
 
 from keepfit.shared.jobs.states import ENDS, Cause
 from keepfit.shared.store import keys
-from keepfit.shared.store.scripts import Link
+from keepfit.shared.store.link import Link
 
 NAMES = (
     "recoveries",
@@ -28,5 +28,5 @@ class Counters:
 
     def read(self) -> dict[str, int]:
         """Every counter, 0 for what has not happened. Raises StoreUnavailable, StoreRefused."""
-        raw = self._link.read(lambda r: r.hgetall(keys.COUNTERS))
+        raw = self._link.ask(lambda r: r.hgetall(keys.COUNTERS))
         return {name: int(count) if (count := raw.get(name, "0")).isdigit() else 0 for name in NAMES}

@@ -6,7 +6,7 @@ from typing import Any
 
 from keepfit.shared.jobs.events import Event, decode
 from keepfit.shared.store import keys
-from keepfit.shared.store.scripts import Link
+from keepfit.shared.store.link import Link
 
 
 @dataclass(frozen=True)
@@ -35,23 +35,25 @@ class EventLog:
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    def read(self, job_id: str, after: str = "0", block_ms: int | None = None, count: int = 500) -> list[StoredEvent]:
-        """Events of ``job_id`` after the stream id ``after``; waits up to ``block_ms`` for the first.
+    def read(
+        self, job_id: str, *, after_id: str = "0", block_ms: int | None = None, count: int = 500
+    ) -> list[StoredEvent]:
+        """Events of ``job_id`` after ``after_id``; waits up to ``block_ms`` for the first.
 
         One of a newer version, or a damaged one, is passed over, and its place not waited at again.
         """
         until = time.monotonic() + (block_ms or 0) / 1000
-        while entries := self._entries(keys.events(job_id), after, block_ms, count):
+        while entries := self._entries(keys.events(job_id), after_id, block_ms, count):
             if found := [event for entry in entries if (event := _stored(*entry)) is not None]:
                 return found
-            after = entries[-1][0]
+            after_id = entries[-1][0]
             if block_ms is not None and (block_ms := round((until - time.monotonic()) * 1000)) < 1:
                 break
         return []
 
-    def read_all(self, after: str = "$", block_ms: int | None = None, count: int = 500) -> list[StoredChange]:
-        """Changes of all jobs after ``after`` (``$``: from now on; only with ``block_ms``)."""
-        entries = self._entries(keys.CHANGES, after, block_ms, count)
+    def read_all(self, *, after_id: str = "$", block_ms: int | None = None, count: int = 500) -> list[StoredChange]:
+        """Changes of all jobs after ``after_id`` (``$``: from now on; only with ``block_ms``)."""
+        entries = self._entries(keys.CHANGES, after_id, block_ms, count)
         return [StoredChange(entry_id, fields.get("job", ""), fields.get("type", "")) for entry_id, fields in entries]
 
     def last_id(self, job_id: str) -> str:
@@ -64,14 +66,14 @@ class EventLog:
 
     def has_change(self, change_id: str) -> bool:
         """Whether a change is still in the stream: then so is all that came after it."""
-        return bool(self._link.read(lambda r: r.xrange(keys.CHANGES, change_id, change_id, count=1)))
+        return bool(self._link.ask(lambda r: r.xrange(keys.CHANGES, change_id, change_id, count=1)))
 
     def _newest(self, key: str) -> str:
-        rows = self._link.read(lambda r: r.xrevrange(key, count=1))
+        rows = self._link.ask(lambda r: r.xrevrange(key, count=1))
         return str(rows[0][0]) if rows else "0"
 
-    def _entries(self, key: str, after: str, block_ms: int | None, count: int) -> list[tuple[str, dict[str, str]]]:
-        answer: Any = self._link.read(lambda r: r.xread({key: after}, count=count, block=block_ms))
+    def _entries(self, key: str, after_id: str, block_ms: int | None, count: int) -> list[tuple[str, dict[str, str]]]:
+        answer: Any = self._link.ask(lambda r: r.xread({key: after_id}, count=count, block=block_ms))
         if not answer:
             return []
         streams = answer.values() if isinstance(answer, dict) else [entries for _, entries in answer]

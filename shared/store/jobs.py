@@ -10,9 +10,9 @@ from keepfit.shared.jobs.directory import JobDir
 from keepfit.shared.jobs.documents import part, text
 from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.spec import READS, Needs
-from keepfit.shared.store import keys
+from keepfit.shared.store import keys, scripts
+from keepfit.shared.store.link import Link
 from keepfit.shared.store.records import JobRecord, job_record, needs_of_record, whole
-from keepfit.shared.store.scripts import Link
 
 DRILL_KEPT_MS = 10_000
 
@@ -56,18 +56,13 @@ def fields_of(jobdir: JobDir) -> dict[str, str | int]:
     }
 
 
-def flat(fields: dict[str, str | int]) -> list[str | int]:
-    """``fields`` as names and values in turn, as the scripts take them."""
-    return [part for pair in fields.items() for part in pair]
-
-
 class Jobs:
     """What the store knows of jobs."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    def create(self, jobdir: JobDir, priority: int | None = None) -> bool:
+    def create(self, jobdir: JobDir, *, priority: int | None = None) -> bool:
         """Queue the job of ``jobdir``, whose directory is durable. False if Redis knows it already.
 
         What Redis knows of a directory that was removed and has been made anew since is dropped first.
@@ -75,11 +70,12 @@ class Jobs:
         fields = fields_of(jobdir)
         if priority is not None:
             fields["priority"] = priority
-        answer = self._link.run("create", jobdir.id, fields["created_ms"], *flat(fields))
+        create = scripts.Create(job_id=jobdir.id, created_ms=int(fields["created_ms"]), record=tuple(fields.items()))
+        answer = self._link.run(create)
         if answer == "another":
-            self._link.run("remove", jobdir.id)
-            answer = self._link.run("create", jobdir.id, fields["created_ms"], *flat(fields))
-        return bool(answer == "created")
+            self._link.run(scripts.Remove(job_id=jobdir.id))
+            answer = self._link.run(create)
+        return answer == "created"
 
     def get(self, job_id: str) -> JobRecord:
         """The record of ``job_id``. Raises JobNotFound; DamagedFile until a keeper has put it right from the disk."""
@@ -97,7 +93,7 @@ class Jobs:
 
     def ids(self, limit: int = 50, offset: int = 0) -> Sequence[str]:
         """Ids, newest first."""
-        found: Sequence[str] = self._link.read(lambda r: r.zrevrange(keys.JOBS, offset, offset + limit - 1))
+        found: Sequence[str] = self._link.ask(lambda r: r.zrevrange(keys.JOBS, offset, offset + limit - 1))
         return found
 
     def get_many(self, job_ids: Sequence[str]) -> dict[str, JobRecord]:
@@ -114,7 +110,7 @@ class Jobs:
 
     def count(self) -> int:
         """How many jobs there are."""
-        return int(self._link.read(lambda r: r.zcard(keys.JOBS)))
+        return int(self._link.ask(lambda r: r.zcard(keys.JOBS)))
 
     def counts(self) -> dict[JobState, int]:
         """How many jobs are in each state. Cheap, however many there are."""
@@ -125,18 +121,18 @@ class Jobs:
                 pipe.zcard(keys.state(state))
             return list(pipe.execute())
 
-        return dict(zip(JobState, self._link.read(ask), strict=True))
+        return dict(zip(JobState, self._link.ask(ask), strict=True))
 
     def oldest_queued_ms(self) -> int | None:
         """For how long the job that has been queued longest has been so, in ms; None if none is queued. Cheap."""
-        first = self._link.read(lambda r: r.zrange(keys.state(JobState.QUEUED), 0, 0, withscores=True))
+        first = self._link.ask(lambda r: r.zrange(keys.state(JobState.QUEUED), 0, 0, withscores=True))
         if not first:
             return None
-        seconds, micros = self._link.read(lambda r: r.time())
+        seconds, micros = self._link.ask(lambda r: r.time())
         return max(0, int(seconds) * 1000 + int(micros) // 1000 - int(first[0][1]))
 
     def request(
-        self, job_id: str, wish: Wish, number: int, priority: int | None = None, only_priority: bool = False
+        self, job_id: str, wish: Wish, *, number: int, priority: int | None = None, only_priority: bool = False
     ) -> JobRecord:
         """Express a person's wish, and perhaps a new priority (-9 to 9, higher runs first).
 
@@ -144,22 +140,24 @@ class Jobs:
 
         Raises JobNotFound, or BadTransition where the state has no such change.
         """
-        rank = "" if priority is None else priority
-        answer = self._link.run("request", job_id, wish.value, number, rank, int(only_priority))
-        if answer == "missing":
+        call = scripts.Request(
+            job_id=job_id, wish=wish, wish_number=number, priority=priority, only_priority=only_priority
+        )
+        how, state = self._link.run(call)
+        if how == "missing":
             raise JobNotFound(f"There is no job {job_id}.")
-        if isinstance(answer, list):
-            raise BadTransition(f"A job that is {answer[1]} cannot be asked to {_VERBS[wish]}.")
+        if how == "refused":
+            raise BadTransition(f"A job that is {state} cannot be asked to {_VERBS[wish]}.")
         return self.get(job_id)
 
     def drill(self, job_id: str) -> bool:
         """Ask the worker that runs ``job_id`` to kill itself with SIGKILL. False if nobody runs it."""
-        return bool(self._link.run("drill", job_id, DRILL_KEPT_MS))
+        return self._link.run(scripts.Drill(job_id=job_id, kept_ms=DRILL_KEPT_MS))
 
     def waiting(self, job_id: str) -> Waiting:
         """The job's place in the queue, and why it waits, in plain words."""
-        rank, delayed_ms, now, workers = self._link.read(lambda r: _queue_position(r, job_id))
-        needs, kind = self._link.read(lambda r: r.hmget(keys.job(job_id), "needs", "kind"))
+        rank, delayed_ms, now, workers = self._link.ask(lambda r: _queue_position(r, job_id))
+        needs, kind = self._link.ask(lambda r: r.hmget(keys.job(job_id), "needs", "kind"))
         if not needs_of_record(needs, kind).met:
             return Waiting(rank or 0, "it needs a worker of a newer version of Keepfit")
         if delayed_ms is not None:

@@ -1,6 +1,7 @@
 """What the keepers of the workers need: who is alive, top-ups of the task queue, drills, the boot mark, and all that
-puts right what the server has lost: the lock of who compares, the comparison, the restoration. And the channel by which
-an attempt hears of a wish at once, instead of with the next heartbeat: a hint only, the wish itself is in the record.
+puts right what the server has lost: the lock of who compares, the comparison, and putting jobs back. And the channel
+by which an attempt hears of a wish at once, instead of with the next heartbeat: a hint only, the wish itself is in
+the record.
 """
 
 import uuid
@@ -10,10 +11,11 @@ from typing import Any
 from keepfit.shared.errors import StoreUnavailable
 from keepfit.shared.jobs.directory import JobDir
 from keepfit.shared.jobs.states import ENDS, JobState
-from keepfit.shared.store import keys
-from keepfit.shared.store.jobs import WORKER_SILENT_MS, fields_of, flat
+from keepfit.shared.store import keys, scripts
+from keepfit.shared.store.jobs import WORKER_SILENT_MS, fields_of
+from keepfit.shared.store.link import Link
 from keepfit.shared.store.records import JobRecord, WorkerRecord, job_record, needs_of_record, whole
-from keepfit.shared.store.scripts import Argument, Link
+from keepfit.shared.store.scripts import ms
 
 
 class WishChannel:
@@ -27,7 +29,7 @@ class WishChannel:
     def heard(self, timeout_s: float) -> bool:
         """Wait up to ``timeout_s`` for a wish. Raises StoreUnavailable at once when the server is away."""
         try:
-            message = self._link.read(lambda r: self._subscribed(r).get_message(timeout=timeout_s))
+            message = self._link.ask(lambda r: self._subscribed(r).get_message(timeout=timeout_s))
         except StoreUnavailable:
             self.close()
             raise
@@ -53,19 +55,22 @@ class Workers:
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    def beat(self, name: str, host: str, pid: int, slots: int, busy: int, takes: bool = True) -> None:
+    def beat(self, name: str, *, host: str, pid: int, slots: int, busy: int, takes: bool = True) -> None:
         """Say that the worker ``name`` lives. ``takes``: whether it takes jobs, or stops, or has gone deaf."""
-        self._link.run("beat", name, host, pid, slots, busy, int(takes), WORKER_SILENT_MS)
+        call = scripts.Beat(
+            name=name, host=host, pid=pid, slots=slots, busy=busy, takes=takes, silent_ms=WORKER_SILENT_MS
+        )
+        self._link.run(call)
 
     def leave(self, name: str) -> None:
         """Say that the worker ``name`` stops."""
-        self._link.run("leave", name)
+        self._link.run(scripts.Leave(name=name))
 
     def list(self) -> list[WorkerRecord]:
         """All workers that have been heard of in the last seconds, by name."""
-        seconds, micros = self._link.read(lambda r: r.time())
+        seconds, micros = self._link.ask(lambda r: r.time())
         now = seconds * 1000 + micros // 1000
-        seen = self._link.read(lambda r: r.zrangebyscore(keys.WORKERS, now - WORKER_SILENT_MS, "+inf", withscores=True))
+        seen = self._link.ask(lambda r: r.zrangebyscore(keys.WORKERS, now - WORKER_SILENT_MS, "+inf", withscores=True))
         rows = self._link.hashes([keys.worker(name) for name, _ in seen])
         pairs = sorted(zip(seen, rows, strict=True), key=lambda row: str(row[0][0]))
         found = [_worker_record(name, raw, int(score), int(now)) for (name, score), raw in pairs]
@@ -94,9 +99,9 @@ class Upkeep:
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    def topup(self, gap_s: float, most: int) -> int:
+    def top_up(self, *, gap_s: float, most: int) -> int:
         """How many kicks to publish now: jobs are ready and no kick waits in the task queue."""
-        return int(self._link.run("topup", round(gap_s * 1000), most))
+        return self._link.run(scripts.TopUp(gap_ms=ms(gap_s), most=most))
 
     def ready(self) -> bool:
         """Whether a job may be claimed now that this version can read. Looks at the best few only."""
@@ -107,18 +112,18 @@ class Upkeep:
                 pipe.hmget(keys.job(job_id), "needs", "kind")
             return list(pipe.execute())
 
-        ids = self._link.read(lambda r: r.zrange(keys.READY, 0, READY_LOOKED_AT - 1))
+        ids = self._link.ask(lambda r: r.zrange(keys.READY, 0, READY_LOOKED_AT - 1))
         if not ids or len(ids) == READY_LOOKED_AT:  # among many a claim finds out
             return bool(ids)
-        return any(needs_of_record(needs, kind).met for needs, kind in self._link.read(ask))
+        return any(needs_of_record(needs, kind).met for needs, kind in self._link.ask(ask))
 
     def drilled(self, owner: str) -> bool:
         """Whether the worker of ``owner`` is asked to die; asks only once."""
-        return bool(self._link.read(lambda r: r.delete(keys.drill(owner))))
+        return bool(self._link.ask(lambda r: r.delete(keys.drill(owner))))
 
     def booted(self) -> bool:
         """Whether the server still has what was written to it; False after a wipe or on a new server."""
-        return bool(self._link.read(lambda r: r.exists(keys.BOOT)))
+        return bool(self._link.ask(lambda r: r.exists(keys.BOOT)))
 
     def mark_booted(self) -> None:
         """Say that the records are whole again."""
@@ -129,15 +134,15 @@ class Upkeep:
             pipe.delete(keys.REBUILD)
             pipe.execute()
 
-        self._link.read(ask)
+        self._link.ask(ask)
 
     def uptime_s(self) -> float:
         """Seconds since the server started."""
-        return float(self._link.read(lambda r: r.info("server"))["uptime_in_seconds"])
+        return float(self._link.ask(lambda r: r.info("server"))["uptime_in_seconds"])
 
     def lock(self, who: str) -> bool:
         """Take, or keep, the right to compare all jobs, for some seconds; False if another keeper has it."""
-        return bool(self._link.run("lock", who, LOCK_MS))
+        return self._link.run(scripts.Lock(who=who, lock_ms=LOCK_MS))
 
     def note_rebuild(self, mark: str, done: int, total: int) -> bool:
         """Say how far a rebuild is; False if what was rebuilt is lost, so that it must begin again."""
@@ -149,7 +154,7 @@ class Upkeep:
             pipe.pexpire(keys.REBUILD, REBUILD_KEPT_MS)
             return pipe.execute()[0]
 
-        before = self._link.read(ask)
+        before = self._link.ask(ask)
         return done == 0 or before == mark
 
     def rebuilding(self) -> tuple[int, int] | None:
@@ -157,37 +162,35 @@ class Upkeep:
         (raw,) = self._link.hashes([keys.REBUILD])
         return (whole(raw, "done"), whole(raw, "total")) if raw else None
 
-    def restore(self, jobdir: JobDir, state: JobState, reason: str, result: str = "") -> bool:
+    def put_back(self, jobdir: JobDir, state: JobState, reason: str, *, result: str = "") -> bool:
         """Put back a job that the server does not know. False if it knows it."""
-        return bool(self._link.run("restore", *restoration(jobdir, state, reason, result)))
+        return self._link.run(put_back_call(jobdir, state, reason, result=result))
 
-    def restore_many(self, found: Sequence[Sequence[Argument]]) -> int:
-        """Put back many jobs in one round trip; each as ``restoration`` says. Returns how many were not known."""
-        return sum(bool(answer) for answer in self._link.run_many("restore", found))
+    def put_back_many(self, found: Sequence[scripts.PutBack]) -> int:
+        """Put back many jobs in one round trip; each as ``put_back_call`` says. Returns how many were not known."""
+        return sum(self._link.run_many(found))
 
-    def forget(self, job_id: str, damaged: bool = False) -> bool:
+    def forget(self, job_id: str, *, damaged: bool = False) -> bool:
         """Drop the record of a job that nobody runs, or a ``damaged`` one; its directory stays. Else False.
 
         Who runs a job whose record was damaged adopts it, with a new record.
         """
-        return bool(self._link.run("forget", job_id, int(damaged)))
+        return self._link.run(scripts.Forget(job_id=job_id, damaged=damaged))
 
     def remove(self, job_id: str) -> None:
         """Drop all that the server has of a job whose directory is gone; who runs it stops."""
-        self._link.run("remove", job_id)
+        self._link.run(scripts.Remove(job_id=job_id))
 
-    def sound(self, repair: bool = True) -> Sequence[str]:
+    def sound(self, *, repair: bool = True) -> Sequence[str]:
         """The keys that are of another type than they should be; dropped if ``repair``."""
-        wrong: Sequence[str] = self._link.run("sound", int(repair))
-        return wrong
+        return self._link.run(scripts.Sound(repair=repair))
 
-    def mend(self, job_ids: Sequence[str], repair: bool = True) -> dict[str, str]:
+    def mend(self, job_ids: Sequence[str], *, repair: bool = True) -> dict[str, str]:
         """What is wrong with the places of these jobs, one word for each (``mend.lua``), and put right if ``repair``.
 
-        ``missing`` and ``damaged`` records are only named: they are restored from their directories.
+        ``missing`` and ``damaged`` records are only named: they are put back from their directories.
         """
-        answer = self._link.run("mend", int(repair), *job_ids)
-        return dict(zip(answer[::2], answer[1::2], strict=True))
+        return self._link.run(scripts.Mend(repair=repair, job_ids=tuple(job_ids)))
 
     def records(self, job_ids: Sequence[str]) -> dict[str, JobRecord | None]:
         """The records of these jobs; None for one that cannot be read. One that is not there is left out."""
@@ -202,7 +205,7 @@ class Upkeep:
 
     def listed(self, job_ids: Sequence[str]) -> list[bool]:
         """Which of these jobs are in the list of all jobs. Cheap."""
-        scores = self._link.read(lambda r: r.zmscore(keys.JOBS, job_ids)) if job_ids else []
+        scores = self._link.ask(lambda r: r.zmscore(keys.JOBS, job_ids)) if job_ids else []
         return [score is not None for score in scores]
 
     def live(self) -> list[str]:
@@ -224,7 +227,7 @@ class Upkeep:
                 pipe.zcard(key)
             return list(pipe.execute())
 
-        total, *parts = self._link.read(ask)
+        total, *parts = self._link.ask(ask)
         return bool(total != sum(parts))
 
     def all_known(self) -> list[str]:
@@ -239,12 +242,12 @@ class Upkeep:
                 pipe.zrange(key, 0, -1)
             return list(pipe.execute())
 
-        return list({job_id: None for ids in self._link.read(ask) for job_id in ids})
+        return list({job_id: None for ids in self._link.ask(ask) for job_id in ids})
 
 
-def restoration(jobdir: JobDir, state: JobState, reason: str, result: str = "") -> list[Argument]:
-    """What a script needs to put a job back. Raises JobNotFound and what else says that it cannot be read."""
+def put_back_call(jobdir: JobDir, state: JobState, reason: str, *, result: str = "") -> scripts.PutBack:
+    """What puts a job back. Raises JobNotFound and what else says that it cannot be read."""
     fields = fields_of(jobdir)
     if result:
         fields["result"] = result
-    return [jobdir.id, state.value, reason, *flat(fields)]
+    return scripts.PutBack(job_id=jobdir.id, state=state, reason=reason, record=tuple(fields.items()))

@@ -3,7 +3,7 @@
 | key              | type    | fields or members              | kept               | written by               |
 |------------------|---------|--------------------------------|--------------------|--------------------------|
 | kf:job:<id>      | hash    | see ``records.JobRecord``      | for ever           | all scripts              |
-| kf:jobs          | zset    | job id -> created (ms)         | for ever           | create, restore, adopt   |
+| kf:jobs          | zset    | job id -> created (ms)         | for ever           | create, put_back, adopt  |
 | kf:ready         | zset    | job id -> rank                 | while queued       | ``enqueue``, promote     |
 | kf:delayed       | zset    | job id -> not before (ms)      | while backing off  | ``enqueue``, promote     |
 | kf:leases        | zset    | job id -> deadline (ms)        | while running      | claim, renew, adopt      |
@@ -16,7 +16,7 @@
 | kf:workers       | zset    | worker name -> last beat (ms)  | 10 s after a beat  | beat, leave              |
 | kf:worker:<name> | hash    | host, pid, slots, busy, takes  | 30 s after a beat  | beat, leave              |
 | kf:drill:<owner> | string  | this owner's worker is to die  | 10 s               | drill                    |
-| kf:kick          | string  | a top-up was just made         | kick_gap_s         | topup                    |
+| kf:kick          | string  | a top-up was just made         | kick_gap_s         | top_up                   |
 | kf:boot          | string  | random; missing after a wipe   | for ever           | keeper                   |
 | kf:scan          | string  | the keeper that compares all   | 10 s               | lock                     |
 |                  |         | jobs with their directories    |                    |                          |
@@ -46,26 +46,26 @@ STATE_PREFIX = "kf:state:"
 QUEUE = "keepfit"
 """Celery's list; a direct queue has the name of its key."""
 
-SCRIPT_KEYS = (
-    JOBS,
-    READY,
-    DELAYED,
-    LEASES,
-    CHANGES,
-    WORKERS,
-    KICK,
-    QUEUE,
-    JOB_PREFIX,
-    EVENTS_PREFIX,
-    WISHES_PREFIX,
-    WORKER_PREFIX,
-    DRILL_PREFIX,
-    STATE_PREFIX,
-    COUNTERS,
-    SCAN,
-    REBUILD,
-)
-"""KEYS of every script, in the order in which ``lua/common.lua`` names them."""
+SCRIPT_KEYS = {
+    "JOBS": JOBS,
+    "READY": READY,
+    "DELAYED": DELAYED,
+    "LEASES": LEASES,
+    "CHANGES": CHANGES,
+    "WORKERS": WORKERS,
+    "KICK": KICK,
+    "QUEUE": QUEUE,
+    "JOB_PREFIX": JOB_PREFIX,
+    "EVENTS_PREFIX": EVENTS_PREFIX,
+    "WISHES_PREFIX": WISHES_PREFIX,
+    "WORKER_PREFIX": WORKER_PREFIX,
+    "DRILL_PREFIX": DRILL_PREFIX,
+    "STATE_PREFIX": STATE_PREFIX,
+    "COUNTERS": COUNTERS,
+    "SCAN": SCAN,
+    "REBUILD": REBUILD,
+}
+"""KEYS of every script, by the names that they have there."""
 
 
 def job(job_id: str) -> str:

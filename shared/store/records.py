@@ -2,11 +2,26 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from enum import StrEnum
+from typing import Any, Literal
 
 from keepfit.shared.durable import from_json
 from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.spec import Needs
+
+
+class LeaseState(StrEnum):
+    """How an attempt's lease is: the one word of every fenced script for it."""
+
+    HELD = "held"
+    LOST = "lost"
+    """Another attempt has begun, or the job has ended: nothing was changed; stop, write nothing more."""
+    MISSING = "missing"
+    """The server was wiped: adopt the job."""
+
+
+Lost = Literal[LeaseState.LOST]
+"""For answers that are something else while the lease is held."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +36,7 @@ class JobRecord:
     wish_number: int = 0
     attempt: int = 0
     owner: str = ""
-    """The worker that runs it, as ``host:namespace:pid:nonce``; empty when nobody does."""
+    """Who runs it, as ``host.Owner`` writes itself; empty when nobody does."""
     lease_ms: int = 0
     """When its lease lapses."""
     heartbeat_ms: int = 0

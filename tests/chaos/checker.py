@@ -256,12 +256,12 @@ def leases_lapse_for_a_reason(e: Evidence) -> Iterator[str]:
 
 def nothing_is_left(e: Evidence) -> Iterator[str]:
     """No lease, no queue entry, no key of a job that is not; no temporary file."""
-    counts = e.store.link.read(lambda r: {key: r.zcard(key) for key in (keys.LEASES, keys.READY, keys.DELAYED)})
+    counts = e.store.link.ask(lambda r: {key: r.zcard(key) for key in (keys.LEASES, keys.READY, keys.DELAYED)})
     yield from (f"{key} has {count} members although every job is over" for key, count in counts.items() if count)
     known = {name for record in e.store.jobs.list(100_000) for name in (keys.job(record.id), keys.events(record.id))}
     kept = known | {keys.JOBS, keys.CHANGES, keys.WORKERS, keys.BOOT, keys.COUNTERS, *map(keys.state, JobState)}
-    for key in e.store.link.read(lambda r: list(r.scan_iter(count=1000))):
-        passing = e.store.link.read(lambda r, key=key: r.ttl(key)) != -1  # type: ignore[misc]
+    for key in e.store.link.ask(lambda r: list(r.scan_iter(count=1000))):
+        passing = e.store.link.ask(lambda r, key=key: r.ttl(key)) != -1  # type: ignore[misc]
         if key not in kept and not passing and not key.startswith("_kombu.binding"):
             yield f"a key is left: {key}"
     yield from (f"temporary files are left: {path}" for path in leftovers(e.jobs_dir.parent))

@@ -49,7 +49,7 @@ class Proxy:
         self._do(self._set(open_=True))
 
     def black_hole(self) -> None:
-        """Hold all bytes back, of old connections and new ones."""
+        """LeaseState all bytes back, of old connections and new ones."""
         self._do(self._set(open_=False))
 
     def reset(self) -> None:

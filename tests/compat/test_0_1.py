@@ -126,8 +126,8 @@ def test_the_append_only_file_is_read(old_store: Store) -> None:
     states = {record.name: record.state.value for record in old_store.jobs.list(100)}
     assert states == {role: job["state"] for role, job in JOBS.items()}
 
-    old_store.leases.reap(Budget(5, 0.0), "its worker has gone")
-    claimed = {claim.job_id for _ in range(9) if (claim := old_store.leases.claim("worker", "", 60))}
+    old_store.leases.reap(Budget(5, 0.0), reason="its worker has gone")
+    claimed = {claim.job_id for _ in range(9) if (claim := old_store.leases.claim("worker", lease_s=60))}
 
     assert claimed == {job["id"] for job in JOBS.values() if job["state"] in ("running", "queued")}
     for job in JOBS.values():

@@ -141,12 +141,18 @@ def test_two_versions_on_one_server_lose_nothing(later: Path, settings: Settings
     records = {record.name: record for record in store.jobs.list()}
     assert {name: record.needs for name, record in records.items()} == {"version 1": 1, "version 2": 2}
 
-    claims = [store.leases.claim("this", records["version 2"].id, 60), store.leases.claim("this", "", 60)]
+    claims = [
+        store.leases.claim("this", hint=records["version 2"].id, lease_s=60),
+        store.leases.claim("this", lease_s=60),
+    ]
     assert [claim and claim.job_id for claim in claims] == [records["version 1"].id, None]
 
-    store.link.read(lambda r: r.flushdb())
+    store.link.ask(lambda r: r.flushdb())
     assert all(restore_from_disk(jobdir, store) for jobdir in list_jobdirs(settings.jobs_dir))
     again = store.jobs.get(records["version 2"].id)
     assert (again.name, again.needs, again.state) == ("version 2", 2, JobState.QUEUED)
-    claims = [store.leases.claim("this", again.id, 60), store.leases.claim("later", again.id, 60, reads=2)]
+    claims = [
+        store.leases.claim("this", hint=again.id, lease_s=60),
+        store.leases.claim("later", hint=again.id, lease_s=60, reads=2),
+    ]
     assert [claim and claim.job_id for claim in claims] == [records["version 1"].id, again.id]

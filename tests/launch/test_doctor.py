@@ -75,13 +75,13 @@ def test_a_cancelled_job_that_the_server_holds_for_queued_is_cancelled(
     settings: Settings, store: Store, jobdir: JobDir
 ) -> None:
     """Under the same number the server has another wish than the disk: the disk is right."""
-    store.jobs.request(jobdir.id, Wish.RUN, 1)
+    store.jobs.request(jobdir.id, Wish.RUN, number=1)
     write_wish(jobdir, Wish.CANCEL, 1)
 
     is_mended(settings, "the states differ")
 
     assert store.jobs.get(jobdir.id).state is JobState.CANCELLED
-    assert store.leases.claim("worker", jobdir.id, 60) is None
+    assert store.leases.claim("worker", hint=jobdir.id, lease_s=60) is None
 
 
 def test_a_wish_that_the_server_has_not_heard_of_is_passed_on(settings: Settings, store: Store, jobdir: JobDir) -> None:
@@ -101,7 +101,7 @@ def test_an_attempt_that_the_server_has_forgotten_is_counted(settings: Settings,
 
     is_mended(settings, "the disk has a later attempt")
 
-    claim = store.leases.claim("worker", jobdir.id, 60)
+    claim = store.leases.claim("worker", hint=jobdir.id, lease_s=60)
     assert claim
     assert claim.attempt == 4
 
@@ -114,7 +114,7 @@ def test_a_job_without_a_directory_is_dropped(settings: Settings, store: Store, 
 
     with pytest.raises(JobNotFound):
         store.jobs.get(jobdir.id)
-    assert store.leases.claim("worker", jobdir.id, 60) is None
+    assert store.leases.claim("worker", hint=jobdir.id, lease_s=60) is None
 
 
 @pytest.mark.parametrize("file", ["job.json", "wish.json", "verdict.json"])
@@ -136,7 +136,7 @@ def test_a_lapsed_lease_without_a_worker_is_left_to_the_next_worker(
     settings: Settings, store: Store, jobdir: JobDir
 ) -> None:
     """Only a worker may take the job over; the message says to start one."""
-    claim = store.leases.claim("owner", jobdir.id, lease_s=0.2)
+    claim = store.leases.claim("owner", hint=jobdir.id, lease_s=0.2)
     assert claim
     write_claim(jobdir.new_attempt(claim.attempt), claim.owner, 0)
     assert doctor(settings).exit_code == 0
@@ -150,10 +150,12 @@ def test_a_lapsed_lease_without_a_worker_is_left_to_the_next_worker(
 
 def stop_unnoted(store: Store, jobdir: JobDir, outcome: Outcome) -> None:
     """The disk was full when the attempt ended, or nobody lived to put its end there."""
-    claim = store.leases.claim("owner", jobdir.id, lease_s=60)
+    claim = store.leases.claim("owner", hint=jobdir.id, lease_s=60)
     assert claim
     write_claim(jobdir.new_attempt(claim.attempt), claim.owner, 0)
-    store.leases.finish(claim, outcome, "it cannot go on", Budget(1, 1.0), hold=outcome is Outcome.STOPPED)
+    store.leases.finish(
+        claim, outcome, reason="it cannot go on", budget=Budget(1, 1.0), pause_with_reason=outcome is Outcome.STOPPED
+    )
 
 
 @pytest.mark.parametrize(
@@ -170,7 +172,7 @@ def test_a_stop_that_only_the_server_knows_is_put_on_disk(
 
     assert store.jobs.get(jobdir.id) == stopped
     assert stopped.state is state
-    store.link.read(lambda r: r.flushall())
+    store.link.ask(lambda r: r.flushall())
     restore_from_disk(jobdir, store)
     restored = store.jobs.get(jobdir.id)
     assert (restored.state, restored.reason) == (state, stopped.reason)

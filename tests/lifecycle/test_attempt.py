@@ -28,7 +28,7 @@ def test_a_server_that_does_not_answer_is_no_failure_of_the_job(
 ) -> None:
     """The disk holds the end that the server had lost; it cannot be told now, so the attempt says nothing."""
     write_json(jobdir.new_attempt(1).result, {"outcome": "finished", "reason": "", "step": 7})
-    claim = store.leases.claim("owner", jobdir.id, lease_s=60)
+    claim = store.leases.claim("owner", hint=jobdir.id, lease_s=60)
     assert claim
     away = open_store(f"redis://127.0.0.1:{free_port()}/0", timeout_s=0.2)
 
@@ -69,7 +69,7 @@ def test_a_damaged_job_is_paused_and_never_failed(settings: Settings, store: Sto
         assert record.state is JobState.PAUSED
         assert "its job.json cannot be read" in record.reason
         assert not jobdir.attempt_dirs()
-        store.jobs.request(jobdir.id, Wish.RUN, record.wish_number + 1)
+        store.jobs.request(jobdir.id, Wish.RUN, number=record.wish_number + 1)
 
 
 @pytest.mark.parametrize("newer", [{"version": 2}, {"kind": "script", "file": "train.py"}])
@@ -84,5 +84,5 @@ def test_a_job_that_needs_a_newer_version_is_given_back(
     record = store.jobs.get(jobdir.id)
     assert (record.state, record.name, record.attempt) == (JobState.QUEUED, "claimed", 0)
     assert not Needs(record.needs, record.kind).met
-    assert store.leases.claim("owner", jobdir.id, 60) is None
+    assert store.leases.claim("owner", hint=jobdir.id, lease_s=60) is None
     assert not jobdir.attempt_dirs()

@@ -69,11 +69,11 @@ def test_an_end_on_disk_is_reported_for_an_attempt_that_could_not(
     store: Store, keeper: Keeper, jobdir: JobDir, wish: Wish, owner: object
 ) -> None:
     """Killed or cut off between its result and the server: the job has succeeded, on both sides."""
-    claim = store.leases.claim(owner(), jobdir.id, lease_s=0.2)  # type: ignore[operator]
+    claim = store.leases.claim(owner(), hint=jobdir.id, lease_s=0.2)  # type: ignore[operator]
     assert claim
     write_json(jobdir.new_attempt(claim.attempt).result, {"outcome": "finished", "reason": "", "step": 7})
     write_wish(jobdir, wish, 1)
-    store.jobs.request(jobdir.id, wish, 1)
+    store.jobs.request(jobdir.id, wish, number=1)
 
     keeper.start()
     wait_until(lambda: store.jobs.get(jobdir.id).state is not JobState.RUNNING, "the attempt is settled")
@@ -88,11 +88,11 @@ def test_a_result_written_after_the_job_was_settled_changes_nothing(
     store: Store, keeper: Keeper, jobdir: JobDir, owner: object
 ) -> None:
     """A cancelled job stays cancelled on disk too, even if the attempt that was cut off finishes."""
-    claim = store.leases.claim(owner(), jobdir.id, lease_s=0.2)  # type: ignore[operator]
+    claim = store.leases.claim(owner(), hint=jobdir.id, lease_s=0.2)  # type: ignore[operator]
     assert claim
     attempt = jobdir.new_attempt(claim.attempt)
     write_wish(jobdir, Wish.CANCEL, 1)
-    store.jobs.request(jobdir.id, Wish.CANCEL, 1)
+    store.jobs.request(jobdir.id, Wish.CANCEL, number=1)
 
     keeper.start()
     wait_until(lambda: store.jobs.get(jobdir.id).state is JobState.CANCELLED, "the attempt is settled")
@@ -109,12 +109,12 @@ def test_a_silence_counts_against_the_job_only_while_its_worker_beats(
     """A frozen training process uses up the budget; a power cut, which silences the worker as well, does not."""
     store.upkeep.mark_booted()
     keeper = Keeper(settings.model_copy(update={"restart_budget": 1}), "keeper", publish=lambda: None, consumes=False)
-    assert store.leases.claim(silent_owner(), jobdir.id, settings.lease_s)
+    assert store.leases.claim(silent_owner(), hint=jobdir.id, lease_s=settings.lease_s)
     keeper.start()
 
     def settled() -> bool:
         if worker_lives:
-            store.workers.beat("elsewhere", "elsewhere", os.getpid(), 1, 1)
+            store.workers.beat("elsewhere", host="elsewhere", pid=os.getpid(), slots=1, busy=1)
         return store.jobs.get(jobdir.id).state is not JobState.RUNNING
 
     wait_until(settled, "the attempt is settled")
@@ -141,7 +141,7 @@ def leave_behind(jobdir: JobDir) -> list[Path]:
 @pytest.mark.usefixtures("sweeping_keeper")
 def test_what_killed_writers_have_left_is_swept_away(settings: Settings, store: Store, jobdir: JobDir) -> None:
     """A cancelled job has no next attempt that would do it."""
-    store.jobs.request(jobdir.id, Wish.CANCEL, 1)
+    store.jobs.request(jobdir.id, Wish.CANCEL, number=1)
     of_a_killed_process = settings.cache_dir / "xla-1" / "process-1"
     of_a_killed_process.mkdir(parents=True)
     left = [*leave_behind(jobdir), of_a_killed_process]
@@ -154,7 +154,7 @@ def test_what_killed_writers_have_left_is_swept_away(settings: Settings, store: 
 @pytest.mark.usefixtures("sweeping_keeper")
 def test_what_a_running_attempt_is_writing_is_not_swept_away(store: Store, jobdir: JobDir) -> None:
     """However long it takes: a big checkpoint on a slow disk."""
-    assert store.leases.claim(silent_owner(), jobdir.id, lease_s=60)
+    assert store.leases.claim(silent_owner(), hint=jobdir.id, lease_s=60)
     staged, *under_way = leave_behind(jobdir)
 
     wait_until(lambda: not staged.exists(), "the keeper has swept once")
@@ -173,10 +173,10 @@ def test_what_does_not_obey_within_its_grace_is_killed_and_ends_as_wished(
     keeper = Keeper(settings.model_copy(update={"stop_grace_s": 0.5}), "keeper", publish=lambda: None, consumes=False)
     with subprocess.Popen(["sleep", "600"]) as deaf:
         owner = Owner(machine(), Process.of(os.getpid()), Process.of(deaf.pid), "deaf")
-        claim = store.leases.claim(str(owner), jobdir.id, lease_s=60)
+        claim = store.leases.claim(str(owner), hint=jobdir.id, lease_s=60)
         assert claim
         keeper.start()
-        store.jobs.request(jobdir.id, Wish.CANCEL, 1)
+        store.jobs.request(jobdir.id, Wish.CANCEL, number=1)
 
         wait_until(lambda: store.jobs.get(jobdir.id).state is not JobState.RUNNING, "the attempt is settled")
 
@@ -188,14 +188,16 @@ def test_what_does_not_obey_within_its_grace_is_killed_and_ends_as_wished(
 def test_a_stop_that_only_the_server_knows_is_noted_on_disk(settings: Settings, store: Store, jobdir: JobDir) -> None:
     """A job paused by a full disk stays paused when the server is wiped later."""
     store.upkeep.mark_booted()
-    claim = store.leases.claim(silent_owner(), jobdir.id, lease_s=60)
+    claim = store.leases.claim(silent_owner(), hint=jobdir.id, lease_s=60)
     assert claim
     jobdir.new_attempt(claim.attempt)
-    store.leases.finish(claim, Outcome.STOPPED, "the disk is full", Budget(5, 1.0), hold=True)
+    store.leases.finish(
+        claim, Outcome.STOPPED, reason="the disk is full", budget=Budget(5, 1.0), pause_with_reason=True
+    )
     rebuilder = Rebuilder(settings, store, "keeper")
     rebuilder.scan()
 
-    store.link.read(lambda r: r.flushall())
+    store.link.ask(lambda r: r.flushall())
 
     def back() -> int:
         rebuilder.scan()

@@ -114,7 +114,7 @@ def test_a_stopped_worker_gives_its_job_back_without_losing_a_step(service: Serv
 
 def wipe(service: Service) -> None:
     """FLUSHALL."""
-    service.store.link.read(lambda r: r.flushall())
+    service.store.link.ask(lambda r: r.flushall())
 
 
 def replace_by_an_empty_one(service: Service) -> None:

@@ -82,7 +82,7 @@ def test_a_wish_made_before_the_job_failed_does_not_resume_it(service: Service, 
     assert "has the shape" in failed.reason
     assert (failed.state, failed.attempt) == (JobState.FAILED, 1)
 
-    service.store.link.read(lambda r: r.flushall())
+    service.store.link.ask(lambda r: r.flushall())
     wait_until(service.store.upkeep.booted, "the server is rebuilt", timeout_s=20)
 
     after = service.record(job_id)
@@ -117,7 +117,7 @@ def test_a_wiped_server_is_rebuilt_from_disk(service: Service, undisturbed: str)
     service.wait_for_step(running, 1_000)
     expected = {paused: JobState.PAUSED, cancelled: JobState.CANCELLED, finished: JobState.SUCCEEDED}
 
-    service.store.link.read(lambda r: r.flushall())
+    service.store.link.ask(lambda r: r.flushall())
     states = wait_until(
         lambda: (
             (found := {r.id: r.state for r in service.store.jobs.list(500)}) and set(expected) <= set(found) and found

@@ -20,7 +20,7 @@ from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.events import CheckpointFailed, CheckpointSaved, Event, LogLine, Progress
 from keepfit.shared.jobs.states import Cause, JobState, Outcome, Transition, Wish
 from keepfit.shared.spec import parse_spec
-from keepfit.shared.store import Budget, Claim, Hold, Renewal, Store, keys
+from keepfit.shared.store import Budget, Claim, LeaseState, Store, keys
 from tests.harness.documents import write_wish
 from tests.store.model import Disk, End, Model
 from tests.store.observe import Observer, by_job, judge
@@ -78,7 +78,7 @@ class Transitions(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.store.link.read(lambda r: r.flushdb())
+        self.store.link.ask(lambda r: r.flushdb())
         self.model = Model(self.disks)
         self.observer = Observer(self.store, [jobdir.id for jobdir in self.dirs])
         self.seen = self.observer.look()
@@ -98,7 +98,7 @@ class Transitions(RuleBasedStateMachine):
         self.calls += 1
         self.seen_calls[script] += 1
         self.seen_calls[BACKS_OFF] += len(look.view.delayed.keys() - self.seen.view.delayed.keys())
-        if script in {"claim", "topup"}:
+        if script in {"claim", "top_up"}:
             self.seen_calls[BACK_OFF_ENDS] += len(self.seen.view.delayed.keys() - look.view.delayed.keys())
         self.seen = look
 
@@ -152,8 +152,8 @@ class Transitions(RuleBasedStateMachine):
 
     def claim(self, owner: str, hint: str, lease_s: float) -> None:
         """One claim."""
-        claim = self.store.leases.claim(owner, hint, lease_s)
-        answer = claim and (claim.job_id, claim.attempt, claim.after)
+        claim = self.store.leases.claim(owner, hint=hint, lease_s=lease_s)
+        answer = claim and (claim.job_id, claim.attempt, claim.previous_end)
         self.step("claim", answer, lambda: self.model.claim(owner, hint, round(lease_s * 1000)))
         if claim:
             self.past.append(claim)
@@ -163,13 +163,9 @@ class Transitions(RuleBasedStateMachine):
     def renew(self, who: str, pick: int, lease_s: float) -> None:
         """Some owner, past or present, sends a heartbeat."""
         c = self.claim_of(who, pick)
-        renewal = self.store.leases.renew(c, lease_s)
-
-        def expected() -> Renewal:
-            hold, wish = self.model.renew(c.job_id, c.attempt, c.owner, round(lease_s * 1000))
-            return Renewal(Hold(hold), wish)
-
-        self.step("renew", renewal, expected, c)
+        renewal = self.store.leases.renew(c, lease_s=lease_s)
+        lease_ms = round(lease_s * 1000)
+        self.step("renew", renewal, lambda: self.model.renew(c.job_id, c.attempt, c.owner, lease_ms), c)
 
     @precondition(lambda self: self.past and self.every(2))
     @rule(who=st.sampled_from(WHO), pick=picks, events=st.sampled_from(REPORTS))
@@ -184,15 +180,15 @@ class Transitions(RuleBasedStateMachine):
     def bump(self, who: str, pick: int, floor: int) -> None:
         """Some owner, past or present, finds later attempts on disk."""
         c = self.claim_of(who, pick)
-        raised = self.store.leases.bump(c, floor)
-        answer = raised and raised.attempt
+        raised = self.store.leases.bump(c, floor=floor)
+        answer = raised if raised is LeaseState.LOST else raised.attempt
         self.step("bump", answer, lambda: self.model.bump(c.job_id, c.attempt, c.owner, floor), c)
 
     @precondition(lambda self: self.model.held())
-    @rule(pick=picks, outcome=st.sampled_from(ENDS), budget=st.sampled_from(BUDGETS), hold=rarely)
-    def end(self, pick: int, outcome: Outcome, budget: Budget, hold: bool) -> None:
+    @rule(pick=picks, outcome=st.sampled_from(ENDS), budget=st.sampled_from(BUDGETS), pause=rarely)
+    def end(self, pick: int, outcome: Outcome, budget: Budget, pause: bool) -> None:
         """An owner ends its attempt, or a keeper of its host does it in its name."""
-        self.finish(self.claim_of("owner", pick), pick, outcome, budget, hold, CAUSES[pick % len(CAUSES)])
+        self.finish(self.claim_of("owner", pick), pick, outcome, budget, pause, CAUSES[pick % len(CAUSES)])
 
     @precondition(lambda self: self.model.waiting() and not self.model.delayed)
     @rule(pick=picks, budget=st.sampled_from(BUDGETS), times=st.integers(2, 5))
@@ -210,11 +206,13 @@ class Transitions(RuleBasedStateMachine):
         """Somebody ends an attempt that is not, or no longer, its own."""
         self.finish(self.claim_of(who, pick), pick, outcome, budget, False, Cause.PROCESS)
 
-    def finish(self, c: Claim, pick: int, outcome: Outcome, budget: Budget, hold: bool, cause: Cause) -> None:
+    def finish(self, c: Claim, pick: int, outcome: Outcome, budget: Budget, pause: bool, cause: Cause) -> None:
         """One end, with a result or without."""
         result = {"seconds": pick} if pick % 2 else None
-        state = self.store.leases.finish(c, outcome, "because", budget, result, hold, cause)
-        end = End(outcome, "because", *budget.arguments, hold, cause)
+        state = self.store.leases.finish(
+            c, outcome, reason="because", budget=budget, result=result, pause_with_reason=pause, cause=cause
+        )
+        end = End(outcome, "because", budget.restarts, round(budget.backoff_s * 1000), pause, cause)
         stored = f'{{"seconds":{pick}}}' if result else ""
         self.step("finish", state, lambda: self.model.finish((c.job_id, c.attempt, c.owner), end, stored), c)
 
@@ -222,9 +220,9 @@ class Transitions(RuleBasedStateMachine):
     @rule(budget=st.sampled_from(BUDGETS), pick=picks)
     def reap(self, budget: Budget, pick: int) -> None:
         """A keeper settles what has lapsed, and nothing else; some of it had a worker that lives."""
-        end = End(Outcome.INTERRUPTED, "silence", *budget.arguments)
+        end = End(Outcome.INTERRUPTED, "silence", budget.restarts, round(budget.backoff_s * 1000))
         silent = [jobdir.id for n, jobdir in enumerate(self.dirs) if pick >> n & 1]
-        reaped = self.store.leases.reap(budget, "silence", silent)
+        reaped = self.store.leases.reap(budget, reason="silence", silent=silent)
         self.step("reap", reaped, lambda: self.model.reap(end, silent))
 
     @precondition(lambda self: self.adoptable() or (self.past and self.every(6)))
@@ -234,25 +232,25 @@ class Transitions(RuleBasedStateMachine):
         claims = self.adoptable() or [*self.past]
         c = claims[-1 - pick % len(claims)]
         jobdir = next(d for d in self.dirs if d.id == c.job_id)
-        hold = self.store.leases.adopt(c, jobdir, lease_s)
+        lease = self.store.leases.adopt(c, jobdir, lease_s=lease_s)
         args = c.job_id, c.attempt, c.owner, round(lease_s * 1000)
-        self.step("adopt", hold, lambda: Hold.HELD if self.model.adopt(*args) else Hold.LOST, c)
+        self.step("adopt", lease, lambda: self.model.adopt(*args), c)
 
     @precondition(lambda self: self.unknown() or self.every(6))
     @rule(pick=picks, state=st.sampled_from([s for s in JobState if s is not JobState.RUNNING]))
-    def restore(self, pick: int, state: JobState) -> None:
+    def put_back(self, pick: int, state: JobState) -> None:
         """A keeper puts a job back whose record is gone; one that is there stays as it is."""
         jobdir = self.aimed(pick, self.unknown())
         result = '{"seconds": 1}' if pick % 2 else ""
-        restored = self.store.upkeep.restore(jobdir, state, "found so", result)
-        self.step("restore", restored, lambda: self.model.restore(jobdir.id, state, "found so", result))
+        put_back = self.store.upkeep.put_back(jobdir, state, "found so", result=result)
+        self.step("put_back", put_back, lambda: self.model.put_back(jobdir.id, state, "found so", result))
 
     @precondition(lambda self: self.every(2 if self.model.delayed else 6))
     @rule(pick=picks, damaged=rarely)
     def forget(self, pick: int, damaged: bool) -> None:
         """The doctor drops a record, but not that of a running job, unless it is damaged."""
         jobdir = self.aimed(pick, [*self.model.delayed] if pick % 2 else [])
-        forgotten = self.store.upkeep.forget(jobdir.id, damaged)
+        forgotten = self.store.upkeep.forget(jobdir.id, damaged=damaged)
         self.step("forget", forgotten, lambda: self.model.forget(jobdir.id, damaged))
 
     @precondition(lambda self: self.model.jobs and self.every(12))
@@ -275,9 +273,9 @@ class Transitions(RuleBasedStateMachine):
             place, word = keys.state(state), "miscounted"
         elif job_id in self.model.delayed:
             place = keys.DELAYED
-        there = self.store.link.read(lambda r: r.zrange(place, 0, -1))
+        there = self.store.link.ask(lambda r: r.zrange(place, 0, -1))
         gone = there if lost else [job_id]
-        self.store.link.read(lambda r: r.zrem(place, *gone))
+        self.store.link.ask(lambda r: r.zrem(place, *gone))
         self.step(
             "mend",
             self.store.upkeep.mend([d.id for d in self.dirs if d.id in self.model.jobs]),
@@ -311,7 +309,9 @@ class Transitions(RuleBasedStateMachine):
         job = self.model.jobs.get(job_id)
         number = max(0, job.wish_number + newer) if job else 0
         try:
-            answer: Any = self.store.jobs.request(job_id, wish, number, priority, only).state
+            answer: Any = self.store.jobs.request(
+                job_id, wish, number=number, priority=priority, only_priority=only
+            ).state
         except BadTransition:
             answer = "refused"
         except JobNotFound:
@@ -320,20 +320,20 @@ class Transitions(RuleBasedStateMachine):
 
     @precondition(lambda self: self.model.waiting() and (self.every(2) or DUE in self.model.delayed.values()))
     @rule(waiting=st.sampled_from([0, 0, 1]), kicked=st.sampled_from([False, True]), most=st.integers(1, 3))
-    def topup(self, waiting: int, kicked: bool, most: int) -> None:
+    def top_up(self, waiting: int, kicked: bool, most: int) -> None:
         """A keeper asks for kicks, while some wait in Celery's list or the last top-up was just now."""
-        self.store.link.read(lambda r: r.delete(keys.QUEUE, *([] if kicked else [keys.KICK])))
+        self.store.link.ask(lambda r: r.delete(keys.QUEUE, *([] if kicked else [keys.KICK])))
         self.model.kicked &= kicked
         if waiting:
-            self.store.link.read(lambda r: r.rpush(keys.QUEUE, "kick"))
-        self.step("topup", self.store.upkeep.topup(LONG_S, most), lambda: self.model.topup(waiting, most))
+            self.store.link.ask(lambda r: r.rpush(keys.QUEUE, "kick"))
+        self.step("top_up", self.store.upkeep.top_up(gap_s=LONG_S, most=most), lambda: self.model.top_up(waiting, most))
 
     @precondition(lambda self: self.model.delayed)
     @rule(pick=picks)
     def back_off_ends(self, pick: int) -> None:
         """Time passes for one job that backs off: its hour moves, since the server's clock does not."""
         job_id = self.aimed(pick, [*self.model.delayed]).id
-        self.store.link.read(lambda r: r.zadd(keys.DELAYED, {job_id: DUE}, xx=True))
+        self.store.link.ask(lambda r: r.zadd(keys.DELAYED, {job_id: DUE}, xx=True))
         self.model.delayed[job_id] = DUE
         self.seen = self.observer.look()
 
@@ -341,7 +341,7 @@ class Transitions(RuleBasedStateMachine):
     @rule()
     def wipe(self) -> None:
         """The server loses everything, also when nothing else could move any more."""
-        self.store.link.read(lambda r: r.flushdb())
+        self.store.link.ask(lambda r: r.flushdb())
         self.model.wipe()
         self.observer.start_over()
         self.seen = self.observer.look()

@@ -17,6 +17,8 @@ from typing import Any
 
 from keepfit.shared.jobs.events import Event, encode
 from keepfit.shared.jobs.states import ENDS, OWN_FAULTS, Cause, JobState, Outcome, Wish
+from keepfit.shared.store import LeaseState, Renewal
+from keepfit.shared.store.records import Lost
 
 S, W = JobState, Wish
 LONGEST_BACKOFF_MS = 30_000
@@ -167,9 +169,9 @@ class Model:
 
     def create(self, job_id: str) -> bool:
         """Queue a job; False if it is there."""
-        return self.restore(job_id, S.QUEUED, "")
+        return self.put_back(job_id, S.QUEUED, "")
 
-    def restore(self, job_id: str, state: JobState, reason: str, result: str = "") -> bool:
+    def put_back(self, job_id: str, state: JobState, reason: str, result: str = "") -> bool:
         """A job comes back from its directory; False if it is there."""
         if job_id in self.jobs:
             return False
@@ -210,7 +212,7 @@ class Model:
         self._become(job_id, S.RUNNING, "")
         return job_id, job.attempt, job.last_end
 
-    def topup(self, waiting: int, most: int) -> int:
+    def top_up(self, waiting: int, most: int) -> int:
         """How many kicks to publish, while ``waiting`` of them wait already."""
         ready = len(self._promoted())
         if not ready or waiting or self.kicked:
@@ -218,24 +220,24 @@ class Model:
         self.kicked = True
         return min(ready, most)
 
-    def bump(self, job_id: str, attempt: int, owner: str, floor: int) -> int | None:
+    def bump(self, job_id: str, attempt: int, owner: str, floor: int) -> int | Lost:
         """The attempt's new number, above ``floor``."""
         if not self.holds(job_id, attempt, owner):
-            return None
+            return LeaseState.LOST
         self.jobs[job_id].attempt = max(attempt, floor) + 1
         return self.jobs[job_id].attempt
 
-    def renew(self, job_id: str, attempt: int, owner: str, lease_ms: int) -> tuple[str, Wish]:
+    def renew(self, job_id: str, attempt: int, owner: str, lease_ms: int) -> Renewal:
         """The owner's heartbeat."""
         if not self.holds(job_id, attempt, owner):
-            return "lost" if job_id in self.jobs else "missing", W.RUN
+            return Renewal(LeaseState.LOST if job_id in self.jobs else LeaseState.MISSING, W.RUN)
         self._lease(self.jobs[job_id], owner, lease_ms)
-        return "held", self.jobs[job_id].wish
+        return Renewal(LeaseState.HELD, self.jobs[job_id].wish)
 
-    def report(self, job_id: str, attempt: int, owner: str, events: Sequence[Event]) -> bool:
+    def report(self, job_id: str, attempt: int, owner: str, events: Sequence[Event]) -> LeaseState:
         """The owner says what it did."""
         if not self.holds(job_id, attempt, owner):
-            return False
+            return LeaseState.LOST
         job = self.jobs[job_id]
         for event in events:
             data = encode(event)["data"]
@@ -249,12 +251,12 @@ class Model:
                 step = json.loads(data)["step"]
                 if step > job.checkpoint_step:
                     job.checkpoint_step, job.barren, job.setbacks = step, 0, 0
-        return True
+        return LeaseState.HELD
 
-    def finish(self, held: tuple[str, int, str], end: "End", result: str) -> JobState | None:
+    def finish(self, held: tuple[str, int, str], end: "End", result: str) -> JobState | Lost:
         """The attempt ends."""
         if not self.holds(*held):
-            return None
+            return LeaseState.LOST
         self.jobs[held[0]].result = result or self.jobs[held[0]].result
         return self._settle(held[0], end)
 
@@ -282,20 +284,20 @@ class Model:
             self._become(job_id, target, SAID[target])
         return target
 
-    def adopt(self, job_id: str, attempt: int, owner: str, lease_ms: int) -> bool:
+    def adopt(self, job_id: str, attempt: int, owner: str, lease_ms: int) -> LeaseState:
         """A live owner takes its job back: its record is gone, or nobody has claimed it since."""
         job = self.jobs.get(job_id)
         if self.disks[job_id].attempt > attempt:
-            return False
+            return LeaseState.LOST
         if job is None:
             job = self._insert(job_id)
             job.wish_ms = self.now
         elif job.state is not S.QUEUED or job.attempt > attempt:
-            return False
+            return LeaseState.LOST
         job.attempt = attempt
         self._lease(job, owner, lease_ms)
         self._become(job_id, S.RUNNING, "went on while the queue server was away")
-        return True
+        return LeaseState.HELD
 
     def _insert(self, job_id: str) -> Record:
         fields = dataclasses.asdict(self.disks[job_id])
@@ -346,7 +348,7 @@ class End:
     reason: str
     restarts: int
     backoff_ms: int
-    hold: bool = False
+    pause_with_reason: bool = False
     cause: Cause = Cause.WORKER
 
     def of(self, wish: Wish, barren: int) -> tuple[JobState, str]:
@@ -358,7 +360,7 @@ class End:
         if wish is not W.RUN:
             state = S.CANCELLED if wish is W.CANCEL else S.PAUSED
             return state, SAID[state]
-        if self.hold:
+        if self.pause_with_reason:
             return S.PAUSED, self.reason
         if self.outcome is Outcome.INTERRUPTED and self.cause in OWN_FAULTS and barren >= self.restarts:
             row = f"{barren} attempts in a row ended without a new checkpoint; the last one: {self.reason}"

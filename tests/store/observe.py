@@ -67,7 +67,7 @@ class Observer:
     def __init__(self, store: Store, job_ids: list[str]) -> None:
         self._link = store.link
         self._ids = job_ids
-        self._script = store.link.read(lambda r: r.register_script(LOOK))
+        self._script = store.link.ask(lambda r: r.register_script(LOOK))
         streams = [keys.CHANGES, *map(keys.events, job_ids)]
         self._keys = [keys.JOBS, keys.READY, keys.DELAYED, keys.LEASES, *map(keys.state, JobState), *streams]
         self._hashes = [keys.COUNTERS, *map(keys.job, job_ids)]
@@ -83,7 +83,7 @@ class Observer:
 
     def look(self) -> Look:
         """All that counts, at one moment."""
-        raw = self._link.read(lambda r: self._script(keys=self._keys, args=[*self._last, *self._hashes], client=r))
+        raw = self._link.ask(lambda r: self._script(keys=self._keys, args=[*self._last, *self._hashes], client=r))
         seen = json.loads(raw)
         self._last = [rows[-1][0] if rows else last for rows, last in zip(seen["streams"], self._last, strict=True)]
         changes, *events = [[_pairs(fields) for _, fields in rows] for rows in seen["streams"]]
@@ -123,7 +123,7 @@ def judge(script: str, before: Look, after: Look, claim: Claim | None) -> list[T
         said = [(e.data["state"], e.attempt) for e in after.streams.get(job_id, []) if e.kind == "state"]
         moved = was["state"] != is_now["state"]
         transition = Transition(script, _state(was), _state(is_now))
-        told = moved and is_now["state"] and not (script == "restore" and is_now["state"] in ENDS)
+        told = moved and is_now["state"] and not (script == "put_back" and is_now["state"] in ENDS)
         assert said == ([(is_now["state"], is_now["attempt"])] if told else []), (transition, said)
         if moved:
             assert transition in ALLOWED, transition

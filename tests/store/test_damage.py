@@ -14,7 +14,7 @@ from keepfit.shared.jobs.doctor import examine, mend
 from keepfit.shared.jobs.states import JobState, Outcome, Wish
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
-from keepfit.shared.store import Budget, Claim, Hold, Store, keys
+from keepfit.shared.store import Budget, Claim, LeaseState, Store, keys
 from keepfit.worker.keeper import comparing
 from keepfit.worker.keeper.comparing import Comparison
 from keepfit.worker.keeper.rebuild import Rebuilder
@@ -44,15 +44,15 @@ def crowd(settings: Settings, store: Store) -> dict[JobState, JobDir]:
     store.upkeep.mark_booted()
     dirs = {state: make(settings, store, state.value) for state in JobState}
     for state in (JobState.SUCCEEDED, JobState.FAILED, JobState.RUNNING):
-        claim = store.leases.claim("owner", dirs[state].id, 0.2 if state is JobState.RUNNING else 60)
+        claim = store.leases.claim("owner", hint=dirs[state].id, lease_s=0.2 if state is JobState.RUNNING else 60)
         assert claim
         dirs[state].new_attempt(claim.attempt)
         outcome = Outcome.FINISHED if state is JobState.SUCCEEDED else Outcome.FAILED
         if state is not JobState.RUNNING:
-            store.leases.finish(claim, outcome, "", BUDGET)
+            store.leases.finish(claim, outcome, reason="", budget=BUDGET)
     for state, wish in ((JobState.PAUSED, Wish.PAUSE), (JobState.CANCELLED, Wish.CANCEL)):
         write_wish(dirs[state], wish, 1)
-        store.jobs.request(dirs[state].id, wish, 1)
+        store.jobs.request(dirs[state].id, wish, number=1)
     return dirs
 
 
@@ -104,18 +104,18 @@ def test_a_damaged_record_costs_itself(
     harmed = crowd[state].id
     others = {d.id for d in crowd.values()} - {harmed}
 
-    store.link.read(lambda r: DAMAGES[damage](r, harmed))
+    store.link.ask(lambda r: DAMAGES[damage](r, harmed))
 
     assert others <= {record.id for record in store.jobs.list(10)}
     with pytest.raises((DamagedFile, JobNotFound)):
         store.jobs.get(harmed)
     store.leases.running()
-    store.leases.reap(BUDGET, "silence")
+    store.leases.reap(BUDGET, reason="silence")
     rebuilder = make_rebuilder(settings, store)
 
     def healed() -> bool:
         rebuilder.tick()
-        store.leases.reap(BUDGET, "silence")
+        store.leases.reap(BUDGET, reason="silence")
         return harmed in {record.id for record in store.jobs.list(10)}
 
     wait_until(healed, "the record is back", timeout_s=10)
@@ -127,7 +127,7 @@ def test_a_damaged_record_costs_itself(
 def test_a_claim_passes_over_what_is_not_whole(settings: Settings, store: Store) -> None:
     """A record that is lost, damaged or not queued is never run as a shell; the job behind it starts."""
     lost, damaged, typed, stopped, good = (make(settings, store, n) for n in ("1", "2", "3", "4", "5"))
-    store.jobs.request(stopped.id, Wish.PAUSE, 1)
+    store.jobs.request(stopped.id, Wish.PAUSE, number=1)
 
     def harm(r: Any) -> None:
         lose_record(r, lost.id)
@@ -135,15 +135,15 @@ def test_a_claim_passes_over_what_is_not_whole(settings: Settings, store: Store)
         r.set(keys.job(typed.id), "x")
         r.zadd(keys.READY, {stopped.id: 1})
 
-    store.link.read(harm)
+    store.link.ask(harm)
 
-    claim = store.leases.claim("owner", lost.id, 60)
+    claim = store.leases.claim("owner", hint=lost.id, lease_s=60)
 
     assert claim
     assert claim.job_id == good.id
-    assert store.leases.claim("owner", "", 60) is None
+    assert store.leases.claim("owner", lease_s=60) is None
     assert store.jobs.get(stopped.id).state is JobState.PAUSED
-    assert not store.link.read(lambda r: r.exists(keys.job(lost.id)))
+    assert not store.link.ask(lambda r: r.exists(keys.job(lost.id)))
 
 
 @pytest.mark.parametrize("damage", [*DAMAGES])
@@ -151,19 +151,19 @@ def test_a_living_owner_keeps_a_job_whose_record_is_damaged(settings: Settings, 
     """It adopts the job with its next heartbeat, or after the scan; nobody else gets it."""
     store.upkeep.mark_booted()
     jobdir = make(settings, store, "job")
-    claim = store.leases.claim("owner", "", 60)
+    claim = store.leases.claim("owner", lease_s=60)
     assert claim
     jobdir.new_attempt(claim.attempt)
     rebuilder = make_rebuilder(settings, store)
 
     def beat() -> bool:
         rebuilder.tick()
-        if store.leases.renew(claim, 60).hold is not Hold.HELD:
-            assert store.leases.adopt(claim, jobdir, 60) is Hold.HELD
-        assert store.leases.claim("thief", "", 60) is None
+        if store.leases.renew(claim, lease_s=60).lease is not LeaseState.HELD:
+            assert store.leases.adopt(claim, jobdir, lease_s=60) is LeaseState.HELD
+        assert store.leases.claim("thief", lease_s=60) is None
         return [r.id for r in store.jobs.list() if r.attempt == claim.attempt] == [jobdir.id]
 
-    store.link.read(lambda r: DAMAGES[damage](r, jobdir.id))
+    store.link.ask(lambda r: DAMAGES[damage](r, jobdir.id))
 
     wait_until(beat, "the record is whole and the job its own", timeout_s=10)
     assert [r.claim for r in store.leases.running()] == [claim]
@@ -198,19 +198,19 @@ def test_what_has_fallen_out_of_a_key_is_back_after_one_scan(
 ) -> None:
     """Queued jobs are in the queue, running ones are looked after, every job is in the list."""
     state, harm = FALLS[fall]
-    store.link.read(lambda r: harm(r, crowd[state].id))
+    store.link.ask(lambda r: harm(r, crowd[state].id))
     rebuilder = make_rebuilder(settings, store)
 
     def whole() -> bool:
         rebuilder.tick()
-        store.leases.reap(BUDGET, "silence")
+        store.leases.reap(BUDGET, reason="silence")
         listed = {r.id for r in store.jobs.list(10)} == {d.id for d in crowd.values()}
         return listed and not store.upkeep.sound(repair=False) and store.jobs.counts()[JobState.QUEUED] == 2
 
     wait_until(whole, "everything is where it belongs, and the dead attempt's job waits again", timeout_s=10)
-    claims = [store.leases.claim("owner", "", 60) for _ in range(3)]
+    claims = [store.leases.claim("owner", lease_s=60) for _ in range(3)]
     assert {c.job_id for c in claims if c} == {crowd[JobState.QUEUED].id, crowd[JobState.RUNNING].id}
-    store.workers.beat("w", "host", 1, 1, 0)
+    store.workers.beat("w", host="host", pid=1, slots=1, busy=0)
     assert store.upkeep.mend([d.id for d in crowd.values()], repair=False) == {}
 
 
@@ -221,14 +221,14 @@ def test_the_doctor_sees_and_mends_it(
     """``keepfit doctor --repair`` names each of them; a second look finds nothing."""
     state, harm = FALLS[fall]
     wait_until(lambda: store.leases.running()[0].lease_ms < store.now_ms(), "the lease has lapsed")
-    store.leases.reap(BUDGET, "silence")
+    store.leases.reap(BUDGET, reason="silence")
     if state is JobState.RUNNING:
-        again = store.leases.claim("owner", crowd[state].id, 60)
+        again = store.leases.claim("owner", hint=crowd[state].id, lease_s=60)
         assert again
         crowd[state].new_attempt(again.attempt)
     note_ends(crowd)
     before = [f.problem for f in examine(settings.jobs_dir, store)]
-    store.link.read(lambda r: harm(r, crowd[state].id))
+    store.link.ask(lambda r: harm(r, crowd[state].id))
 
     found = [(f, mend(f, settings.jobs_dir, store)) for f in examine(settings.jobs_dir, store) if f.problem]
     after = [f.problem for f in examine(settings.jobs_dir, store)]
@@ -251,7 +251,7 @@ def test_the_doctor_mends_a_damaged_record(
 ) -> None:
     """From the directory, in one run."""
     harmed = crowd[JobState.PAUSED].id
-    store.link.read(lambda r: DAMAGES[damage](r, harmed))
+    store.link.ask(lambda r: DAMAGES[damage](r, harmed))
 
     mended = [f.job_id for f in examine(settings.jobs_dir, store) if f.problem and mend(f, settings.jobs_dir, store)]
 
@@ -264,7 +264,7 @@ def test_the_doctor_sees_a_running_job_that_is_a_shell(
 ) -> None:
     """Its record has an owner and nothing that says what it is."""
     shell = crowd[JobState.RUNNING].id
-    store.link.read(lambda r: r.hdel(keys.job(shell), "wish", "created_ms"))
+    store.link.ask(lambda r: r.hdel(keys.job(shell), "wish", "created_ms"))
 
     (found,) = [f for f in examine(settings.jobs_dir, store) if f.job_id == shell]
 
@@ -279,7 +279,7 @@ def test_a_directory_that_was_removed_takes_its_job_along(
     monkeypatch.setattr(comparing, "GONE_S", 0.5)
     store.upkeep.mark_booted()
     gone, moved = make(settings, store, "gone"), make(settings, store, "moved")
-    claim = store.leases.claim("owner", gone.id, 60)
+    claim = store.leases.claim("owner", hint=gone.id, lease_s=60)
     assert claim
     rebuilder = make_rebuilder(settings, store)
     rebuilder.scan()
@@ -290,19 +290,19 @@ def test_a_directory_that_was_removed_takes_its_job_along(
 
     def dropped() -> bool:
         rebuilder.tick()
-        return not store.link.read(lambda r: r.exists(keys.job(gone.id), keys.events(gone.id)))
+        return not store.link.ask(lambda r: r.exists(keys.job(gone.id), keys.events(gone.id)))
 
     wait_until(dropped, "the job is gone", timeout_s=15)
 
     assert [r.id for r in store.jobs.list()] == [moved.id]
-    assert store.leases.renew(claim, 60).hold is Hold.MISSING
-    assert store.leases.adopt(claim, gone, 60) is Hold.LOST
+    assert store.leases.renew(claim, lease_s=60).lease is LeaseState.MISSING
+    assert store.leases.adopt(claim, gone, lease_s=60) is LeaseState.LOST
 
 
 def test_a_job_submitted_again_after_its_directory_was_removed_runs(settings: Settings, store: Store) -> None:
     """The same key, another directory: what the server has of the first one does not decide; its owner has lost."""
     first = make(settings, store, "job")
-    claim = store.leases.claim("owner", "", 60)
+    claim = store.leases.claim("owner", lease_s=60)
     assert claim
     assert first.job.created_ms  # its attempt has read it
     for path in (first.path / "job.json", first.path):
@@ -315,8 +315,8 @@ def test_a_job_submitted_again_after_its_directory_was_removed_runs(settings: Se
 
     record = store.jobs.get(second.id)
     assert (record.state, record.attempt) == (JobState.QUEUED, 0)
-    assert store.leases.adopt(claim, first, 60) is Hold.LOST
-    again: Claim | None = store.leases.claim("other", "", 60)
+    assert store.leases.adopt(claim, first, lease_s=60) is LeaseState.LOST
+    again: Claim | None = store.leases.claim("other", lease_s=60)
     assert again
     assert again.job_id == second.id
 
@@ -334,7 +334,7 @@ def test_a_rebuild_says_how_far_it_is_and_begins_again_after_another_wipe(settin
     at_least(200)
     half_way = {record.id for record in store.jobs.list(450)}
     progress = store.upkeep.rebuilding()
-    store.link.read(lambda r: r.flushall())
+    store.link.ask(lambda r: r.flushall())
     for _ in work:
         assert not store.upkeep.booted()
 
@@ -347,7 +347,7 @@ def test_a_rebuild_says_how_far_it_is_and_begins_again_after_another_wipe(settin
 
 def times_mended(store: Store) -> int:
     """How many scripts the server has run so far: each batch of directories that is compared costs one."""
-    stats = store.link.read(lambda r: r.info("commandstats"))
+    stats = store.link.ask(lambda r: r.info("commandstats"))
     return int(sum(row["calls"] for name, row in stats.items() if name in ("cmdstat_evalsha", "cmdstat_eval")))
 
 
@@ -371,20 +371,20 @@ def test_what_a_rebuild_has_read_is_not_read_again_at_once(settings: Settings, s
 @pytest.mark.parametrize("key", [keys.KICK, keys.SCAN])
 def test_a_gap_or_a_lock_without_an_end_is_dropped(key: str, store: Store) -> None:
     """Else no kick would be sent, or nothing compared, until a person comes."""
-    store.link.read(lambda r: r.set(key, "x"))
+    store.link.ask(lambda r: r.set(key, "x"))
 
     assert store.upkeep.sound() == [key]
-    assert not store.link.read(lambda r: r.exists(key))
+    assert not store.link.ask(lambda r: r.exists(key))
 
 
 def test_a_worker_whose_key_is_of_another_type_is_seen_again(store: Store) -> None:
     """Its next beat puts it right; until then it costs the others nothing."""
     for name in ("harmed", "other"):
-        store.workers.beat(name, "host", 1, 1, 0)
-    store.link.read(lambda r: r.set(keys.worker("harmed"), "x"))
+        store.workers.beat(name, host="host", pid=1, slots=1, busy=0)
+    store.link.ask(lambda r: r.set(keys.worker("harmed"), "x"))
     seen = [worker.name for worker in store.workers.list()]
 
-    store.workers.beat("harmed", "host", 1, 1, 0)
+    store.workers.beat("harmed", host="host", pid=1, slots=1, busy=0)
 
     assert seen == ["other"]
     assert [worker.name for worker in store.workers.list()] == ["harmed", "other"]

@@ -43,7 +43,7 @@ def jobdir(tmp_path: Path, store: Store) -> JobDir:
 @pytest.fixture
 def claim(jobdir: JobDir, store: Store) -> Claim:
     """Its running attempt."""
-    claim = store.leases.claim("owner", jobdir.id, 60)
+    claim = store.leases.claim("owner", hint=jobdir.id, lease_s=60)
     assert claim
     return claim
 
@@ -63,12 +63,12 @@ def test_a_server_that_cannot_serve_now_is_away(own_server: Valkey, condition: s
     for command in CONDITIONS[condition]:
         if command == ["BGSAVE"]:
             shutil.rmtree(own_server.directory)
-        store.link.read(partial(_execute, command=command))
+        store.link.ask(partial(_execute, command=command))
     fresh = open_store(own_server.url)
 
     def away() -> bool:
         try:
-            fresh.workers.beat("worker", "host", 1, 1, 0)
+            fresh.workers.beat("worker", host="host", pid=1, slots=1, busy=0)
         except StoreUnavailable:
             return True
         return False
@@ -86,10 +86,10 @@ def test_a_wrong_request_is_refused_and_no_outage(
     store: Store, jobdir: JobDir, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A key of the wrong type, a number out of range, a script that fails: refused, with the script's name, logged."""
-    store.link.read(lambda r: r.set(keys.READY, "x"))
+    store.link.ask(lambda r: r.set(keys.READY, "x"))
 
     with pytest.raises(StoreRefused, match="claim"):
-        store.leases.claim("owner", "", 60)
+        store.leases.claim("owner", lease_s=60)
     with pytest.raises(StoreRefused, match="out of range"):
         store.jobs.list(10, 10**20)
     assert [*store.link.hashes([keys.READY, keys.job(jobdir.id)])[1]]  # one row costs itself
@@ -106,7 +106,7 @@ def test_a_refused_heartbeat_stops_the_attempt_if_it_stays_refused(
     stop = StopSignal()
     with Heartbeat(store.leases, claim, jobdir, stop, lambda: False, lambda: None, 60, 0.05) as heartbeat:
         wait_until(lambda: store.jobs.get(jobdir.id).heartbeat_ms, "it beats")
-        store.link.read(lambda r: r.set(keys.LEASES, "x"))
+        store.link.ask(lambda r: r.set(keys.LEASES, "x"))
         wait_until(stop.is_set, "the attempt is asked to stop", timeout_s=5)
 
         assert stop.reason is StopReason.DRAIN  # with a checkpoint, and given back
@@ -118,9 +118,9 @@ def test_a_refused_heartbeat_that_is_mended_stops_nothing(store: Store, jobdir: 
     """The training goes on, and so does the lease."""
     stop = StopSignal()
     with Heartbeat(store.leases, claim, jobdir, stop, lambda: False, lambda: None, 60, 0.05) as heartbeat:
-        store.link.read(lambda r: r.set(keys.LEASES, "x"))
+        store.link.ask(lambda r: r.set(keys.LEASES, "x"))
         wait_until(heartbeat._thread.is_alive, "it beats")
-        store.link.read(lambda r: r.delete(keys.LEASES))
+        store.link.ask(lambda r: r.delete(keys.LEASES))
         wait_until(lambda: [r.claim for r in store.leases.running()] == [claim], "the lease is back")
 
     assert not stop.is_set()
@@ -128,13 +128,13 @@ def test_a_refused_heartbeat_that_is_mended_stops_nothing(store: Store, jobdir: 
 
 def test_refused_events_keep_no_later_ones_back(store: Store, jobdir: JobDir, claim: Claim) -> None:
     """They are dropped from the stream, with a word; the files have them."""
-    store.link.read(lambda r: r.rename(keys.job(jobdir.id), keys.job("aside")))
-    store.link.read(lambda r: r.set(keys.job(jobdir.id), "x"))
+    store.link.ask(lambda r: r.rename(keys.job(jobdir.id), keys.job("aside")))
+    store.link.ask(lambda r: r.set(keys.job(jobdir.id), "x"))
     done = threading.Event()
     with StreamReporter(store.leases, claim, done.is_set) as reporter:
         reporter.report(LogLine("refused"))
         wait_until(reporter._queue.empty, "it was taken")
-        store.link.read(lambda r: r.rename(keys.job("aside"), keys.job(jobdir.id)))
+        store.link.ask(lambda r: r.rename(keys.job("aside"), keys.job(jobdir.id)))
         reporter.report(LogLine("later"))
         wait_until(
             lambda: LogLine("later") in [s.event for s in store.events.read(jobdir.id)], "the later one is there"

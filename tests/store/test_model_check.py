@@ -82,7 +82,7 @@ def check_all(server: str, url: str, jobs_dir: Path) -> None:
     check.run(WANTED, examples=100, steps=100, seeds=itertools.count(SEED * 1_000_003))
     print(check.report(server, time.monotonic() - began))
     assert not [t for t in TRANSITIONS if not check.tally[t]], "rows of the table that no script has made"
-    assert all(check.calls[name] for name in (BACKS_OFF, BACK_OFF_ENDS, "bump", "topup"))
+    assert all(check.calls[name] for name in (BACKS_OFF, BACK_OFF_ENDS, "bump", "top_up"))
 
 
 def test_scripts_do_what_the_model_says(valkey_url: str, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def submit(store: Store, jobs_dir: Path, name: str, priority: int = 0, **newer: 
         spec = {**jobdir.job.spec, **newer}
         jobdir.job.model_copy(update={"spec": spec}).write(jobdir.job_file)
     jobdir = open_jobdir(jobs_dir, jobdir.id)
-    store.jobs.create(jobdir, priority)
+    store.jobs.create(jobdir, priority=priority)
     return jobdir
 
 
@@ -42,25 +42,25 @@ def test_a_worker_claims_only_what_it_can_read(store: Store, jobs_dir: Path) -> 
     own = submit(store, jobs_dir, "own").id
     assert store.upkeep.ready()
 
-    claimed = [store.leases.claim("old", version, 60), store.leases.claim("old", kind, 60)]
+    claimed = [store.leases.claim("old", hint=version, lease_s=60), store.leases.claim("old", hint=kind, lease_s=60)]
 
     assert [c and c.job_id for c in claimed] == [own, None]
     assert not store.upkeep.ready(), "a kick would fork a child for nothing"
     assert store.jobs.get(version).state is store.jobs.get(kind).state is JobState.QUEUED
     assert store.jobs.get(version).attempt == 0
 
-    newer = [store.leases.claim("new", "", 60, READS + 1, (*KINDS, "script")) for _ in range(3)]
+    newer = [store.leases.claim("new", lease_s=60, reads=READS + 1, kinds=(*KINDS, "script")) for _ in range(3)]
     assert [c and c.job_id for c in newer] == [version, kind, None]
 
 
 def test_many_jobs_of_a_newer_version_hide_none_of_ours(store: Store, jobs_dir: Path) -> None:
     """The queue is looked through in steps."""
     others = {f"other{n:07d}": n for n in range(1_000)}
-    store.link.read(lambda r: r.zadd(keys.READY, others))
-    store.link.read(lambda r: [r.hset(keys.job(name), mapping={"needs": 7, "kind": "train"}) for name in others])
+    store.link.ask(lambda r: r.zadd(keys.READY, others))
+    store.link.ask(lambda r: [r.hset(keys.job(name), mapping={"needs": 7, "kind": "train"}) for name in others])
     own = submit(store, jobs_dir, "own").id
 
-    claim = store.leases.claim("old", "", 60)
+    claim = store.leases.claim("old", lease_s=60)
 
     assert claim is not None
     assert claim.job_id == own
@@ -69,9 +69,9 @@ def test_many_jobs_of_a_newer_version_hide_none_of_ours(store: Store, jobs_dir: 
 def test_a_record_of_the_first_version_is_claimed(store: Store, jobs_dir: Path) -> None:
     """It has no field that says what it needs."""
     own = submit(store, jobs_dir, "own").id
-    store.link.read(lambda r: r.hdel(keys.job(own), "needs", "kind"))
+    store.link.ask(lambda r: r.hdel(keys.job(own), "needs", "kind"))
 
-    claim = store.leases.claim("new", "", 60)
+    claim = store.leases.claim("new", lease_s=60)
 
     assert claim is not None
     assert claim.job_id == own
@@ -81,7 +81,7 @@ def test_an_older_keeper_restores_a_newer_job(store: Store, jobs_dir: Path) -> N
     """After a wipe it is back with its name and its wish, although nobody here can read it."""
     newer = submit(store, jobs_dir, "from the future", version=READS + 1, kind="script", data=["odd"])
     write_wish(newer, Wish.PAUSE, 3)
-    store.link.read(lambda r: r.flushdb())
+    store.link.ask(lambda r: r.flushdb())
 
     assert restore_from_disk(newer, store)
 
@@ -92,9 +92,9 @@ def test_an_older_keeper_restores_a_newer_job(store: Store, jobs_dir: Path) -> N
         READS + 1,
         JobState.PAUSED,
     )
-    store.jobs.request(newer.id, Wish.RUN, 4)
+    store.jobs.request(newer.id, Wish.RUN, number=4)
     assert store.jobs.get(newer.id).state is JobState.QUEUED
-    assert store.leases.claim("old", "", 60) is None
+    assert store.leases.claim("old", lease_s=60) is None
     assert "newer version" in store.jobs.waiting(newer.id).reason
 
 
@@ -102,7 +102,7 @@ def test_an_evaluation_needs_what_its_source_needs(store: Store, jobs_dir: Path)
     """Whoever measures a model must be able to build it."""
     source = submit(store, jobs_dir, "source", kind="script").id
     submit(store, jobs_dir, "evaluation", kind="evaluate", source=source)
-    claim = store.leases.claim("old", "", 60)
+    claim = store.leases.claim("old", lease_s=60)
 
     assert claim is None
 
@@ -110,7 +110,7 @@ def test_an_evaluation_needs_what_its_source_needs(store: Store, jobs_dir: Path)
 def test_a_row_that_cannot_be_read_ends_no_stream(store: Store, jobs_dir: Path) -> None:
     """Foreign and damaged rows lie between two of ours."""
     job_id = submit(store, jobs_dir, "job").id
-    claim = store.leases.claim("owner", "", 60)
+    claim = store.leases.claim("owner", lease_s=60)
     assert claim is not None
     store.leases.report(claim, [LogLine("before")])
     rows: list[dict[str, str]] = [
@@ -120,37 +120,37 @@ def test_a_row_that_cannot_be_read_ends_no_stream(store: Store, jobs_dir: Path) 
         {"type": "log", "data": "[" * 100_000, "attempt": "x"},
         {"odd": "row"},
     ]
-    store.link.read(lambda r: [r.xadd(key, row) for row in rows for key in (keys.events(job_id), keys.CHANGES)])
+    store.link.ask(lambda r: [r.xadd(key, row) for row in rows for key in (keys.events(job_id), keys.CHANGES)])
     store.leases.report(claim, [LogLine("after")])
 
     found = [e.event.text for e in store.events.read(job_id) if isinstance(e.event, LogLine)]
 
     assert found == ["before", "after"]
-    assert store.events.read_all("0", block_ms=10)[-1].job_id == job_id
+    assert store.events.read_all(after_id="0", block_ms=10)[-1].job_id == job_id
 
 
 def test_rows_that_cannot_be_read_are_waited_at_no_more(store: Store, jobs_dir: Path) -> None:
     """A reader that is asked to wait waits behind them, and more of them than fit into one answer hide nothing."""
     job_id = submit(store, jobs_dir, "job").id
-    claim = store.leases.claim("owner", "", 60)
+    claim = store.leases.claim("owner", lease_s=60)
     assert claim is not None
     last = store.events.last_id(job_id)
-    store.link.read(lambda r: [r.xadd(keys.events(job_id), {"type": "dream", "data": "{}"}) for _ in range(30)])
+    store.link.ask(lambda r: [r.xadd(keys.events(job_id), {"type": "dream", "data": "{}"}) for _ in range(30)])
 
     began = time.monotonic()
-    assert store.events.read(job_id, last, block_ms=300, count=10) == []
+    assert store.events.read(job_id, after_id=last, block_ms=300, count=10) == []
     assert time.monotonic() - began >= 0.29
 
     store.leases.report(claim, [LogLine("after")])
-    assert [e.event for e in store.events.read(job_id, last, count=10)] == [LogLine("after")]
+    assert [e.event for e in store.events.read(job_id, after_id=last, count=10)] == [LogLine("after")]
 
 
 def test_what_an_old_record_says_is_not_written_onto_a_new_directory(store: Store, jobs_dir: Path) -> None:
     """The directory was removed by hand and the job submitted anew, with the same key."""
     old = submit(store, jobs_dir, "key")
-    claim = store.leases.claim("worker", "", 60)
+    claim = store.leases.claim("worker", lease_s=60)
     assert claim is not None
-    store.leases.finish(claim, Outcome.FAILED, "There is no job.", Budget(3, 60.0))
+    store.leases.finish(claim, Outcome.FAILED, reason="There is no job.", budget=Budget(3, 60.0))
     record = store.jobs.get(old.id)
     assert only_server_knows_stop(old, record)
     shutil.rmtree(old.path)
@@ -167,7 +167,7 @@ def test_doctor_names_a_damaged_job_and_sees_that_it_was_restored(store: Store, 
     jobdir = submit(store, jobs_dir, "job")
     content = (jobdir.path / "job.json").read_bytes()
     (jobdir.path / "job.json").write_text("{")
-    store.link.read(lambda r: r.flushdb())
+    store.link.ask(lambda r: r.flushdb())
     restore_from_disk(open_jobdir(jobs_dir, jobdir.id), store)
     [damaged] = examine(jobs_dir, store)
 

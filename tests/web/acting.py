@@ -18,7 +18,8 @@ from keepfit.shared.jobs.directory import AttemptDir, open_jobdir
 from keepfit.shared.jobs.events import AttemptStarted, EpochEnded, Event, LogLine, Progress, to_row
 from keepfit.shared.jobs.states import JobState, Outcome
 from keepfit.shared.settings import Settings
-from keepfit.shared.store import Budget, Claim, Store
+from keepfit.shared.store import Budget, Claim, LeaseState, Store
+from keepfit.shared.store.records import Lost
 from tests.harness.documents import write_claim
 
 STEPS_AN_EPOCH = 113
@@ -73,9 +74,9 @@ class Run:
             self._append(self.directory.log, f"2026-01-02T03:04:05.678+00:00 {event.text}\n")
         else:
             self._append(self.directory.metrics, to_row(event, 1))
-        assert self.store.leases.report(self.claim, [event])
+        assert self.store.leases.report(self.claim, [event]) is LeaseState.HELD
 
-    def finish(self, accuracy: float = 0.95, loss: float = 0.2) -> JobState | None:
+    def finish(self, accuracy: float = 0.95, loss: float = 0.2) -> JobState | Lost:
         """Succeed, with exports."""
         self.directory.model.write_bytes(b"a model")
         self.directory.weights.write_bytes(b"weights")
@@ -83,11 +84,11 @@ class Run:
         result = {"outcome": "finished", "reason": "", "metrics": metrics, "weights_sha256": "ab" * 32, "step": 1130}
         return self.end(Outcome.FINISHED, "", result)
 
-    def end(self, outcome: Outcome, reason: str, result: dict[str, Any] | None = None) -> JobState | None:
+    def end(self, outcome: Outcome, reason: str, result: dict[str, Any] | None = None) -> JobState | Lost:
         """End in another way."""
         if result is not None:
             write_json(self.directory.result, result)
-        return self.store.leases.finish(self.claim, outcome, reason, Budget(5, 0.0), result)
+        return self.store.leases.finish(self.claim, outcome, reason=reason, budget=Budget(5, 0.0), result=result)
 
     def _append(self, path: Any, text: str) -> None:
         with path.open("a") as file:
@@ -103,10 +104,10 @@ class Actor:
 
     def claim(self, job_id: str) -> Run:
         """Run the next attempt of ``job_id``, which must be ready."""
-        claim = self.store.leases.claim("lab-1:1:1:1:1:1", job_id, 3.0)
+        claim = self.store.leases.claim("lab-1:1:1:1:1:1", hint=job_id, lease_s=3.0)
         assert claim is not None
         assert claim.job_id == job_id
         jobdir = open_jobdir(self.settings.jobs_dir, job_id)
         directory = jobdir.new_attempt(claim.attempt)
-        write_claim(directory, claim.owner, jobdir.status().wish_number, claim.after)
+        write_claim(directory, claim.owner, jobdir.status().wish_number, claim.previous_end)
         return Run(self.settings, self.store, claim, directory)

@@ -14,7 +14,7 @@ from keepfit.shared.jobs.directory import JobDir, open_jobdir
 from keepfit.shared.jobs.restoring import restore_from_disk
 from keepfit.shared.jobs.states import JobState, Outcome, Wish
 from keepfit.shared.settings import Settings
-from keepfit.shared.store import Budget, Hold, Store
+from keepfit.shared.store import Budget, LeaseState, Store
 from tests.harness.waiting import wait_until
 from tests.web.acting import Actor
 
@@ -76,7 +76,7 @@ def test_a_wipe_brings_a_damaged_job_back_and_runs_nothing(
     record = store.jobs.get(submitted)
     assert (record.state, record.name) == (JobState.PAUSED, submitted)
     assert "its job.json cannot be read" in record.reason
-    assert store.leases.claim("worker", submitted, 60) is None
+    assert store.leases.claim("worker", hint=submitted, lease_s=60) is None
     assert client.get("/").status_code == 200
 
 
@@ -106,11 +106,11 @@ def test_a_running_job_whose_wish_is_damaged_stops_after_a_wipe(
     run = actor.claim(submitted)
     jobdir = open_jobdir(settings.jobs_dir, submitted)
     damage(jobdir.path / "wish.json", "torn")
-    store.link.read(lambda r: r.flushdb())
+    store.link.ask(lambda r: r.flushdb())
 
-    assert store.leases.adopt(run.claim, jobdir, 60) is Hold.HELD
-    assert store.leases.renew(run.claim, 60).wish is Wish.PAUSE
-    store.leases.finish(run.claim, Outcome.STOPPED, "", Budget(5, 1.0))
+    assert store.leases.adopt(run.claim, jobdir, lease_s=60) is LeaseState.HELD
+    assert store.leases.renew(run.claim, lease_s=60).wish is Wish.PAUSE
+    store.leases.finish(run.claim, Outcome.STOPPED, reason="", budget=Budget(5, 1.0))
 
     shown = client.get(f"/api/v1/jobs/{submitted}").get_json()
     assert (shown["state"], "wish.json is damaged" in shown["reason"]) == ("paused", True)

@@ -27,7 +27,7 @@ def numbers(client: FlaskClient) -> dict[str, float]:
 
 def beat(store: Store, takes: bool = True) -> None:
     """A worker says that it lives."""
-    store.workers.beat("w1", "lab", os.getpid(), slots=2, busy=0, takes=takes)
+    store.workers.beat("w1", host="lab", pid=os.getpid(), slots=2, busy=0, takes=takes)
 
 
 def test_health_says_what_is_missing(stranded: FlaskClient, client: FlaskClient) -> None:

@@ -145,7 +145,7 @@ def test_more_changes_than_the_stream_holds(client: FlaskClient, settings: Setti
     for number in range(30):
         jobdir, _ = create_jobdir(settings.jobs_dir, parse_spec(SPEC | {"name": f"job {number}"}))
         store.jobs.create(jobdir)
-        store.link.read(lambda r: r.xtrim("kf:changes", maxlen=1, approximate=False))
+        store.link.ask(lambda r: r.xtrim("kf:changes", maxlen=1, approximate=False))
 
     wait_until(lambda: listed(client)["total"] == 30, "the list has all of them")
 
@@ -157,7 +157,7 @@ def test_what_a_keeper_puts_back_is_looked_at_once(
     assert names(client) == []
     for number in range(150):
         jobdir, _ = create_jobdir(settings.jobs_dir, parse_spec(SPEC | {"name": f"job {number}"}))
-        store.upkeep.restore(jobdir, JobState.PAUSED, "paused by a person")
+        store.upkeep.put_back(jobdir, JobState.PAUSED, "paused by a person")
     store.upkeep.mark_booted()
 
     wait_until(lambda: listed(client, state="paused")["total"] == 150, "the list has all of them")
@@ -237,8 +237,8 @@ def test_a_wiped_server_leaves_the_list_as_it_was(
     assert ([j["name"] for j in answer["jobs"]], answer["notice"]) == (["failed"], REBUILDING)
 
     for name, state in {"queued": JobState.QUEUED, "failed": JobState.FAILED, "succeeded": JobState.SUCCEEDED}.items():
-        store.upkeep.restore(open_jobdir(settings.jobs_dir, mixed[name]), state, "")
-    store.upkeep.restore(open_jobdir(settings.jobs_dir, mixed["measured"]), JobState.QUEUED, "")
+        store.upkeep.put_back(open_jobdir(settings.jobs_dir, mixed[name]), state, "")
+    store.upkeep.put_back(open_jobdir(settings.jobs_dir, mixed["measured"]), JobState.QUEUED, "")
     assert listed(client)["live"] is True
 
 

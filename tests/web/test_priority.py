@@ -16,6 +16,7 @@ from keepfit.shared.jobs.states import JobState, Outcome
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Budget, Store
+from keepfit.shared.store.records import Lost
 from tests.harness.documents import write_claim
 from tests.harness.waiting import wait_until
 from tests.web.acting import Actor, Run
@@ -32,7 +33,7 @@ def test_a_higher_priority_goes_first(client: FlaskClient, store: Store, queue: 
     """The API moves a queued job to the front."""
     answer = client.post(f"/api/v1/jobs/{queue[1]}/priority", json={"priority": 5})
 
-    claim = store.leases.claim("worker", "", 60)
+    claim = store.leases.claim("worker", lease_s=60)
 
     assert answer.status_code == 200
     assert claim
@@ -89,16 +90,16 @@ def test_a_job_that_backs_off_takes_its_new_place_when_its_time_has_come(
 ) -> None:
     """The higher priority does not cut its pause short; after it, the job goes first."""
     for _ in range(2):
-        claim = store.leases.claim("worker", queue[1], 60)
+        claim = store.leases.claim("worker", hint=queue[1], lease_s=60)
         assert claim
-        store.leases.finish(claim, Outcome.INTERRUPTED, "it crashed", Budget(9, 1.0))
+        store.leases.finish(claim, Outcome.INTERRUPTED, reason="it crashed", budget=Budget(9, 1.0))
 
     client.post(f"/api/v1/jobs/{queue[1]}/priority", json={"priority": 5})
 
     assert "a pause of" in store.jobs.waiting(queue[1]).reason
     assert store.jobs.waiting(queue[0]).place == 0
-    wait_until(lambda: store.upkeep.topup(0.001, 2) == 2, "its time has come", timeout_s=5)
-    claim = store.leases.claim("worker", "", 60)
+    wait_until(lambda: store.upkeep.top_up(gap_s=0.001, most=2) == 2, "its time has come", timeout_s=5)
+    claim = store.leases.claim("worker", lease_s=60)
     assert claim
     assert claim.job_id == queue[1]
 
@@ -121,16 +122,16 @@ def crossing(
     """
 
     def held_back(count: int) -> bool:
-        return bool(store.link.read(lambda r: r.info("clients"))["blocked_clients"] == count)
+        return bool(store.link.ask(lambda r: r.info("clients"))["blocked_clients"] == count)
 
     with ThreadPoolExecutor() as pool:
-        store.link.read(lambda r: r.client_pause(5_000, all=False))
+        store.link.ask(lambda r: r.client_pause(5_000, all=False))
         ended = pool.submit(end)
         wait_until(lambda: held_back(1), "the end has arrived")
         answer = pool.submit(client.post, f"/api/v1/jobs/{run.claim.job_id}/priority", json={"priority": 5})
         wait_until(lambda: held_back(2), "the priority has arrived")
         meanwhile()
-        store.link.read(lambda r: r.client_unpause())
+        store.link.ask(lambda r: r.client_unpause())
         assert ended.result()
         return answer.result()
 
@@ -156,7 +157,11 @@ def test_a_priority_that_meets_a_failure_does_not_resume_the_job(
 
 def test_a_priority_that_meets_a_full_disk_does_not_resume_the_job(client: FlaskClient, store: Store, run: Run) -> None:
     """It has been paused meanwhile; it keeps the priority for later."""
-    full = lambda: store.leases.finish(run.claim, Outcome.STOPPED, "full", Budget(5, 1.0), hold=True)  # noqa: E731
+
+    def full() -> JobState | Lost:
+        return store.leases.finish(
+            run.claim, Outcome.STOPPED, reason="full", budget=Budget(5, 1.0), pause_with_reason=True
+        )
 
     answer = crossing(client, store, run, full)
 

@@ -48,7 +48,7 @@ def test_why_attempts_ended_is_known_from_the_disk(
 def test_a_damaged_record_is_read_from_the_directory(settings: Settings, submitted: str, store: Store) -> None:
     """Whatever the server's record of a job holds, its page and the API say what the directory says."""
     harm = {"state": "banana", "progress": '["x"]'}
-    store.link.read(lambda r: r.hset(keys.job(submitted), mapping=harm))
+    store.link.ask(lambda r: r.hset(keys.job(submitted), mapping=harm))
 
     seen = open_desk(settings).reader.get(submitted)
 

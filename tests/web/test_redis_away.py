@@ -97,7 +97,7 @@ def test_what_a_wipe_has_taken_comes_from_the_disk(
     (checkpoint / "manifest.json").write_text("{}")
     with redis.Redis.from_url(valkey_url) as server:
         server.flushall()
-    store.upkeep.restore(open_jobdir(settings.jobs_dir, submitted), JobState.PAUSED, "paused by a person")
+    store.upkeep.put_back(open_jobdir(settings.jobs_dir, submitted), JobState.PAUSED, "paused by a person")
 
     page = client.get(f"/jobs/{submitted}").text
 

@@ -87,7 +87,9 @@ class Wishes:
                 f"Free some space or fix its permissions, then try again."
             ) from exc
         try:
-            self._means.store.jobs.request(seen.record.id, wish, number, priority, only_priority)
+            self._means.store.jobs.request(
+                seen.record.id, wish, number=number, priority=priority, only_priority=only_priority
+            )
         except (
             StoreUnavailable,
             StoreRefused,

@@ -120,7 +120,7 @@ class Feeder:
         if not self._last:  # before everything is looked at, so that nothing falls between
             self._last = self._store.events.last_change_id()
         busy = self._sync or time.monotonic() >= self._sync_at
-        changes = self._store.events.read_all(self._last, None if busy else BLOCK_MS, CHANGES)
+        changes = self._store.events.read_all(after_id=self._last, block_ms=None if busy else BLOCK_MS, count=CHANGES)
         if self._was_away:
             self._was_away, self._sync_at = False, 0.0
         if not changes:

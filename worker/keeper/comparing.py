@@ -26,7 +26,8 @@ from keepfit.shared.jobs.restoring import note_stop, only_server_knows_stop, res
 from keepfit.shared.jobs.states import ENDS, JobState, Wish
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import JobRecord, Store
-from keepfit.shared.store.keepers import restoration
+from keepfit.shared.store.keepers import put_back_call
+from keepfit.shared.store.scripts import PutBack
 
 KEYS_A_SLICE = 200
 NAMES_A_SLICE = 500
@@ -104,7 +105,7 @@ class Comparison:
             if not self._store.upkeep.note_rebuild(mark, done, len(names)):
                 return False
             for part in _sliced(some, RESTORED_A_SLICE):
-                self._store.upkeep.restore_many(self._restorations(part))
+                self._store.upkeep.put_back_many(self._restorations(part))
                 done += len(part)
                 yield
         return True
@@ -166,7 +167,7 @@ class Comparison:
         status = jobdir.status()
         if status.wish_number > known:
             try:
-                self._store.jobs.request(jobdir.id, status.wish, status.wish_number, status.priority)
+                self._store.jobs.request(jobdir.id, status.wish, number=status.wish_number, priority=status.priority)
             except BadTransition as exc:  # the job ended before the wish could reach it
                 log.info("a wish came too late: %s", exc, extra={"job_id": jobdir.id})
 
@@ -183,15 +184,15 @@ class Comparison:
             elif restore_from_disk(jobdir, self._store):
                 log.info("a job is put back from its directory", extra={"job_id": job_id})
 
-    def _restorations(self, names: Iterable[str]) -> list[Sequence[str | int | float]]:
-        found: list[Sequence[str | int | float]] = []
+    def _restorations(self, names: Iterable[str]) -> list[PutBack]:
+        found: list[PutBack] = []
         for name in names:
             with _costs_itself(name):
                 found_dir = open_jobdir(self._jobs_dir, name)
                 jobdir = _AtOnce(found_dir.path, found_dir.datasets)
                 state = state_on_disk(jobdir)
                 result = to_json(dict(state.result)) if state.result else ""
-                found.append(restoration(jobdir, state.state, state.reason, result))
+                found.append(put_back_call(jobdir, state.state, state.reason, result=result))
         return found
 
     def _look_for_gone(self) -> Iterator[None]:

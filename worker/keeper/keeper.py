@@ -29,7 +29,7 @@ from keepfit.shared.jobs.documents import ResultFile
 from keepfit.shared.jobs.restoring import is_of, note_stop
 from keepfit.shared.jobs.states import Cause, JobState, Outcome, Wish
 from keepfit.shared.settings import Settings
-from keepfit.shared.store import Budget, Claim, Running, Store, open_store
+from keepfit.shared.store import Budget, Claim, LeaseState, Running, Store, open_store
 from keepfit.worker.consumer import Deafness
 from keepfit.worker.drain import draining
 from keepfit.worker.keeper.deaths import DEATHS, OUT_OF_MEMORY
@@ -141,7 +141,7 @@ class Keeper:
         self._end_strays(mine)
 
     def _kick(self) -> None:
-        for _ in range(self._store.upkeep.topup(self._settings.kick_gap_s, self._settings.slots)):
+        for _ in range(self._store.upkeep.top_up(gap_s=self._settings.kick_gap_s, most=self._settings.slots)):
             self._publish()
 
     def _is_local(self, claim: Claim) -> bool:
@@ -152,7 +152,9 @@ class Keeper:
         if time.monotonic() - self._beat_at >= BEAT_S:
             self._beat_at = time.monotonic()
             host = machine().split("/")[0]
-            self._store.workers.beat(self._name, host, self._main.pid, self._settings.slots, self._busy, takes)
+            self._store.workers.beat(
+                self._name, host=host, pid=self._main.pid, slots=self._settings.slots, busy=self._busy, takes=takes
+            )
 
     def _answer_drills(self, mine: list[Running]) -> None:
         for attempt in mine:
@@ -175,8 +177,10 @@ class Keeper:
             self._dead_since.pop(owner.nonce, None)
             if self._report_end(attempt.claim):
                 return
-            state = self._store.leases.finish(attempt.claim, Outcome.INTERRUPTED, reason, self._budget, cause=cause)
-            if state is not None:
+            state = self._store.leases.finish(
+                attempt.claim, Outcome.INTERRUPTED, reason=reason, budget=self._budget, cause=cause
+            )
+            if state is not LeaseState.LOST:
                 self._audit(attempt.claim, f"end:{state.value}")
                 self._keep_stop(attempt.claim.job_id, state)
 
@@ -190,10 +194,12 @@ class Keeper:
         result = ended[0] if ended else None
         if result is None or result.outcome not in (Outcome.FINISHED, Outcome.FAILED):
             return False
-        state = self._store.leases.finish(claim, result.outcome, result.reason, self._budget, result.model_dump())
-        if state is not None:
+        state = self._store.leases.finish(
+            claim, result.outcome, reason=result.reason, budget=self._budget, result=result.model_dump()
+        )
+        if state is not LeaseState.LOST:
             self._audit(claim, f"end:{state.value}")
-        return state is not None
+        return state is not LeaseState.LOST
 
     def _last_words(self, owner: Owner) -> tuple[str, Cause] | None:
         """Why the process of ``owner`` is gone; None while that may still be learned."""
@@ -242,7 +248,7 @@ class Keeper:
             self._report_end(attempt.claim)
         claims = {r.claim.job_id: r.claim for r in running}
         reason = f"no word from its worker for {self._settings.lease_s:g} s"
-        for job_id, state in self._store.leases.reap(self._budget, reason, self._silent(lapsed)).items():
+        for job_id, state in self._store.leases.reap(self._budget, reason=reason, silent=self._silent(lapsed)).items():
             log.warning("a lease has lapsed", extra={"job_id": job_id, "state": state.value})
             if job_id in claims:
                 self._audit(claims[job_id], f"lapsed:{state.value}")

@@ -1,15 +1,14 @@
--- queued -> running. Takes the hinted job if it is ready, else the best one. ARGV: owner, hint, lease_ms,
--- the highest version of a spec that the worker reads, and the kinds that it knows. A job that needs more is left
--- to others. What is in the queue without a whole record of a queued job is taken out: a keeper puts it right.
+-- queued -> running. Takes the hinted job if it is ready, else the best one. A job that needs a higher version of a
+-- spec than the worker reads, or a kind that it does not know, is left to others. What is in the queue without a
+-- whole record of a queued job is taken out: a keeper puts it right.
 -- Answers {id, attempt, why the attempt before it ended}, or nothing when no job is ready.
-local owner, hint, lease_ms, reads = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local STEP, MOST = 50, 2000 -- looked at in one go, and at all
 
-local kinds = {}
-for i = 5, #ARGV do kinds[ARGV[i]] = true end
+local known = {}
+for _, kind in ipairs(kinds) do known[kind] = true end
 local function readable(id)
   local job = redis.call('HMGET', job_key(id), 'needs', 'kind') -- the first versions wrote no `needs`
-  return (tonumber(job[1] or 1) or 1) <= reads and kinds[job[2] or 'train']
+  return (tonumber(job[1] or 1) or 1) <= reads and known[job[2] or 'train']
 end
 
 local function belongs(id)

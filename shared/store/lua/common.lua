@@ -1,11 +1,5 @@
--- Put before every script. Names the keys (order: keys.SCRIPT_KEYS), and holds what more than one
--- transition does. A state and its event are always written here, together, on the server's clock.
-
-local JOBS, READY, DELAYED, LEASES, CHANGES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local WORKERS, KICK, QUEUE = KEYS[6], KEYS[7], KEYS[8]
-local JOB_PREFIX, EVENTS_PREFIX, WISHES_PREFIX = KEYS[9], KEYS[10], KEYS[11]
-local WORKER_PREFIX, DRILL_PREFIX, STATE_PREFIX = KEYS[12], KEYS[13], KEYS[14]
-local COUNTERS, SCAN, REBUILD = KEYS[15], KEYS[16], KEYS[17]
+-- Put before every script, between the names of the keys and those of its arguments (`scripts.py`). Holds what more
+-- than one transition does. A state and its event are always written here, together, on the server's clock.
 
 local EVENTS_KEPT, CHANGES_KEPT = 20000, 2000
 local ENDED_EVENTS_KEPT, ENDED_EVENTS_MS = 200, 3600000 -- the files have everything
@@ -14,6 +8,7 @@ local STATES = { 'queued', 'running', 'paused', 'succeeded', 'failed', 'cancelle
 local KNOWN = { queued = true, running = true, paused = true, succeeded = true, failed = true, cancelled = true }
 local WISHES = { run = true, pause = true, cancel = true }
 local ENDED = { succeeded = true, failed = true, cancelled = true }
+local HELD, LOST = 'held', 'lost' -- records.LeaseState
 local OWN_FAULTS = { process = true, memory = true, silence = true } -- states.OWN_FAULTS
 
 local time = redis.call('TIME')
@@ -97,7 +92,7 @@ end
 -- Whether `owner` still holds the lease of attempt `attempt`.
 local function holds(id, owner, attempt)
   local job = redis.call('HMGET', job_key(id), 'state', 'owner', 'attempt')
-  return job[1] == 'running' and job[2] == owner and job[3] == attempt
+  return job[1] == 'running' and job[2] == owner and job[3] == string.format('%d', attempt)
 end
 
 local function enqueue(id, not_before)
@@ -138,7 +133,7 @@ local function interrupted(id, cause, budget, backoff_ms)
 end
 
 -- What becomes of a job whose attempt has ended. `how`: outcome, reason, cause (of an interruption), budget (own
--- faults in a row that are allowed), backoff_ms, hold (pause it whatever the wish: it cannot go on without a person).
+-- faults in a row that are allowed), backoff_ms, pause_with_reason (whatever the wish: it cannot go on without a person).
 local function settle(id, how)
   redis.call('ZREM', LEASES, id)
   redis.call('HSET', job_key(id), 'owner', '', 'lease_ms', 0, 'last_end', how.reason, 'last_outcome', how.outcome)
@@ -153,7 +148,7 @@ local function settle(id, how)
     state, reason = 'cancelled', 'cancelled by a person'
   elseif wish == 'pause' then
     state, reason = 'paused', 'paused by a person'
-  elseif how.hold then
+  elseif how.pause_with_reason then
     state = 'paused'
   elseif used_up then
     state, reason = 'failed', string.format(

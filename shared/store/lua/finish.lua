@@ -1,11 +1,8 @@
 -- The end of an attempt: running -> succeeded | failed | cancelled | paused | queued.
 -- By its owner, or by a keeper of its host that saw its process dead.
--- ARGV: id, owner, attempt, outcome, reason, cause (of an interruption), result (JSON or ''), budget, backoff_ms,
--- hold (1 or 0).
--- Answers the new state, or nothing when the lease is another's: then nothing has changed.
-local id, owner, attempt, result = ARGV[1], ARGV[2], ARGV[3], ARGV[7]
-if not holds(id, owner, attempt) then return false end
-if result ~= '' then redis.call('HSET', job_key(id), 'result', result) end
-return settle(id, {
-  outcome = ARGV[4], reason = ARGV[5], cause = ARGV[6],
-  budget = tonumber(ARGV[8]), backoff_ms = tonumber(ARGV[9]), hold = ARGV[10] == '1' })
+-- Answers the new state, or 'lost' when the lease is another's: then nothing has changed.
+if not holds(job_id, owner, attempt) then return LOST end
+if result ~= '' then redis.call('HSET', job_key(job_id), 'result', result) end
+return settle(job_id, {
+  outcome = outcome, reason = reason, cause = cause, budget = budget, backoff_ms = backoff_ms,
+  pause_with_reason = pause_with_reason })

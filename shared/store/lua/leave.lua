@@ -1,4 +1,4 @@
--- A worker says goodbye. ARGV: name.
-redis.call('ZREM', WORKERS, ARGV[1])
-redis.call('DEL', WORKER_PREFIX .. ARGV[1])
+-- A worker says goodbye.
+redis.call('ZREM', WORKERS, name)
+redis.call('DEL', WORKER_PREFIX .. name)
 return 1

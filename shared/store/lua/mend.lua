@@ -1,18 +1,16 @@
--- Jobs that are not where their record says. ARGV: 1 to put them there, then ids.
+-- Jobs that are not where their record says; put there if `repair`.
 -- Answers a flat list of id and what was wrong, for those where something was: missing and damaged records are only
--- named, since they are restored from their directories. A lease is put back as long as it was: its owner goes on
+-- named, since they are put back from their directories. A lease is put back as long as it was: its owner goes on
 -- renewing it if it lives, else it lapses. No state changes here.
-local mending = ARGV[1] == '1'
-
 local function put(key, id, score)
   if redis.call('ZSCORE', key, id) then return false end
-  if mending then redis.call('ZADD', key, score, id) end
+  if repair then redis.call('ZADD', key, score, id) end
   return true
 end
 
 local function take(key, id)
   if not redis.call('ZSCORE', key, id) then return false end
-  if mending then redis.call('ZREM', key, id) end
+  if repair then redis.call('ZREM', key, id) end
   return true
 end
 
@@ -22,7 +20,7 @@ local function is_queued_wrongly(id, state)
     local for_ever = delayed and tonumber(delayed) > now + LONGEST_BACKOFF_MS
     if ready or (delayed and not for_ever) then return false end
     if for_ever then take(DELAYED, id) end
-    if mending then enqueue(id, 0) end
+    if repair then enqueue(id, 0) end
     return true
   end
   local in_ready, in_delayed = take(READY, id), take(DELAYED, id)
@@ -39,20 +37,20 @@ end
 
 local function has_wrong_stream(id)
   if is_of(EVENTS_PREFIX .. id, 'stream') then return false end
-  if mending then redis.call('DEL', EVENTS_PREFIX .. id) end
+  if repair then redis.call('DEL', EVENTS_PREFIX .. id) end
   return true
 end
 
 local function has_wrong_lease(id)
   local until_ms = number(id, 'lease_ms')
   if tonumber(redis.call('ZSCORE', LEASES, id)) == until_ms then return false end
-  if mending then redis.call('ZADD', LEASES, until_ms, id) end
+  if repair then redis.call('ZADD', LEASES, until_ms, id) end
   return true
 end
 
 local function look(id)
   if redis.call('EXISTS', job_key(id)) == 0 then
-    if mending then leave_queues(id) end
+    if repair then leave_queues(id) end
     return 'missing'
   end
   if not is_whole(id) then return 'damaged' end
@@ -70,10 +68,10 @@ local function look(id)
 end
 
 local found = {}
-for i = 2, #ARGV do
-  local wrong = look(ARGV[i])
+for _, id in ipairs(job_ids) do
+  local wrong = look(id)
   if wrong then
-    found[#found + 1] = ARGV[i]
+    found[#found + 1] = id
     found[#found + 1] = wrong
   end
 end

@@ -1,9 +1,8 @@
--- A job whose directory is gone: anything -> nothing, with all its keys. ARGV: id.
+-- A job whose directory is gone: anything -> nothing, with all its keys.
 -- Who runs it hears at once that something has happened, finds no directory and stops.
-local id = ARGV[1]
-redis.call('DEL', job_key(id), EVENTS_PREFIX .. id)
-redis.call('ZREM', JOBS, id)
-leave_queues(id)
-changed(id, 'gone')
-redis.call('PUBLISH', WISHES_PREFIX .. id, 'gone')
+redis.call('DEL', job_key(job_id), EVENTS_PREFIX .. job_id)
+redis.call('ZREM', JOBS, job_id)
+leave_queues(job_id)
+changed(job_id, 'gone')
+redis.call('PUBLISH', WISHES_PREFIX .. job_id, 'gone')
 return 1

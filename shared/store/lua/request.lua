@@ -1,12 +1,11 @@
--- A person's wish. ARGV: id, wish (run, pause, cancel), number, priority ('' for unchanged), only_priority (1 or 0).
+-- A person's wish (run, pause, cancel), and perhaps a new priority.
 -- A queued or stopped job changes its state at once; a running one gets a flag, which its owner reads with the
 -- next heartbeat or at once from the channel. Where only the priority is to change, the wish is the one that holds
--- already, and refused if it would change the state. Answers the state after it, 'missing' (damaged too), or
--- {'refused', state}.
-local id, wish, wish_number = ARGV[1], ARGV[2], tonumber(ARGV[3])
-if not is_whole(id) then return 'missing' end
-local state = field(id, 'state')
-if wish_number < number(id, 'wish_number') then return state end
+-- already, and refused if it would change the state. Answers {how, state}: 'done' and the state after it, 'refused'
+-- and the state that it has, or 'missing' (damaged too).
+if not is_whole(job_id) then return { 'missing', '' } end
+local state = field(job_id, 'state')
+if wish_number < number(job_id, 'wish_number') then return { 'done', state } end
 
 local targets = {
   queued = { run = 'queued', pause = 'paused', cancel = 'cancelled' },
@@ -17,22 +16,22 @@ local targets = {
 }
 local target = targets[state] and targets[state][wish]
 if not target then return { 'refused', state } end
-if ARGV[5] == '1' and target ~= state then return { 'refused', state } end
+if only_priority and target ~= state then return { 'refused', state } end
 
-redis.call('HSET', job_key(id), 'wish', wish, 'wish_number', wish_number, 'wish_ms', now)
-emit(id, 'wish', cjson.encode({ wish = wish, number = wish_number }))
-if ARGV[4] ~= '' then
-  redis.call('HSET', job_key(id), 'priority', ARGV[4])
-  if redis.call('ZSCORE', READY, id) then redis.call('ZADD', READY, rank(id), id) end
+redis.call('HSET', job_key(job_id), 'wish', wish, 'wish_number', wish_number, 'wish_ms', now)
+emit(job_id, 'wish', cjson.encode({ wish = wish, number = wish_number }))
+if priority then
+  redis.call('HSET', job_key(job_id), 'priority', priority)
+  if redis.call('ZSCORE', READY, job_id) then redis.call('ZADD', READY, rank(job_id), job_id) end
 end
 if target ~= state then
-  redis.call('ZREM', READY, id)
-  redis.call('ZREM', DELAYED, id)
-  redis.call('HSET', job_key(id), 'barren', 0, 'setbacks', 0)
-  if target == 'queued' then redis.call('HDEL', job_key(id), 'result') end
+  redis.call('ZREM', READY, job_id)
+  redis.call('ZREM', DELAYED, job_id)
+  redis.call('HSET', job_key(job_id), 'barren', 0, 'setbacks', 0)
+  if target == 'queued' then redis.call('HDEL', job_key(job_id), 'result') end
   local said = { queued = 'resumed by a person', paused = 'paused by a person', cancelled = 'cancelled by a person' }
-  set_state(id, target, said[target])
-  if target == 'queued' then enqueue(id, 0) end
+  set_state(job_id, target, said[target])
+  if target == 'queued' then enqueue(job_id, 0) end
 end
-redis.call('PUBLISH', WISHES_PREFIX .. id, wish)
-return target
+redis.call('PUBLISH', WISHES_PREFIX .. job_id, wish)
+return { 'done', target }

@@ -51,6 +51,6 @@ def train(job_id: str) -> None:
     run(jobdir.spec, jobdir, attempt, Silent(), StopSignal())
     store = open_store(settings.broker_url)
     store.upkeep.forget(job_id)
-    store.upkeep.restore(jobdir, JobState.SUCCEEDED, "")
+    store.upkeep.put_back(jobdir, JobState.SUCCEEDED, "")
     store.close()
     audit("end:succeeded")

@@ -7,7 +7,7 @@ from keepfit.worker.app import app
 from tests.chaos.broken.scripts import replace_in_scripts
 
 replace_in_scripts(
-    "return job[1] == 'running' and job[2] == owner and job[3] == attempt",
+    "return job[1] == 'running' and job[2] == owner and job[3] == string.format('%d', attempt)",
     "return redis.call('EXISTS', job_key(id)) == 1",
 )
 

@@ -4,7 +4,7 @@ from functools import cached_property
 
 from redis.commands.core import Script
 
-from keepfit.shared.store.scripts import Link
+from keepfit.shared.store.link import Link
 
 
 def replace_in_scripts(old: str, new: str) -> None:

@@ -8,6 +8,6 @@ from keepfit.worker.keeper import rebuild
 from tests.chaos.broken.scripts import replace_in_scripts
 
 rebuild.MINUTE_S = 1.0  # often enough, so that nobody can say that it had no time
-replace_in_scripts("if mending then enqueue(id, 0) end", "")
+replace_in_scripts("if repair then enqueue(id, 0) end", "")
 
 __all__ = ["app"]

@@ -1,4 +1,4 @@
--- How many kicks the keeper should publish now. ARGV: gap_ms, most. None while some wait in the list.
+-- How many kicks the keeper should publish now. None while some wait in the list.
 -- A list that somebody has filled is cut, and one that is no list is left to the worker that comes upon it.
 local KICKS_KEPT = 1000
 promote()
@@ -7,5 +7,5 @@ if kind ~= 'list' and kind ~= 'none' then return 0 end
 redis.call('LTRIM', QUEUE, -KICKS_KEPT, -1)
 local ready = redis.call('ZCARD', READY)
 if ready == 0 or redis.call('LLEN', QUEUE) > 0 then return 0 end
-if not redis.call('SET', KICK, '1', 'NX', 'PX', ARGV[1]) then return 0 end
-return math.min(ready, tonumber(ARGV[2]))
+if not redis.call('SET', KICK, '1', 'NX', 'PX', gap_ms) then return 0 end
+return math.min(ready, most)
