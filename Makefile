@@ -1,7 +1,7 @@
 # Keepfit's front door. `make` alone explains the targets.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint chaos bench clean lock check-images env-run env-dev
+.PHONY: help run demo quick test lint chaos bench clean lock check-images env-run env-dev
 
 # Options a person may give:  make run ARGS="--port 8081"   make test PYTEST="tests/store -x"
 ARGS ?=
@@ -19,6 +19,10 @@ run: env-run ## Starts everything and prints its address; Ctrl-C stops it (ARGS=
 
 demo: env-run ## Trains, kills the worker, shows the recovery and proves it exact, in under 90 s
 	@.venv/bin/keepfit demo $(ARGS)
+
+# Three tiers. Which tests are in which is said in tests/harness/tiers.py.
+quick: env-dev ## Runs the tests that need no TensorFlow, browser or worker: half a minute (PYTEST="tests/web" for some)
+	.venv/bin/pytest --quick -q -n auto --maxprocesses 4 --dist worksteal $(PYTEST)
 
 # As many at a time as there are cores, up to four; the tests of one file stay together, since they share what they start.
 test: env-dev ## Runs all tests with real parts, a real browser too (PYTEST="tests/store -x" for some, -n 0 one by one)

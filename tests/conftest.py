@@ -10,6 +10,12 @@ import redis
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Store, keys, open_store
 from tests.harness.processes import Household, Valkey
+from tests.harness.tiers import (  # noqa: F401  hooks and a fixture for all tests
+    nothing_heavy_is_loaded,
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_ignore_collect,
+)
 
 
 @pytest.fixture(scope="session")
