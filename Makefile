@@ -1,11 +1,12 @@
 # Keepfit's front door. `make` alone explains the targets.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run demo quick test lint chaos bench clean lock check-images env-run env-dev
+.PHONY: help run demo quick test proof lint chaos bench clean lock check-wheel check-images env-run env-dev
 
-# Options a person may give:  make run ARGS="--port 8081"   make test PYTEST="tests/store -x"
+# Options a person may give:  make run ARGS="--port 8081"   make test PYTEST="tests/store -x"   make proof PARTS="lint"
 ARGS ?=
 PYTEST ?=
+PARTS ?=
 CHAOS_SECONDS ?= 1200
 CHAOS_FAULTS ?= 500
 CHAOS_SEED ?= 1
@@ -28,6 +29,10 @@ quick: env-dev ## Runs the tests that need no TensorFlow, browser or worker: hal
 test: env-dev ## Runs all tests with real parts, a real browser too (PYTEST="tests/store -x" for some, -n 0 one by one)
 	@requirements/chromium.sh
 	.venv/bin/pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST)
+
+proof: env-dev ## Runs everything, for hours, and writes docs/proof.md (PARTS="lint chaos-1" for some of it)
+	@requirements/chromium.sh
+	.venv/bin/python -m tests.proof $(PARTS)
 
 lint: env-dev ## Checks style, types, layers and sizes
 	.venv/bin/ruff check .
@@ -57,6 +62,9 @@ bench: env-dev .venv-bench/ready .venv-peers/ready ## Measures against plain Ker
 	.venv-bench/bin/python -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: \
 	    --target .venv-peers -r $<
 	@touch $@
+
+check-wheel: env-dev ## Installs the wheel into an empty environment, and uses it from an empty folder
+	@requirements/check_wheel.sh
 
 check-images: env-dev ## Does what the Dockerfile does to install, in empty environments, and checks the compose file
 	@requirements/check_images.sh
