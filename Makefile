@@ -1,7 +1,7 @@
 # Keepfit's front door. `make` alone explains the targets.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run demo quick test proof lint chaos bench clean lock check-wheel check-images env-run env-dev
+.PHONY: help run demo quick test proof lint chaos bench clean lock wheel check-wheel check-images env-run env-dev
 
 # Options a person may give:  make run ARGS="--port 8081"   make test PYTEST="tests/store -x"   make proof PARTS="lint"
 ARGS ?=
@@ -63,6 +63,9 @@ bench: env-dev .venv-bench/ready .venv-peers/ready ## Measures against plain Ker
 	    --target .venv-peers -r $<
 	@touch $@
 
+wheel: env-dev ## Builds the wheel into dist/: all that another machine needs
+	@requirements/wheel.sh dist
+
 check-wheel: env-dev ## Installs the wheel into an empty environment, and uses it from an empty folder
 	@requirements/check_wheel.sh
 
@@ -74,7 +77,7 @@ lock: ## Writes the lock files anew (needs uv)
 
 clean: ## Removes the environments, caches and test output; never the data directory
 	rm -rf .venv .venv-bench .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info \
-	    tests/output bench/output
+	    tests/output bench/output dist
 	find shared web worker tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 env-run:

@@ -10,12 +10,9 @@ trap 'rm -rf "$work"' EXIT
 say() { echo "[wheel] $*"; }
 install() { "$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: "$@"; }
 
-say "building it, from a copy: setuptools leaves a folder behind"
-mkdir "$work/tree" "$work/empty"
-cp -R keepfit shared web worker pyproject.toml README.md LICENSE "$work/tree"
-(cd "$work/tree" && "$project/.venv/bin/python" -m pip wheel --quiet --disable-pip-version-check --no-deps \
-    --no-build-isolation --wheel-dir "$work" .)
-wheel="$(echo "$work"/keepfit-*.whl)"
+say "building it"
+mkdir "$work/empty"
+wheel="$(requirements/wheel.sh "$work")"
 # The versions that were tested, without hashes: pip takes none for a file that it is given by name.
 grep -oE '^[a-z0-9-]+==[^ ;]+( ; [^\\]*)?' "$project/requirements/run.lock" >"$work/versions.txt"
 
