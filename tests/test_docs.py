@@ -3,12 +3,14 @@
 import re
 import subprocess
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
+from keepfit.shared.jobs.states import Cause, JobState, Outcome, Wish
 from keepfit.shared.settings import Settings
 from keepfit.web.app import create_app
 from keepfit.web.cli.command import main
@@ -24,6 +26,43 @@ DOCS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))
 PAGES = sorted({*KOREAN, *KOREAN.values(), "CONTRIBUTING.md"} | set(DOCS))
 OF_TODAY = [name for name in PAGES if not name.startswith("docs/decisions/")]
 """Decisions tell of their own day."""
+SIDES = ("shared", "web", "worker")
+MADE = {"docs/proof.md"}
+"""Is made by `make proof`."""
+HOUSE_WORDS = (
+    "barren",
+    "beat",
+    "bump",
+    "chunk",
+    "claim",
+    "deaf",
+    "deed",
+    "desk",
+    "drain",
+    "drill",
+    "fence",
+    "index",
+    "intake",
+    "keeper",
+    "kick",
+    "lease",
+    "nemesis",
+    "note",
+    "order",
+    "owner",
+    "pace",
+    "plan",
+    "program",
+    "seen",
+    "settle",
+    "setbacks",
+    "stray",
+    "sweep",
+    "twin",
+    "verdict",
+    "wish",
+)
+"""Words that mean something here which no dictionary says. Whoever brings one more explains it in the glossary."""
 SETTINGS = ("docs/settings.md", "docs/ko/settings.md")
 API = ("docs/api.md", "docs/ko/api.md")
 
@@ -183,6 +222,24 @@ def test_every_page_is_found_from_the_readme() -> None:
     assert set(OF_TODAY) <= found
 
 
+@pytest.mark.parametrize("name", OF_TODAY)
+def test_places_that_are_named_exist(name: str) -> None:
+    """A folder or file of ours in backticks is there, under that very name."""
+    named = re.findall(r"`((?:shared|web|worker|tests|bench|requirements|docs)/[\w./-]+)`", _text(name))
+
+    missing = [place for place in named if not (ROOT / place).exists() and place not in MADE]
+
+    assert not missing
+
+
+def test_every_room_is_in_the_architecture() -> None:
+    """docs/architecture.md says of each folder with code what is in it."""
+    table = _text("docs/architecture.md").partition("## The rooms")[2]
+    rooms = {p.parent.relative_to(ROOT).as_posix() for side in SIDES for p in (ROOT / side).glob("*/**/__init__.py")}
+
+    assert rooms == set(re.findall(r"^\| `(\w+/[\w/]+)` \|", table, re.MULTILINE))
+
+
 @pytest.mark.parametrize("name", [*DOCS, "CONTRIBUTING.md"])
 def test_tests_that_are_pointed_to_exist(name: str) -> None:
     """Each test file that a page names is there, and each `::test_...` after it is in it."""
@@ -209,3 +266,43 @@ def test_the_docs_have_no_settings_of_their_own() -> None:
     limits = set(re.findall(r"mem_limit: \$\{(KEEPFIT_[A-Z_]+):-", compose))
 
     assert named <= real | limits
+
+
+@cache
+def _glossary() -> dict[str, str]:
+    """Each word and what it means."""
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", _text("docs/glossary.md"), re.MULTILINE)
+    return {word: meaning for word, meaning in rows if word != "word" and not word.startswith("-")}
+
+
+@cache
+def _words_of_the_code() -> set[str]:
+    """Every word of code and comments; parts of names such as ``restart_budget`` and ``JobDir`` are words."""
+    sides = [path for side in (*SIDES, "tests") for path in (ROOT / side).rglob("*")]
+    files = [path for path in sides if path.suffix in {".py", ".lua"} and path != Path(__file__)]
+    names = set[str]().union(*(re.findall(r"[A-Za-z]+", path.read_text()) for path in files))
+    return {part.lower() for name in names for part in (name, *re.findall(r"[A-Z]?[a-z]+", name))}
+
+
+@pytest.mark.parametrize("word", _glossary())
+def test_each_word_of_the_glossary_is_used(word: str) -> None:
+    """What the code does not say any more is no word of the house."""
+    unused = [part for part in word.split() if not {part, f"{part}s"} & _words_of_the_code()]
+
+    assert not unused
+
+
+@pytest.mark.parametrize("word", HOUSE_WORDS)
+def test_each_word_of_the_house_is_explained(word: str) -> None:
+    """A newcomer finds it in docs/glossary.md."""
+    assert word in _glossary()
+
+
+def test_states_and_scripts_are_explained() -> None:
+    """Every state, wish, outcome and cause, and every script of the store."""
+    text = " ".join(f"{word} {meaning}" for word, meaning in _glossary().items())
+    scripts = {path.stem for path in (ROOT / "shared/store/lua").glob("*.lua")} - {"common"}
+
+    assert not set(JobState) - set(_glossary())
+    assert not scripts - set(_glossary()), "a script of shared/store/lua has no row in docs/glossary.md"
+    assert not [word for kind in (Wish, Outcome, Cause) for word in kind if not re.search(rf"\b{word}\b", text)]
