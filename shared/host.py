@@ -1,7 +1,7 @@
 """This machine: who runs an attempt on it, a process that ends with its parent, a directory of one process.
 
-    Owner.here()                     # host, pid namespace, worker process, training process, told apart from later ones
-    die_with_parent()                # in the child, right after the fork; the tie survives exec
+    Owner.myself()                   # host, pid namespace, worker process, training process, told apart from later ones
+    die_with_parent(os.getppid())    # in the child, right after the fork; the tie survives exec
     own = make_private(folder)       # held until this process ends
     sweep_private(folder)            # removes those whose process has died
 

@@ -301,7 +301,7 @@ def test_each_word_of_the_house_is_explained(word: str) -> None:
 def test_states_and_scripts_are_explained() -> None:
     """Every state, wish, outcome and cause, and every script of the store."""
     text = " ".join(f"{word} {meaning}" for word, meaning in _glossary().items())
-    scripts = {path.stem for path in (ROOT / "shared/store/lua").glob("*.lua")} - {"common"}
+    scripts = {path.stem.replace("_", " ") for path in (ROOT / "shared/store/lua").glob("*.lua")} - {"common"}
 
     assert not set(JobState) - set(_glossary())
     assert not scripts - set(_glossary()), "a script of shared/store/lua has no row in docs/glossary.md"

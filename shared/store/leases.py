@@ -1,7 +1,7 @@
 """The lease on a job: the time-limited right of one attempt to count. For workers only.
 
     claim = store.leases.claim(owner, hint="", lease_s=3)
-    renewal = store.leases.renew(claim)
+    renewal = store.leases.renew(claim, lease_s=3)
     store.leases.finish(claim, Outcome.FINISHED, reason="", budget=budget, result={...})
 
 Every call carries the owner and the attempt number (the fencing token); one whose lease no longer holds is

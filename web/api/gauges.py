@@ -1,7 +1,7 @@
 """How the service is, for machines: /health in a few words, /metrics as Prometheus reads it.
 
-    health(desk())          # {"status": "ok", "workers": 1, ...}
-    exposition(desk())      # text
+    health(desk)            # {"status": "ok", "workers": 1, ...}
+    exposition(desk)        # text
 
 Whoever can ask learns numbers and states: no address, no path, no name of a job.
 """

@@ -1,6 +1,6 @@
 """Keras' own callbacks, with their state kept: early stopping and reduce-LR-on-plateau.
 
-    running = Callbacks(program.build_callbacks(), model)
+    running = Callbacks(callbacks, model)
     running.begin(); running.restore(saved, tensors)       # in this order: their on_train_begin resets them
     logs = running.epoch_end(epoch, logs)
 

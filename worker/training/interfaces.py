@@ -1,6 +1,8 @@
 """The two small interfaces through which training talks to the world, and versions that need no service.
 
-    outcome = run(spec, jobdir, attempt, reporter=Silent(), stop=StopSignal())
+    reporter, stop = Silent(), StopSignal()
+    reporter.report(event)
+    stop.is_set()
 
 Training reports events and asks whether to stop; it does not know who listens or who asks.
 """

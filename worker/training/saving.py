@@ -1,6 +1,6 @@
 """Checkpoints: written so that they exist as a whole or not at all, read only when every byte is right, and when.
 
-    saved = write(attempt, contents)                   # durable when this returns
+    saved = write(attempt, contents, disk)             # durable when this returns
     loaded = load_newest(jobdir, attempt, reporter)    # damaged ones are set aside, the one before is used
 
     if saver.due(step, epoch_end=False):

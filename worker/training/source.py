@@ -1,7 +1,7 @@
 """The order of the samples, and where the batches of an epoch come from: memory, or a file too big for it.
 
     rows = order(seed, epoch, samples)     # a pure function, so a position is all that resume needs
-    source = open_source(arrays, batch_size)
+    source = open_source(arrays, batch_size, resident_bytes)
     source.begin(rows)
     window = source.window(17)             # batches window.start to window.stop - 1, batch 17 among them
     data, ids = source.rest()              # the partial last batch
