@@ -70,7 +70,8 @@ def run(pairs: int) -> Turned:
     from keepfit.worker.training import bits
     from keepfit.worker.training.interfaces import StopSignal
     from keepfit.worker.training.program import Program
-    from keepfit.worker.training.run import Session, train
+    from keepfit.worker.training.run import Session
+    from keepfit.worker.training.train import train
 
     bits.configure(THREADS)
     turned: Any = Turned()

@@ -98,7 +98,8 @@ def by_keepfit(name: str, epochs: int, folder: Path) -> dict[str, Any]:
     from keepfit.worker.data import datasets
     from keepfit.worker.training.interfaces import StopSignal
     from keepfit.worker.training.program import Program
-    from keepfit.worker.training.run import Session, train
+    from keepfit.worker.training.run import Session
+    from keepfit.worker.training.train import train
 
     ends: list[float] = []
 

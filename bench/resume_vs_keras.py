@@ -100,8 +100,9 @@ def by_keepfit(folder: Path, die_after: int, dropout: bool) -> dict[str, Any]:
     from keepfit.worker.training.engine import Engine
     from keepfit.worker.training.interfaces import Silent, StopSignal
     from keepfit.worker.training.program import Arrays, CheckpointPolicy, Program
-    from keepfit.worker.training.run import Session, train
+    from keepfit.worker.training.run import Session
     from keepfit.worker.training.saving import load
+    from keepfit.worker.training.train import train
 
     done, real = 0, Engine.train
 

@@ -80,7 +80,8 @@ def keepfit(width: int) -> dict[str, float]:
     from keepfit.worker.training import model_state
     from keepfit.worker.training.interfaces import Silent, StopSignal
     from keepfit.worker.training.program import Arrays, CheckpointPolicy, Program
-    from keepfit.worker.training.run import Session, train
+    from keepfit.worker.training.run import Session
+    from keepfit.worker.training.train import train
 
     stalls: list[float] = []
     put_stopwatches(stalls, [])

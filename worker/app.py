@@ -83,7 +83,7 @@ def _preload(**_: Any) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     gc.disable()  # collecting while modules pile up is a quarter of the import; a killed worker must be back soon
-    importlib.import_module("keepfit.worker.training.run")
+    importlib.import_module("keepfit.worker.kinds")
     # The pool keeps a few bytes in an unlinked file; a directory of its own for it would outlive a kill -9.
     multiprocessing.current_process()._config["tempdir"] = tempfile.gettempdir()  # type: ignore[attr-defined]  # noqa: SLF001
     gc.freeze()  # the collector of a child would otherwise copy every page that the fork shares

@@ -21,7 +21,7 @@ from keepfit.shared.jobs.documents import ClaimFile
 from keepfit.shared.jobs.restoring import restore_from_disk
 from keepfit.shared.jobs.states import Cause, JobState, Outcome
 from keepfit.shared.settings import Settings
-from keepfit.shared.spec import EvaluateSpec, TrainSpec
+from keepfit.shared.spec import JobSpec
 from keepfit.shared.store import Budget, Claim, LeaseState, Store, open_store
 from keepfit.worker.drain import draining
 from keepfit.worker.heartbeat import Heartbeat
@@ -129,7 +129,7 @@ class _Attempt:
                 self._audit("begin")
                 return attempt
 
-    def _train(self, spec: TrainSpec | EvaluateSpec, jobdir: JobDir, attempt: AttemptDir) -> None:
+    def _train(self, spec: JobSpec, jobdir: JobDir, attempt: AttemptDir) -> None:
         _yield_to_others()
         leases, s = self._store.leases, self._settings
 
@@ -151,11 +151,9 @@ class _Attempt:
             if heartbeat.lost:
                 self._audit("lost")
 
-    def _compute(
-        self, spec: TrainSpec | EvaluateSpec, jobdir: JobDir, attempt: AttemptDir, reporter: StreamReporter
-    ) -> AttemptResult:
+    def _compute(self, spec: JobSpec, jobdir: JobDir, attempt: AttemptDir, reporter: StreamReporter) -> AttemptResult:
+        from keepfit.worker.kinds import run
         from keepfit.worker.training import bits, device
-        from keepfit.worker.training.run import run
 
         device.use_cache(self._settings.cache_dir)
         bits.configure(self._settings.threads_per_slot)

@@ -24,10 +24,10 @@ from pathlib import Path
 from keepfit.shared.actors import Actor
 from keepfit.shared.durable import fsync_dir
 from keepfit.shared.errors import DamagedFile, InvalidSpec, JobConflict, JobNotFound, NewerVersion, StorageFull
-from keepfit.shared.jobs.documents import JobFile, ResultFile, WishFile, hidden, text
+from keepfit.shared.jobs.documents import JobFile, ResultFile, WishFile, hidden
 from keepfit.shared.jobs.documents.upgrade import latest
 from keepfit.shared.jobs.states import Wish
-from keepfit.shared.spec import NEWER, READS, EvaluateSpec, Needs, TrainSpec, needs_of, parse_spec, spec_digest
+from keepfit.shared.spec import NEWER, READS, JobSpec, Needs, Parent, needs_of, parents_of, parse_spec, spec_digest
 
 _ID = re.compile(r"[a-z0-9]{12}")
 _ATTEMPT = re.compile(r"(?!0+$)(0[0-9]{5}|[1-9][0-9]{5,8})")
@@ -162,7 +162,7 @@ class JobDir:
         return job
 
     @property
-    def spec(self) -> TrainSpec | EvaluateSpec:
+    def spec(self) -> JobSpec:
         """What the job is asked to do. Raises JobNotFound, DamagedFile, or NewerVersion where this code cannot tell."""
         if not self.needs.met:
             raise NewerVersion(NEWER)
@@ -177,12 +177,17 @@ class JobDir:
         return self.job.spec_sha256
 
     @property
+    def parents(self) -> tuple[Parent, ...]:
+        """The jobs that this one comes from. Raises JobNotFound or DamagedFile."""
+        return parents_of(self.job.spec)
+
+    @property
     def needs(self) -> Needs:
         """What a worker must know to run the job. Raises JobNotFound or DamagedFile."""
-        needs, spec = needs_of(self.job.spec), self.job.spec
+        needs = needs_of(self.job.spec)
         version = max(needs.version, READS + 1) if self.job.version > latest("job") else needs.version
-        if needs.kind == "evaluate":  # whoever measures a model must be able to build it
-            source = JobFile.read_or_none(self.sibling(text(spec, "source", "-")).job_file)
+        for parent in self.parents:  # whoever measures a model must be able to build it
+            source = JobFile.read_or_none(self.sibling(parent.job).job_file)
             of = needs_of(source and source.spec)
             version = max(version, of.version if of.met else max(of.version, READS + 1))
         return Needs(version, needs.kind)
@@ -282,7 +287,7 @@ def job_id_of(key: str) -> str:
 
 
 def create_jobdir(
-    jobs_dir: Path, spec: TrainSpec | EvaluateSpec, key: str | None = None, by: Actor | None = None
+    jobs_dir: Path, spec: JobSpec, key: str | None = None, by: Actor | None = None
 ) -> tuple[JobDir, bool]:
     """Make the directory of a new job, whole and durable, or find the one that ``key`` has made before.
 
@@ -319,7 +324,7 @@ def create_jobdir(
     return jobdir, True
 
 
-def write_job(folder: Path, job_id: str, spec: TrainSpec | EvaluateSpec, by: Actor | None = None) -> None:
+def write_job(folder: Path, job_id: str, spec: JobSpec, by: Actor | None = None) -> None:
     """Write the ``job.json`` of a new job into ``folder``. Raises OSError."""
     job = JobFile(
         id=job_id,
@@ -331,7 +336,7 @@ def write_job(folder: Path, job_id: str, spec: TrainSpec | EvaluateSpec, by: Act
     job.write(folder / "job.json")
 
 
-def same_spec(jobdir: JobDir, spec: TrainSpec | EvaluateSpec) -> bool:
+def same_spec(jobdir: JobDir, spec: JobSpec) -> bool:
     """Whether the job is ``spec``: both as this version reads them, which may know more fields than the one before.
 
     Raises DamagedFile; JobConflict for a job that only a newer version can read.
@@ -342,7 +347,7 @@ def same_spec(jobdir: JobDir, spec: TrainSpec | EvaluateSpec) -> bool:
         raise JobConflict(f"{exc} Use a new key.") from exc
 
 
-def _same_job(jobdir: JobDir, spec: TrainSpec | EvaluateSpec) -> JobDir:
+def _same_job(jobdir: JobDir, spec: JobSpec) -> JobDir:
     try:
         same = same_spec(jobdir, spec)
     except JobNotFound as exc:

@@ -6,14 +6,19 @@ spec.model_dump(mode="json")
 
 from keepfit.shared.spec.data import DATASETS, DatasetInfo, DataSpec
 from keepfit.shared.spec.job import (
+    DEFAULT_KIND,
     KINDS,
     NEWER,
     READS,
     EvaluateSpec,
     JobSpec,
+    Kind,
     Needs,
+    Parent,
     TrainSpec,
+    kind_named,
     needs_of,
+    parents_of,
     parse_spec,
     spec_digest,
 )
@@ -23,6 +28,7 @@ from keepfit.shared.spec.values import printable
 
 __all__ = [
     "DATASETS",
+    "DEFAULT_KIND",
     "KINDS",
     "MODELS",
     "NEWER",
@@ -32,13 +38,17 @@ __all__ = [
     "EarlyStoppingSpec",
     "EvaluateSpec",
     "JobSpec",
+    "Kind",
     "ModelInfo",
     "ModelSpec",
     "Needs",
+    "Parent",
     "ReduceLRSpec",
     "TrainSpec",
     "TrainingSpec",
+    "kind_named",
     "needs_of",
+    "parents_of",
     "parse_spec",
     "printable",
     "spec_digest",

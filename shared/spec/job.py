@@ -1,8 +1,15 @@
-"""The whole of what a person submits: a training job, or the evaluation of another job's model."""
+"""The whole of what a person submits, and the kinds of jobs that there are: a new kind is a model and a row here.
+
+spec = parse_spec({"kind": "train", "name": "first", "data": {"name": "mnist-5k"}})
+KINDS[spec.kind].short                  # what both sides must know of a kind; how it runs is in ``worker.kinds``
+"""
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
@@ -15,18 +22,22 @@ from keepfit.shared.spec.values import JobId, JobName, Version
 
 READS = 1
 """The highest version of a spec that this code reads."""
-KINDS = ("train", "evaluate")
-"""The kinds of jobs that it knows."""
 
 
-class TrainSpec(BaseModel):
-    """A job that trains a model."""
+class JobSpec(BaseModel):
+    """What the specs of all kinds of jobs have."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Version = 1
-    kind: Literal["train"] = "train"
+    kind: str
     name: JobName = Field(title="Name")
+
+
+class TrainSpec(JobSpec):
+    """A job that trains a model."""
+
+    kind: Literal["train"] = "train"
     data: DataSpec = DataSpec()
     model: ModelSpec = ModelSpec()
     training: TrainingSpec = TrainingSpec()
@@ -43,21 +54,44 @@ class TrainSpec(BaseModel):
         return self
 
 
-class EvaluateSpec(BaseModel):
+class EvaluateSpec(JobSpec):
     """A job that measures the model of the job ``source`` on a data set."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    version: Version = 1
     kind: Literal["evaluate"] = "evaluate"
-    name: JobName = Field(title="Name")
     source: JobId = Field(title="Job")
     data: DataSpec = DataSpec()
 
 
-JobSpec = Annotated[TrainSpec | EvaluateSpec, Field(discriminator="kind")]
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What both sides must know of a kind of jobs."""
+
+    spec: type[JobSpec]
+    title: str
+    trains: bool = False
+    """Its jobs have checkpoints and a model of their own: they can be gone on with, and evaluated."""
+    short: bool = False
+    """Its jobs take seconds and somebody waits for them: they never wait for a training."""
+    parents: Mapping[str, str] = field(default_factory=dict)
+    """The fields of its spec that name another job, and what its jobs are to that one."""
+
+
+KINDS: Mapping[str, Kind] = {
+    "train": Kind(spec=TrainSpec, title="Training", trains=True),
+    "evaluate": Kind(spec=EvaluateSpec, title="Evaluation", short=True, parents={"source": "evaluation of"}),
+}
+"""All of them, by name."""
+DEFAULT_KIND = "train"
+"""The kind of a spec that names none."""
+_UNKNOWN = Kind(spec=JobSpec, title="Job")
+_ANY_KIND: Any = reduce(or_, (kind.spec for kind in KINDS.values()))
+_ADAPTER: TypeAdapter[JobSpec] = TypeAdapter(Annotated[_ANY_KIND, Field(discriminator="kind")])
 NEWER = "This job needs a newer version of Keepfit: it was made by one. Its directory is left as it is."
-_ADAPTER: TypeAdapter[TrainSpec | EvaluateSpec] = TypeAdapter(JobSpec)
+
+
+def kind_named(name: str) -> Kind:
+    """The kind of this name; for one that only a newer version knows, a kind of which nothing is known."""
+    return KINDS.get(name, _UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -76,13 +110,36 @@ class Needs:
 def needs_of(raw: Any) -> Needs:
     """What the reader of the kept spec ``raw`` needs. Whatever is damaged counts as of today's form."""
     spec = raw if isinstance(raw, dict) else {}
-    version, kind = spec.get("version", READS), spec.get("kind", KINDS[0])
+    version, kind = spec.get("version", READS), spec.get("kind", DEFAULT_KIND)
     return Needs(
-        version if type(version) is int else READS, kind if isinstance(kind, str) and kind.isprintable() else KINDS[0]
+        version if type(version) is int else READS,
+        kind if isinstance(kind, str) and kind.isprintable() else DEFAULT_KIND,
     )
 
 
-def parse_spec(raw: Any, kept: bool = False) -> TrainSpec | EvaluateSpec:
+@dataclass(frozen=True)
+class Parent:
+    """Another job that a job comes from."""
+
+    relation: str
+    """What the job is to it, as "evaluation of"."""
+    job: str
+    """Its id."""
+
+
+def parents_of(raw: Any) -> tuple[Parent, ...]:
+    """The jobs that the kept spec ``raw`` names, in the order of its kind; none where it cannot be understood."""
+    spec = raw if isinstance(raw, dict) else {}
+    named = ((relation, spec.get(name)) for name, relation in kind_named(needs_of(spec).kind).parents.items())
+    return tuple(Parent(relation, job) for relation, job in named if isinstance(job, str) and _is_name(job))
+
+
+def _is_name(job: str) -> bool:
+    """Whether a job's directory could have this name."""
+    return bool(job) and job.isprintable() and "/" not in job
+
+
+def parse_spec(raw: Any, kept: bool = False) -> JobSpec:
     """Check ``raw`` (decoded JSON) and return the spec.
 
     Args:
@@ -98,7 +155,7 @@ def parse_spec(raw: Any, kept: bool = False) -> TrainSpec | EvaluateSpec:
     if kept and not needs_of(raw).met:
         raise NewerVersion(NEWER)
     if isinstance(raw, dict) and "kind" not in raw:
-        raw = {**raw, "kind": "train"}
+        raw = {**raw, "kind": DEFAULT_KIND}
     try:
         return _ADAPTER.validate_python(raw, context={"kept": kept}, extra="ignore" if kept else None)
     except ValidationError as exc:
@@ -106,7 +163,7 @@ def parse_spec(raw: Any, kept: bool = False) -> TrainSpec | EvaluateSpec:
         raise InvalidSpec("; ".join(lines)) from exc
 
 
-def spec_digest(spec: TrainSpec | EvaluateSpec) -> str:
+def spec_digest(spec: JobSpec) -> str:
     """sha256 (hex) over the canonical JSON of ``spec``."""
     canonical = json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()

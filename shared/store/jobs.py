@@ -9,7 +9,7 @@ from keepfit.shared.errors import BadTransition, DamagedFile, JobNotFound
 from keepfit.shared.jobs.directory import JobDir
 from keepfit.shared.jobs.documents import part, text
 from keepfit.shared.jobs.states import JobState, Wish
-from keepfit.shared.spec import READS, Needs
+from keepfit.shared.spec import DEFAULT_KIND, READS, Needs, kind_named, parents_of
 from keepfit.shared.store import keys, scripts
 from keepfit.shared.store.link import Link
 from keepfit.shared.store.records import JobRecord, job_record, needs_of_record, whole
@@ -32,22 +32,22 @@ def fields_of(jobdir: JobDir) -> dict[str, str | int]:
     """The fields of a job's record that its directory holds: what it is, its wish, its attempts, how the last ended.
 
     Also of a job that only a newer version can read, and of one whose job.json is damaged: a name is all that
-    people need to find it. An evaluation takes seconds and somebody waits for it: unless told otherwise it
+    people need to find it. A job of a short kind takes seconds and somebody waits for it: unless told otherwise it
     comes first. Raises JobNotFound.
     """
     status = jobdir.status()
     try:
         spec, created_ms, needs = jobdir.job.spec, jobdir.job.created_ms, jobdir.needs
     except DamagedFile:
-        spec, created_ms, needs = {}, 0, Needs(READS, "train")
+        spec, created_ms, needs = {}, 0, Needs(READS, DEFAULT_KIND)
     return {
         "name": text(spec, "name", jobdir.id),
         "kind": needs.kind,
         "needs": needs.version,
-        "source": text(spec, "source"),
+        "source": parents[0].job if (parents := parents_of(spec)) else "",
         "data": text(part(spec, "data"), "name"),
         "model": text(part(spec, "model"), "name"),
-        "priority": status.priority if status.priority is not None else int(needs.kind == "evaluate"),
+        "priority": status.priority if status.priority is not None else int(kind_named(needs.kind).short),
         "created_ms": created_ms or int(jobdir.path.stat().st_ctime * 1000),
         "wish": status.wish.value,
         "wish_number": status.wish_number,

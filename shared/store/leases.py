@@ -73,7 +73,7 @@ class Leases:
         self._link = link
 
     def claim(
-        self, owner: str, *, hint: str = "", lease_s: float, reads: int = READS, kinds: Sequence[str] = KINDS
+        self, owner: str, *, hint: str = "", lease_s: float, reads: int = READS, kinds: Sequence[str] = tuple(KINDS)
     ) -> Claim | None:
         """Take the hinted job if it is ready, else the best one; None when no job is ready.
 

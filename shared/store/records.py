@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from keepfit.shared.durable import from_json
 from keepfit.shared.jobs.states import JobState, Wish
-from keepfit.shared.spec import Needs
+from keepfit.shared.spec import DEFAULT_KIND, Needs
 
 
 class LeaseState(StrEnum):
@@ -52,7 +52,7 @@ class JobRecord:
     needs: int = 1
     """The version of its spec: workers that read no such spec leave it to others."""
     source: str = ""
-    """For an evaluation: the job whose model it measures."""
+    """The first of the jobs that it comes from: for an evaluation, the one whose model it measures."""
     data: str = ""
     model: str = ""
     checkpoint_step: int = 0
@@ -81,7 +81,7 @@ def whole(raw: Mapping[str, str], name: str) -> int:
 
 def needs_of_record(needs: str | None, kind: str | None) -> Needs:
     """What a worker must know to run the job; the first version wrote neither field."""
-    return Needs(int(needs) if needs and needs.isascii() and needs.isdigit() else 1, kind or "train")
+    return Needs(int(needs) if needs and needs.isascii() and needs.isdigit() else 1, kind or DEFAULT_KIND)
 
 
 def wish_of(text: str | None) -> Wish:
@@ -124,7 +124,7 @@ def job_record(job_id: str, raw: Mapping[str, str]) -> JobRecord:
     return JobRecord(
         id=job_id,
         name=raw.get("name", ""),
-        kind=raw.get("kind", "train"),
+        kind=raw.get("kind", DEFAULT_KIND),
         state=JobState(raw["state"]),
         wish=Wish(raw.get("wish", "run")),
         wish_number=_number(raw, "wish_number"),

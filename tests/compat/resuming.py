@@ -13,9 +13,9 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 from keepfit.shared.jobs.directory import JobDir
 from keepfit.shared.jobs.events import Event
+from keepfit.worker.kinds import run
 from keepfit.worker.training import bits
 from keepfit.worker.training.interfaces import StopSignal
-from keepfit.worker.training.run import run
 
 
 class Silent:

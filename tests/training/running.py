@@ -14,8 +14,9 @@ from keepfit.shared.jobs.states import Outcome
 from keepfit.worker.training.interfaces import AttemptResult, StopReason, StopSignal
 from keepfit.worker.training.model_state import digest
 from keepfit.worker.training.program import Program
-from keepfit.worker.training.run import Session, attempt_with, train
+from keepfit.worker.training.run import Session, attempt_with
 from keepfit.worker.training.saving import load
+from keepfit.worker.training.train import train
 from tests.harness.documents import record_of, result_of
 
 

@@ -7,8 +7,8 @@ from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.events import LogLine
 from keepfit.shared.jobs.states import Outcome
 from keepfit.shared.spec import EvaluateSpec, parse_spec
+from keepfit.worker.kinds import run
 from keepfit.worker.training.interfaces import AttemptResult, StopSignal
-from keepfit.worker.training.run import run
 from tests.harness.documents import result_of
 from tests.training.running import Recorder
 from tests.training.test_datasets import saved, write_folder

@@ -15,8 +15,8 @@ from keepfit.shared.checkpoints.manifest import checkpoints_of
 from keepfit.shared.jobs.directory import AttemptDir, JobDir, create_jobdir
 from keepfit.shared.jobs.states import Outcome
 from keepfit.shared.spec import EvaluateSpec, parse_spec
+from keepfit.worker.kinds import run
 from keepfit.worker.training.interfaces import AttemptResult, StopSignal
-from keepfit.worker.training.run import run
 from tests.harness.documents import result_of
 from tests.training.running import Recorder
 

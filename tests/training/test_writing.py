@@ -20,7 +20,7 @@ from keepfit.shared.jobs.directory import JobDir
 from keepfit.shared.jobs.documents import ResultFile
 from keepfit.shared.jobs.events import CheckpointFailed, CheckpointSaved, EpochEnded, Event, LogLine
 from keepfit.shared.jobs.states import Outcome
-from keepfit.worker.training import run
+from keepfit.worker.training import run, train
 from keepfit.worker.training.interfaces import StopReason, StopSignal
 from keepfit.worker.training.model_state import Tensor, raw_bytes
 from keepfit.worker.training.saving import Contents, valid, write
@@ -296,7 +296,7 @@ def test_a_full_disk_that_the_file_library_reports_in_its_own_words_is_one(
         raise said
 
     with monkeypatch.context() as patched:
-        patched.setattr(run, "export", refused)
+        patched.setattr(train, "export", refused)
         with pytest.raises(StorageFull, match="No space left"):
             attempt(program, jobdir)
     assert ResultFile.read(jobdir.attempt_dirs()[0].result) is None

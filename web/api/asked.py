@@ -11,11 +11,11 @@ import re
 from flask import request
 
 from keepfit.shared.jobs.states import JobState
+from keepfit.shared.spec import KINDS
 from keepfit.web.words.spec_errors import WrongFields
 
 MOST_ROWS = 1_000_000_000
 """Of any list: beyond it there is nothing, and what counts them has no room for much more."""
-KINDS = ("train", "evaluate")
 
 
 def whole_number(name: str, default: int, least: int = 0, most: int = MOST_ROWS) -> int:
@@ -37,7 +37,7 @@ def asked_state() -> JobState | None:
 
 def asked_kind() -> str | None:
     """The kind of job that the address asks for as ``kind``, if it does. Raises WrongFields."""
-    return _one_of("kind", KINDS)
+    return _one_of("kind", tuple(KINDS))
 
 
 def _one_of(name: str, known: tuple[str, ...]) -> str | None:

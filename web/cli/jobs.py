@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from keepfit.shared.jobs.states import JobState
-from keepfit.shared.spec import DATASETS, MODELS, printable
+from keepfit.shared.spec import DATASETS, KINDS, MODELS, printable
 from keepfit.web.cli.terminal import client_of, columns, job_command, plain_console
 from keepfit.web.cli.watching import number, watch_job
 from keepfit.web.client import Job
@@ -85,7 +85,7 @@ def _overridden(spec: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]
 @click.option("--offset", type=click.IntRange(min=0), default=0, help="How many of the newest to pass over.")
 @click.option("--all", "everything", is_flag=True, help="All of them, whatever the limit.")
 @click.option("--state", type=click.Choice(STATES), help="Only jobs in this state.")
-@click.option("--kind", type=click.Choice(["train", "evaluate"]), help="Only trainings, or only evaluations.")
+@click.option("--kind", type=click.Choice([*KINDS]), help="Only trainings, or only evaluations.")
 @click.pass_context
 def list_jobs(
     ctx: click.Context, limit: int, offset: int, everything: bool, state: str | None, kind: str | None

@@ -17,7 +17,7 @@ from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.restoring import may_be_running, restore_from_disk
 from keepfit.shared.jobs.states import JobState
 from keepfit.shared.settings import Settings
-from keepfit.shared.spec import EvaluateSpec, TrainSpec
+from keepfit.shared.spec import JobSpec
 from keepfit.shared.store import Store
 from keepfit.web.deeds.reminder import Reminder
 from keepfit.web.jobs.reading import JobReader, Seen
@@ -55,7 +55,7 @@ class Means:
         actors.note(self.settings.data_dir, actor, event, job=job_id)
 
 
-def accept(means: Means, actor: Actor, spec: TrainSpec | EvaluateSpec, key: str | None) -> Accepted:
+def accept(means: Means, actor: Actor, spec: JobSpec, key: str | None) -> Accepted:
     """Make a job of ``spec``, or find the one that ``key`` has made. Raises JobConflict, StorageFull."""
     jobdir, new = create_jobdir(means.settings.jobs_dir, spec, key, by=actor)
     if new:

@@ -11,7 +11,7 @@ from keepfit.shared.durable import fsync_dir
 from keepfit.shared.errors import BadTransition, StorageFull
 from keepfit.shared.jobs.directory import JobDir, job_id_of
 from keepfit.shared.jobs.states import JobState
-from keepfit.shared.spec import parse_spec, printable
+from keepfit.shared.spec import TrainSpec, kind_named, parse_spec, printable
 from keepfit.web.deeds.accepting import Accepted, Means, accept
 
 EVALUABLE = frozenset({JobState.SUCCEEDED, JobState.PAUSED})
@@ -35,9 +35,10 @@ class Evaluations:
             NotAllowed: the actor may not.
         """
         seen = self._means.reader.get(job_id)
-        if seen.record.kind != "train":
+        if not kind_named(seen.record.kind).trains:
             raise BadTransition("This job is an evaluation; it has no model of its own to evaluate.")
-        data = seen.jobdir.spec.data.model_dump() if data is None else data
+        if data is None and isinstance(trained := seen.jobdir.spec, TrainSpec):
+            data = trained.data.model_dump()
         spec = parse_spec(
             {
                 "kind": "evaluate",

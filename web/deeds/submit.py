@@ -4,7 +4,7 @@ accepted = submissions.submit(actor, spec, key)       # accepted.jobdir, .new, .
 """
 
 from keepfit.shared.actors import Actor, Deed
-from keepfit.shared.spec import EvaluateSpec, TrainSpec
+from keepfit.shared.spec import EvaluateSpec, JobSpec
 from keepfit.web.deeds.accepting import Accepted, Means, accept
 from keepfit.web.deeds.evaluate import Evaluations
 
@@ -15,7 +15,7 @@ class Submissions:
     def __init__(self, means: Means, evaluations: Evaluations) -> None:
         self._means, self._evaluations = means, evaluations
 
-    def submit(self, actor: Actor, spec: TrainSpec | EvaluateSpec, key: str | None = None) -> Accepted:
+    def submit(self, actor: Actor, spec: JobSpec, key: str | None = None) -> Accepted:
         """Make a job of ``spec``, or find the one that ``key`` has made.
 
         Raises:

@@ -21,6 +21,8 @@ _PHASES = {
     "evaluate": "Evaluating",
     "finalise": "Testing and saving the final model",
 }
+_DONE = {"evaluate": "Evaluated"}
+"""What a job of a kind has done when it ends, where "finished" says too little."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def _running(record: JobRecord, now_ms: int | None, told_to_die: bool) -> str:
 
 def _succeeded(record: JobRecord) -> str:
     accuracy = record.result.get("metrics", {}).get("accuracy")
-    done = "Evaluated" if record.kind == "evaluate" else "Finished"
+    done = _DONE.get(record.kind, "Finished")
     said = f"{done}: test accuracy {wording.percent(accuracy)}." if accuracy is not None else f"{done}."
     early = stopped_early(record.result, record.progress.get("epochs"))
     return f"{said} Stopped early, after epoch {early[0]:,} of {early[1]:,}." if early else said

@@ -10,7 +10,7 @@ from itertools import zip_longest
 
 from keepfit.shared.errors import DamagedFile, NewerVersion
 from keepfit.shared.jobs.states import JobState, Outcome, Wish
-from keepfit.shared.spec import DATASETS, MODELS, EvaluateSpec, TrainingSpec
+from keepfit.shared.spec import DATASETS, MODELS, DataSpec, JobSpec, TrainingSpec, TrainSpec, kind_named
 from keepfit.shared.store.records import JobRecord
 from keepfit.web.deeds.evaluate import EVALUABLE
 from keepfit.web.jobs.downloads import exports
@@ -136,6 +136,7 @@ def job_row(record: JobRecord, now_ms: int | None = None) -> JobRow:
     """``record`` as a line of the list."""
     accuracy, accuracy_of = best_known_accuracy(record)
     share = place_of(record).share
+    kind = kind_named(record.kind)
     what = [MODELS[record.model].title] if record.model in MODELS else []
     what += [DATASETS[record.data].title] if record.data in DATASETS else []
     return JobRow(
@@ -144,7 +145,7 @@ def job_row(record: JobRecord, now_ms: int | None = None) -> JobRow:
         kind=record.kind,
         tone=wording.tone(record, now_ms),
         label=wording.state_label(record, now_ms),
-        detail=" on ".join(what) if record.kind == "train" else f"Evaluation on {' '.join(what)}",
+        detail=" on ".join(what) if kind.trains else f"{kind.title} on {' '.join(what)}",
         percent=round(share * 100, 1),
         done=f"{share * 100:.0f} %",
         accuracy=wording.NOTHING if accuracy is None else wording.percent(accuracy),
@@ -206,13 +207,12 @@ def facts(seen: Seen) -> tuple[tuple[str, str], ...]:
         return (("Kind", seen.record.kind), ("Spec", "needs a newer version of Keepfit"))
     except DamagedFile as exc:
         return (("Damaged", str(exc)),)
-    data = ("Data set", DATASETS[spec.data.name].title)
-    if isinstance(spec, EvaluateSpec):
-        return (data,)
+    if not isinstance(spec, TrainSpec):
+        return tuple(_data_set(spec))
     training = spec.training
     priority = seen.record.priority
     return (
-        data,
+        *_data_set(spec),
         ("Model", MODELS[spec.model.name].title),
         ("Epochs", wording.count(training.epochs)),
         ("Batch size", wording.count(training.batch_size)),
@@ -229,6 +229,12 @@ def submitted_by(seen: Seen) -> str:
     """Who has submitted the job, and how: "local, page"."""
     by = None if seen.jobdir.damage else seen.jobdir.job.by
     return by.in_words if by else ""
+
+
+def _data_set(spec: JobSpec) -> Iterator[tuple[str, str]]:
+    data = getattr(spec, "data", None)  # a kind may have none
+    if isinstance(data, DataSpec):
+        yield "Data set", DATASETS[data.name].title
 
 
 def _extras(training: TrainingSpec) -> Iterator[tuple[str, str]]:
@@ -301,7 +307,7 @@ def _cause(attempt: Attempt, following: Attempt | None, record: JobRecord) -> st
 
 def _outcome(attempt: Attempt, kind: str) -> str:
     outcome, reason = str(attempt.result.get("outcome")), str(attempt.result.get("reason", ""))
-    if outcome == Outcome.STOPPED and kind != "train":
+    if outcome == Outcome.STOPPED and not kind_named(kind).trains:
         return "Stopped"
     if outcome == Outcome.STOPPED and "could not be written" in reason:
         return wording.sentence(reason).removesuffix(".")
@@ -350,7 +356,7 @@ def result_view(seen: Seen, history: History) -> ResultView | None:
         loss=wording.metric(metrics.get("loss")),
         weights_sha256=str(result.get("weights_sha256", "")),
         exact=exact,
-        exactness=exactness if seen.record.kind == "train" else "",
+        exactness=exactness if kind_named(seen.record.kind).trains else "",
         remarks=remarks(result, seen.record.progress.get("epochs")),
         files=exports(seen.jobdir),
     )
@@ -388,4 +394,4 @@ def evaluation_row(seen: Seen) -> EvaluationRow:
 
 def can_evaluate(record: JobRecord) -> bool:
     """Whether the evaluation form is offered."""
-    return record.kind == "train" and record.state in EVALUABLE
+    return kind_named(record.kind).trains and record.state in EVALUABLE

@@ -6,6 +6,7 @@ from werkzeug.datastructures import MultiDict
 
 from keepfit.shared.errors import BadTransition, InvalidSpec, JobConflict, KeepfitError
 from keepfit.shared.jobs.states import Wish
+from keepfit.shared.spec import kind_named
 from keepfit.web.api.asked import asked_kind, asked_state, whole_number
 from keepfit.web.asking import asking
 from keepfit.web.deeds.accepting import Accepted
@@ -77,7 +78,7 @@ def create_job() -> ResponseReturnValue:
 def job(job_id: str) -> ResponseReturnValue:
     """A job's page."""
     page = assemble_job(desk(), job_id)
-    template = "evaluation.html" if page.kind == "evaluate" else "job.html"
+    template = "job.html" if kind_named(page.kind).trains else "evaluation.html"
     return render_template(template, page=page, evaluate=EvaluateForm(formdata=None))
 
 

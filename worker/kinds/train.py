@@ -1,12 +1,29 @@
-"""From a job's spec to a program."""
+"""The kind ``train``: from a job's spec to a program, which is trained."""
 
 from pathlib import Path
 
+from keepfit.shared.jobs.directory import JobDir
+from keepfit.shared.jobs.documents import AttemptFile
 from keepfit.shared.spec import TrainSpec
 from keepfit.worker.data import datasets
 from keepfit.worker.models import presets
 from keepfit.worker.training.callbacks import build_callbacks
+from keepfit.worker.training.interfaces import AttemptResult
 from keepfit.worker.training.program import CheckpointPolicy, Program
+from keepfit.worker.training.run import Session
+from keepfit.worker.training.train import train
+
+
+def run(spec: TrainSpec, session: Session) -> AttemptResult:
+    """Train what ``spec`` describes, from where the earlier attempts have left it."""
+    jobdir = session.jobdir
+    return train(program_of(spec, jobdir.datasets, jobdir.digest, as_found=_begun_by_0_1(jobdir)), session)
+
+
+def _begun_by_0_1(jobdir: JobDir) -> bool:
+    """Whether version 0.1 has begun this job: its data stay as it took them."""
+    records = [AttemptFile.read_or_none(attempt.record) for attempt in jobdir.attempt_dirs()]
+    return any(record.data_as_found for record in records if record)
 
 
 def program_of(spec: TrainSpec, datasets_dir: Path, digest: str, as_found: bool = False) -> Program:

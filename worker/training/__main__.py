@@ -19,7 +19,7 @@ from keepfit.shared.errors import InvalidSpec, JobConflict, KeepfitError, Storag
 from keepfit.shared.jobs.directory import AttemptDir, JobDir, same_spec, write_job
 from keepfit.shared.jobs.events import Event, Progress
 from keepfit.shared.jobs.states import Outcome
-from keepfit.shared.spec import DATASETS, DataSpec, EvaluateSpec, TrainSpec, parse_spec
+from keepfit.shared.spec import DATASETS, DataSpec, EvaluateSpec, JobSpec, parse_spec
 from keepfit.worker.training.interfaces import AttemptResult, StopReason, StopSignal
 
 _EXIT = {Outcome.FINISHED: 0, Outcome.FAILED: 1, Outcome.STOPPED: 3, Outcome.INTERRUPTED: 3}
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _job(args: argparse.Namespace) -> tuple[TrainSpec | EvaluateSpec, JobDir]:
+def _job(args: argparse.Namespace) -> tuple[JobSpec, JobDir]:
     folder = args.dir.absolute()
     datasets = (args.datasets or folder.parent / "datasets").absolute()
     if args.command == "evaluate":
@@ -67,10 +67,11 @@ def _job(args: argparse.Namespace) -> tuple[TrainSpec | EvaluateSpec, JobDir]:
     return spec, _open_or_create(JobDir(folder, datasets), spec)
 
 
-def _attempt(spec: TrainSpec | EvaluateSpec, jobdir: JobDir, threads: int) -> AttemptResult:
+def _attempt(spec: JobSpec, jobdir: JobDir, threads: int) -> AttemptResult:
     # Set before TensorFlow is imported: its own chatter is not for people.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from keepfit.worker.training import bits, device, run
+    from keepfit.worker.kinds import run
+    from keepfit.worker.training import bits, device
 
     bits.configure(threads)
     device.use_cache(jobdir.datasets.parent / "cache")
@@ -83,7 +84,7 @@ def _attempt(spec: TrainSpec | EvaluateSpec, jobdir: JobDir, threads: int) -> At
         attempt: AttemptDir = jobdir.new_attempt(number)
     except OSError as exc:
         raise StorageFull(f"{jobdir.path} takes no writes ({exc.strerror}).") from exc
-    result = run.run(spec, jobdir, attempt, Printer(), stop)
+    result = run(spec, jobdir, attempt, Printer(), stop)
     print(_summary(result), flush=True)
     return result
 
@@ -108,11 +109,7 @@ class Printer:
             print(line, flush=True)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
-
-
-def _open_or_create(jobdir: JobDir, spec: TrainSpec | EvaluateSpec) -> JobDir:
+def _open_or_create(jobdir: JobDir, spec: JobSpec) -> JobDir:
     """The directory of a job that is ``spec``.
 
     Raises:
@@ -147,3 +144,7 @@ def _sibling_for(source: JobDir, data: str) -> tuple[EvaluateSpec, JobDir]:
     )
     evaluation = source.sibling(f"{source.id}-evaluated-on-{data}")
     return spec, _open_or_create(evaluation, spec)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -19,6 +19,8 @@ from keepfit.shared.errors import InvalidSpec
 from keepfit.worker.training.model_state import raw_bytes
 
 RESIDENT_BYTES = 512 << 20
+TEST_BATCH_SIZE = 32
+"""The default of ``model.evaluate``, so that a person who tries it reads the very same numbers."""
 _SAMPLED_ABOVE = 1 << 30
 _SAMPLE, _SAMPLES = 1 << 20, 64
 

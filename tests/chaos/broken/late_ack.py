@@ -35,13 +35,13 @@ app.conf.update(
 @worker_init.connect
 def _preload(**_: Any) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    importlib.import_module("keepfit.worker.training.run")
+    importlib.import_module("keepfit.worker.kinds")
 
 
 @app.task(name=TASK_NAME)
 def train(job_id: str) -> None:
     """Train ``job_id``, whoever else may do so."""
-    from keepfit.worker.training.run import run
+    from keepfit.worker.kinds import run
 
     jobdir = open_jobdir(settings.jobs_dir, job_id)
     attempt = jobdir.new_attempt(jobdir.status().attempt + 1)
