@@ -14,9 +14,9 @@ import time
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from keepfit.shared.durable import to_json
+from keepfit.shared.durable import from_json, to_json
 
 LOCAL = "local"
 """Who everybody is while there are no accounts."""
@@ -72,6 +72,27 @@ class Actor:
     def in_words(self) -> str:
         """Who it was and how it was done: "local, page"."""
         return f"{self.who}, {self.how}"
+
+
+def actor_of(value: Any) -> Actor | None:
+    """The actor that a decoded ``value`` names; None for none that this version knows."""
+    try:
+        return Actor(str(value["who"]), Role(value["role"]), How(value["how"]))
+    except (TypeError, KeyError, ValueError):
+        return None
+
+
+def text_of(actor: Actor | None) -> str:
+    """``actor`` as one field of a record, in JSON; empty where nobody knows."""
+    return to_json(asdict(actor)) if actor else ""
+
+
+def read_text(text: str | None) -> Actor | None:
+    """The actor that ``text_of`` has written."""
+    try:
+        return actor_of(from_json(text or "null"))
+    except ValueError:
+        return None
 
 
 class Job(Protocol):

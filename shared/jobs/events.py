@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, get_type_hints
 
+from keepfit.shared.actors import Actor, actor_of
 from keepfit.shared.durable import from_json, to_json
 
 
@@ -34,6 +35,8 @@ class StateChanged(Event):
     attempt: int
     reason: str = ""
     outcome: str = ""
+    by: Actor | None = None
+    """Who has brought it into that state: the person whose wish it is, or the service."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class WishChanged(Event):
     type: ClassVar[str] = "wish"
     wish: str
     number: int
+    by: Actor | None = None
 
 
 @dataclass(frozen=True)
@@ -235,6 +239,7 @@ _READERS: dict[Any, tuple[Callable[[Any], Any], Any]] = {
     int | None: (_exactly(int), None),
     str | None: (_exactly(str), None),
     bool: (_exactly(bool), False),
+    Actor | None: (actor_of, None),
     str: (_exactly(str), ""),
     Mapping[str, float]: (_logs, {}),
     tuple[str, ...]: (_texts, ()),

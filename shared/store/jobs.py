@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from keepfit.shared import actors
+from keepfit.shared.actors import Actor
 from keepfit.shared.errors import BadTransition, DamagedFile, JobNotFound
 from keepfit.shared.jobs.directory import JobDir
 from keepfit.shared.jobs.documents import part, text
@@ -37,9 +39,10 @@ def fields_of(jobdir: JobDir) -> dict[str, str | int]:
     """
     status = jobdir.status()
     try:
-        spec, created_ms, needs = jobdir.job.spec, jobdir.job.created_ms, jobdir.needs
+        job, needs = jobdir.job, jobdir.needs
+        spec, created_ms, by = job.spec, job.created_ms, job.by
     except DamagedFile:
-        spec, created_ms, needs = {}, 0, Needs(READS, DEFAULT_KIND)
+        spec, created_ms, by, needs = {}, 0, None, Needs(READS, DEFAULT_KIND)
     return {
         "name": text(spec, "name", jobdir.id),
         "kind": needs.kind,
@@ -51,6 +54,8 @@ def fields_of(jobdir: JobDir) -> dict[str, str | int]:
         "created_ms": created_ms or int(jobdir.path.stat().st_ctime * 1000),
         "wish": status.wish.value,
         "wish_number": status.wish_number,
+        "by": actors.text_of(by),
+        "wish_by": actors.text_of(status.by),
         "attempt": status.attempt,
         **({"last_end": status.result.reason} if status.result and status.result.reason else {}),
     }
@@ -132,16 +137,28 @@ class Jobs:
         return max(0, int(seconds) * 1000 + int(micros) // 1000 - int(first[0][1]))
 
     def request(
-        self, job_id: str, wish: Wish, *, number: int, priority: int | None = None, only_priority: bool = False
+        self,
+        job_id: str,
+        wish: Wish,
+        *,
+        number: int,
+        by: Actor | None = None,
+        priority: int | None = None,
+        only_priority: bool = False,
     ) -> JobRecord:
-        """Express a person's wish, and perhaps a new priority (-9 to 9, higher runs first).
+        """Express the wish of a person, ``by``, and perhaps a new priority (-9 to 9, higher runs first).
 
         ``only_priority``: the wish repeats what holds already; refused where it would change the state.
 
         Raises JobNotFound, or BadTransition where the state has no such change.
         """
         call = scripts.Request(
-            job_id=job_id, wish=wish, wish_number=number, priority=priority, only_priority=only_priority
+            job_id=job_id,
+            wish=wish,
+            wish_number=number,
+            by=actors.text_of(by),
+            priority=priority,
+            only_priority=only_priority,
         )
         how, state = self._link.run(call)
         if how == "missing":

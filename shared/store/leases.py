@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from keepfit.shared.actors import How
 from keepfit.shared.durable import to_json
 from keepfit.shared.errors import DamagedFile, JobNotFound
 from keepfit.shared.jobs.directory import JobDir
@@ -109,12 +110,14 @@ class Leases:
         *,
         reason: str,
         budget: Budget,
+        by: How = How.WORKER,
         result: Mapping[str, Any] | None = None,
         pause_with_reason: bool = False,
         cause: Cause = Cause.PROCESS,
     ) -> JobState | Lost:
         """End the attempt. Returns the job's new state.
 
+        ``by``: whether the attempt's own worker says so, or a keeper.
         ``cause`` is that of an interruption: whether it counts against the budget.
         ``pause_with_reason`` pauses the job whatever was wished, because it cannot go on without a person.
         """
@@ -128,6 +131,7 @@ class Leases:
             result=to_json(dict(result)) if result else "",
             budget=budget.restarts,
             backoff_ms=ms(budget.backoff_s),
+            by=by,
             pause_with_reason=pause_with_reason,
         )
         return self._link.run(call)

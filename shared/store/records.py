@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from keepfit.shared import actors
+from keepfit.shared.actors import Actor
 from keepfit.shared.durable import from_json
 from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.spec import DEFAULT_KIND, Needs
@@ -34,6 +36,10 @@ class JobRecord:
     state: JobState
     wish: Wish = Wish.RUN
     wish_number: int = 0
+    wish_by: Actor | None = None
+    """Who has made that wish; None where nobody has wished anything, or nobody knows."""
+    by: Actor | None = None
+    """Who has submitted the job; None where nobody knows."""
     attempt: int = 0
     owner: str = ""
     """Who runs it, as ``host.Owner`` writes itself; empty when nobody does."""
@@ -128,6 +134,8 @@ def job_record(job_id: str, raw: Mapping[str, str]) -> JobRecord:
         state=JobState(raw["state"]),
         wish=Wish(raw.get("wish", "run")),
         wish_number=_number(raw, "wish_number"),
+        wish_by=actors.read_text(raw.get("wish_by")),
+        by=actors.read_text(raw.get("by")),
         attempt=_number(raw, "attempt"),
         owner=raw.get("owner", ""),
         lease_ms=_number(raw, "lease_ms"),

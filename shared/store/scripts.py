@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_type_hints
 
+from keepfit.shared.actors import How
 from keepfit.shared.jobs.states import Cause, JobState, Outcome, Wish
 from keepfit.shared.store import keys
 from keepfit.shared.store.records import LeaseState, Lost
@@ -156,6 +157,8 @@ class Finish(_Fenced[JobState | Lost]):
     budget: int
     """Own faults in a row that are allowed."""
     backoff_ms: int
+    by: How
+    """Whether the attempt's own worker says so, or a keeper."""
     pause_with_reason: bool
     """Whatever the wish: it cannot go on without a person."""
 
@@ -205,6 +208,8 @@ class Request(Script[Requested]):
     job_id: str
     wish: Wish
     wish_number: int
+    by: str
+    """Who has made it (JSON); empty where nobody knows."""
     priority: int | None
     """None for unchanged."""
     only_priority: bool

@@ -1,5 +1,6 @@
 """The documents of an attempt that a test knows to be there, and those that a test writes in somebody's place."""
 
+from keepfit.shared.actors import Actor
 from keepfit.shared.jobs.directory import AttemptDir, JobDir
 from keepfit.shared.jobs.documents import AttemptFile, ClaimFile, ResultFile, VerdictFile, WishFile
 from keepfit.shared.jobs.states import JobState, Wish
@@ -31,9 +32,9 @@ def write_claim(attempt: AttemptDir, owner: str, wish_number: int, previous_end:
     ClaimFile(owner=owner, wish_number=wish_number, previous_end=previous_end).write(attempt.claim)
 
 
-def write_wish(jobdir: JobDir, wish: Wish, number: int, priority: int | None = None) -> None:
+def write_wish(jobdir: JobDir, wish: Wish, number: int, priority: int | None = None, by: Actor | None = None) -> None:
     """Wish something of the job, as the web side does."""
-    WishFile(wish=wish, number=number, priority=priority).write(jobdir.wish_file)
+    WishFile(wish=wish, number=number, priority=priority, by=by).write(jobdir.wish_file)
 
 
 def write_verdict(jobdir: JobDir, state: JobState, reason: str, attempt: int, wish_number: int) -> None:

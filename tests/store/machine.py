@@ -15,6 +15,8 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
+from keepfit.shared import actors
+from keepfit.shared.actors import Actor, How, Role, local
 from keepfit.shared.errors import BadTransition, JobNotFound
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.events import CheckpointFailed, CheckpointSaved, Event, LogLine, Progress
@@ -22,7 +24,7 @@ from keepfit.shared.jobs.states import Cause, JobState, Outcome, Transition, Wis
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Budget, Claim, LeaseState, Store, keys
 from tests.harness.documents import write_wish
-from tests.store.model import Disk, End, Model
+from tests.store.model import KEEPER, WORKER, Disk, End, Model
 from tests.store.observe import Observer, by_job, judge
 
 BACKS_OFF, BACK_OFF_ENDS = "(backs off)", "(is ready after a back-off)"
@@ -42,6 +44,7 @@ REPORTS: list[list[Event]] = [
 ENDS = [Outcome.INTERRUPTED] * 2 + [*Outcome]
 CAUSES = [Cause.PROCESS, Cause.WORKER, Cause.MEMORY, Cause.SERVER]
 FALLS = {JobState.QUEUED: (keys.READY, "unqueued"), JobState.RUNNING: (keys.LEASES, "unleased")}
+SOMEBODY = [local(How.PAGE), local(How.COMMAND), Actor("ada", Role.MEMBER, How.API), None]
 WRONG = ["other owner", "other attempt", "somebody before"]
 WHO = ["owner"] * 3 + WRONG
 
@@ -53,8 +56,9 @@ rarely = st.sampled_from([False, False, False, True])
 
 def make_dirs(jobs_dir: Path) -> list[JobDir]:
     """Jobs whose directories say different things: nothing yet, a wish, earlier attempts."""
-    dirs = [create_jobdir(jobs_dir, parse_spec({"name": f"job-{n}"}), f"job-{n}")[0] for n in range(4)]
-    write_wish(dirs[1], Wish.PAUSE, 2, priority=1)
+    names = {f"job-{n}": by for n, by in enumerate(SOMEBODY)}
+    dirs = [create_jobdir(jobs_dir, parse_spec({"name": name}), name, by=by)[0] for name, by in names.items()]
+    write_wish(dirs[1], Wish.PAUSE, 2, priority=1, by=SOMEBODY[1])
     dirs[2].new_attempt(1)
     dirs[2].new_attempt(2)
     return dirs
@@ -64,7 +68,8 @@ def on_disk(jobdir: JobDir) -> Disk:
     """What the model is to know of ``jobdir``."""
     status = jobdir.status()
     created_ms = jobdir.job.created_ms
-    return Disk(jobdir.id, created_ms, status.priority or 0, status.wish, status.wish_number, status.attempt)
+    people = actors.text_of(jobdir.job.by), actors.text_of(status.by)
+    return Disk(jobdir.id, created_ms, status.priority or 0, status.wish, status.wish_number, status.attempt, *people)
 
 
 class Transitions(RuleBasedStateMachine):
@@ -210,9 +215,11 @@ class Transitions(RuleBasedStateMachine):
         """One end, with a result or without."""
         result = {"seconds": pick} if pick % 2 else None
         state = self.store.leases.finish(
-            c, outcome, reason="because", budget=budget, result=result, pause_with_reason=pause, cause=cause
-        )
-        end = End(outcome, "because", budget.restarts, round(budget.backoff_s * 1000), pause, cause)
+            c, outcome, reason="because", budget=budget, by=How.KEEPER if pick % 3 else How.WORKER, result=result,
+            pause_with_reason=pause, cause=cause,
+        )  # fmt: skip
+        by = KEEPER if pick % 3 else WORKER
+        end = End(outcome, "because", budget.restarts, round(budget.backoff_s * 1000), pause, cause, by)
         stored = f'{{"seconds":{pick}}}' if result else ""
         self.step("finish", state, lambda: self.model.finish((c.job_id, c.attempt, c.owner), end, stored), c)
 
@@ -220,7 +227,7 @@ class Transitions(RuleBasedStateMachine):
     @rule(budget=st.sampled_from(BUDGETS), pick=picks)
     def reap(self, budget: Budget, pick: int) -> None:
         """A keeper settles what has lapsed, and nothing else; some of it had a worker that lives."""
-        end = End(Outcome.INTERRUPTED, "silence", budget.restarts, round(budget.backoff_s * 1000))
+        end = End(Outcome.INTERRUPTED, "silence", budget.restarts, round(budget.backoff_s * 1000), by=KEEPER)
         silent = [jobdir.id for n, jobdir in enumerate(self.dirs) if pick >> n & 1]
         reaped = self.store.leases.reap(budget, reason="silence", silent=silent)
         self.step("reap", reaped, lambda: self.model.reap(end, silent))
@@ -308,15 +315,17 @@ class Transitions(RuleBasedStateMachine):
         """One wish, whose number is ``newer`` than that of the latest."""
         job = self.model.jobs.get(job_id)
         number = max(0, job.wish_number + newer) if job else 0
+        by = SOMEBODY[number % 4]
         try:
             answer: Any = self.store.jobs.request(
-                job_id, wish, number=number, priority=priority, only_priority=only
+                job_id, wish, number=number, by=by, priority=priority, only_priority=only
             ).state
         except BadTransition:
             answer = "refused"
         except JobNotFound:
             answer = "missing"
-        self.step("request", answer, lambda: self.model.request(job_id, wish, number, priority, only))
+        args = job_id, wish, number, actors.text_of(by), priority, only
+        self.step("request", answer, lambda: self.model.request(*args))
 
     @precondition(lambda self: self.model.waiting() and (self.every(2) or DUE in self.model.delayed.values()))
     @rule(waiting=st.sampled_from([0, 0, 1]), kicked=st.sampled_from([False, True]), most=st.integers(1, 3))

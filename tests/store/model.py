@@ -15,6 +15,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from keepfit.shared import actors
+from keepfit.shared.actors import How
 from keepfit.shared.jobs.events import Event, encode
 from keepfit.shared.jobs.states import ENDS, OWN_FAULTS, Cause, JobState, Outcome, Wish
 from keepfit.shared.store import LeaseState, Renewal
@@ -22,6 +24,7 @@ from keepfit.shared.store.records import Lost
 
 S, W = JobState, Wish
 LONGEST_BACKOFF_MS = 30_000
+WORKER, KEEPER = (actors.text_of(actors.local(how)) for how in (How.WORKER, How.KEEPER))
 
 WISHES: dict[JobState, dict[Wish, JobState]] = {
     S.QUEUED: {W.RUN: S.QUEUED, W.PAUSE: S.PAUSED, W.CANCEL: S.CANCELLED},
@@ -44,6 +47,9 @@ class Disk:
     wish: Wish = W.RUN
     wish_number: int = 0
     attempt: int = 0
+    by: str = ""
+    """Who has submitted it (JSON)."""
+    wish_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,7 @@ class Record:
     wish: Wish
     wish_number: int
     attempt: int
+    wish_by: str = ""
     state: JobState = S.QUEUED
     reason: str = ""
     owner: str = ""
@@ -169,14 +176,18 @@ class Model:
 
     def create(self, job_id: str) -> bool:
         """Queue a job; False if it is there."""
-        return self.put_back(job_id, S.QUEUED, "")
+        if job_id in self.jobs:
+            return False
+        self._insert(job_id)
+        self._become(job_id, S.QUEUED, "", self.disks[job_id].by)
+        return True
 
     def put_back(self, job_id: str, state: JobState, reason: str, result: str = "") -> bool:
         """A job comes back from its directory; False if it is there."""
         if job_id in self.jobs:
             return False
         self._insert(job_id).result = result
-        self._become(job_id, state, reason, happened=state not in ENDS)
+        self._become(job_id, state, reason, "", happened=state not in ENDS)  # nobody has done anything
         return True
 
     def mend(self, job_id: str, word: str) -> dict[str, str]:
@@ -209,7 +220,7 @@ class Model:
         job.attempt += 1
         self.counters.update(["recoveries"] * (job.last_outcome == "interrupted"))
         self._lease(job, owner, lease_ms)
-        self._become(job_id, S.RUNNING, "")
+        self._become(job_id, S.RUNNING, "", WORKER)
         return job_id, job.attempt, job.last_end
 
     def top_up(self, waiting: int, most: int) -> int:
@@ -265,7 +276,9 @@ class Model:
         own = dataclasses.replace(end, cause=Cause.SILENCE)
         return {job_id: self._settle(job_id, own if job_id in silent else end) for job_id in self.lapsed()}
 
-    def request(self, job_id: str, wish: Wish, number: int, priority: int | None, only: bool) -> JobState | str:
+    def request(
+        self, job_id: str, wish: Wish, number: int, by: str, priority: int | None, only: bool
+    ) -> JobState | str:
         """A person's wish; with ``only``, one that must not change the state."""
         job = self.jobs.get(job_id)
         if job is None:
@@ -275,13 +288,13 @@ class Model:
         target = WISHES[job.state].get(wish)
         if target is None or (only and target is not job.state):
             return "refused"
-        job.wish, job.wish_number, job.wish_ms = wish, number, self.now
+        job.wish, job.wish_number, job.wish_ms, job.wish_by = wish, number, self.now, by
         job.priority = job.priority if priority is None else priority
-        self._emit(job_id, "wish", {"wish": wish, "number": number})
+        self._emit(job_id, "wish", {"wish": wish, "number": number} | _by(by))
         if target is not job.state:
             job.barren = job.setbacks = 0
             job.result = "" if target is S.QUEUED else job.result
-            self._become(job_id, target, SAID[target])
+            self._become(job_id, target, SAID[target], by)
         return target
 
     def adopt(self, job_id: str, attempt: int, owner: str, lease_ms: int) -> LeaseState:
@@ -296,12 +309,12 @@ class Model:
             return LeaseState.LOST
         job.attempt = attempt
         self._lease(job, owner, lease_ms)
-        self._become(job_id, S.RUNNING, "went on while the queue server was away")
+        self._become(job_id, S.RUNNING, "went on while the queue server was away", WORKER)
         return LeaseState.HELD
 
     def _insert(self, job_id: str) -> Record:
         fields = dataclasses.asdict(self.disks[job_id])
-        del fields["id"]
+        del fields["id"], fields["by"]
         self.jobs[job_id] = Record(**fields)
         return self.jobs[job_id]
 
@@ -312,11 +325,13 @@ class Model:
     def _lease(self, job: Record, owner: str, lease_ms: int) -> None:
         job.owner, job.heartbeat_ms, job.lease_ms = owner, self.now, self.now + lease_ms
 
-    def _become(self, job_id: str, state: JobState, reason: str, outcome: str = "", *, happened: bool = True) -> None:
+    def _become(
+        self, job_id: str, state: JobState, reason: str, by: str, outcome: str = "", *, happened: bool = True
+    ) -> None:
         job = self.jobs[job_id]
         job.state, job.reason, job.since_ms = state, reason, self.now
         self.delayed.pop(job_id, None)
-        data = {"state": state, "attempt": job.attempt, "reason": reason, "outcome": outcome}
+        data = {"state": state, "attempt": job.attempt, "reason": reason, "outcome": outcome} | _by(by)
         self._emit(job_id, "state", data, happened)
         self.counters.update([f"ended:{state}"] * (happened and state in ENDS))
 
@@ -332,7 +347,8 @@ class Model:
         self.counters.update([f"interrupted:{end.cause}"] * interrupted)
         state, reason = end.of(job.wish, job.barren)
         job.last_end = reason if end.outcome is Outcome.STOPPED else end.reason
-        self._become(job_id, state, reason, end.outcome)
+        by = job.wish_by if end.obeys(job.wish) else end.by
+        self._become(job_id, state, reason, by, end.outcome)
         if state is S.QUEUED and interrupted and job.setbacks >= 2:
             wait = min(LONGEST_BACKOFF_MS, end.backoff_ms * 2 ** (job.setbacks - 2))
             if wait:
@@ -350,6 +366,11 @@ class End:
     backoff_ms: int
     pause_with_reason: bool = False
     cause: Cause = Cause.WORKER
+    by: str = WORKER
+
+    def obeys(self, wish: Wish) -> bool:
+        """Whether the state that a job comes to with it is that of the wish."""
+        return wish is not W.RUN and self.outcome not in (Outcome.FINISHED, Outcome.FAILED)
 
     def of(self, wish: Wish, barren: int) -> tuple[JobState, str]:
         """The state that a job comes to with it, and the reason given."""
@@ -357,7 +378,7 @@ class End:
             return S.SUCCEEDED, self.reason
         if self.outcome is Outcome.FAILED:
             return S.FAILED, self.reason
-        if wish is not W.RUN:
+        if self.obeys(wish):
             state = S.CANCELLED if wish is W.CANCEL else S.PAUSED
             return state, SAID[state]
         if self.pause_with_reason:
@@ -366,3 +387,8 @@ class End:
             row = f"{barren} attempts in a row ended without a new checkpoint; the last one: {self.reason}"
             return S.FAILED, row
         return S.QUEUED, self.reason
+
+
+def _by(actor: str) -> dict[str, Any]:
+    """``actor`` as an event has it; nothing where nobody knows."""
+    return {"by": json.loads(actor)} if actor else {}

@@ -18,9 +18,10 @@ from tests.store.model import Happened, View
 ALLOWED = frozenset(TRANSITIONS)
 FENCED = frozenset({"finish", "bump"})
 """Scripts that may change a job only for the owner of its attempt."""
-DESCRIBING = frozenset({"name", "kind", "source", "data", "model", "needs"})
+DESCRIBING = frozenset({"by", "name", "kind", "source", "data", "model", "needs"})
 """Fields that no transition touches."""
-TEXTS = ("state", "wish", "owner", "reason", "last_end", "last_outcome", "result", "progress", "checkpoint_failure")
+TEXTS = ("state", "wish", "owner", "reason", "last_end", "last_outcome", "result", "progress", "checkpoint_failure",
+         "wish_by")  # fmt: skip
 NUMBERS = (
     "attempt",
     "barren",

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from keepfit.shared.actors import How, local
 from keepfit.shared.durable import write_json
 from keepfit.shared.errors import BadTransition, JobNotFound, StoreUnavailable
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
@@ -149,7 +150,7 @@ def test_a_stream_is_short_and_goes_some_time_after_the_end(store: Store, jobs_d
     store.jobs.request(job_id, Wish.RUN, number=1)
 
     assert len(kept) == 200
-    assert kept[-1].event == StateChanged("failed", 1, "wrong", "failed")
+    assert kept[-1].event == StateChanged("failed", 1, "wrong", "failed", local(How.WORKER))
     assert 0 < keeps_for <= 3_600_000
     assert store.link.ask(lambda r: r.pttl(keys.events(job_id))) == -1
 

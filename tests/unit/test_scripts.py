@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from keepfit.shared.actors import How
 from keepfit.shared.jobs.states import Cause, Outcome, Wish
 from keepfit.shared.store import keys, scripts
 from keepfit.shared.store.scripts import ROWS, Names, Pairs, name_of, text_of
@@ -70,15 +71,16 @@ def test_the_head_of_a_script_names_what_the_row_sends() -> None:
         result="",
         budget=5,
         backoff_ms=1000,
+        by=How.KEEPER,
         pause_with_reason=True,
     )
-    assert finish.arguments() == ["a", "b", 3, "stopped", "", "worker", "", 5, 1000, 1]
+    assert finish.arguments() == ["a", "b", 3, "stopped", "", "worker", "", 5, 1000, "keeper", 1]
     text = text_of(scripts.Finish)
     assert "local attempt = tonumber(ARGV[3])\nlocal outcome = ARGV[4]\n" in text
-    assert "local pause_with_reason = ARGV[10] == '1'\n" in text
+    assert "local pause_with_reason = ARGV[11] == '1'\n" in text
 
-    request = scripts.Request(job_id="a", wish=Wish.RUN, wish_number=1, priority=None, only_priority=False)
-    assert request.arguments() == ["a", "run", 1, "", 0]
+    request = scripts.Request(job_id="a", wish=Wish.RUN, wish_number=1, by="", priority=None, only_priority=False)
+    assert request.arguments() == ["a", "run", 1, "", "", 0]
 
     put_back = scripts.Create(job_id="a", created_ms=7, record=(("name", "job"), ("attempt", 0)))
     assert put_back.arguments() == ["a", 7, "name", "job", "attempt", 0]

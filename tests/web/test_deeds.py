@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from keepfit.shared.actors import Actor as Somebody
-from keepfit.shared.actors import How, Role
+from keepfit.shared.actors import How, Role, local
 from keepfit.shared.durable import write_json
 from keepfit.shared.errors import NotAllowed
 from keepfit.shared.jobs.directory import open_jobdir
@@ -18,6 +18,7 @@ from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Store
 from keepfit.web.desk import Desk
+from tests.harness.waiting import wait_until
 from tests.web.acting import Actor
 from tests.web.conftest import SPEC
 from tests.web.test_terminal import keepfit, url
@@ -75,12 +76,25 @@ def test_a_priority_leaves_a_wish_to_whoever_has_made_it(
     assert audited(settings)[-1] == ("priority:3", "api")
 
 
-def test_what_an_older_version_has_left_has_nobody(client: FlaskClient, settings: Settings, submitted: str) -> None:
+def test_the_list_says_who_while_the_server_is_away(stranded: FlaskClient, submitted: str) -> None:
+    """The index has it from the directory."""
+    wait_until(lambda: stranded.get("/api/v1/jobs").get_json()["total"] == 1, "the index knows the job")
+
+    (listed,) = stranded.get("/api/v1/jobs").get_json()["jobs"]
+
+    assert (listed["id"], listed["by"], listed["wish_by"]) == (submitted, vars(local(How.API)), None)
+
+
+def test_what_an_older_version_has_left_has_nobody(
+    client: FlaskClient, settings: Settings, store: Store, submitted: str
+) -> None:
     """It is shown as before."""
     jobdir = open_jobdir(settings.jobs_dir, submitted)
     for path in (jobdir.job_file, jobdir.wish_file):
         old = json.loads(path.read_text()) if path.exists() else {"wish": "pause", "number": 1, "priority": None}
         write_json(path, {name: value for name, value in old.items() if name != "by"})
+
+    store.link.ask(lambda r: r.flushdb())
 
     shown, page = client.get(f"/api/v1/jobs/{submitted}").get_json(), client.get(f"/jobs/{submitted}")
 

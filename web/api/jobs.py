@@ -22,7 +22,6 @@ from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST
 from werkzeug.exceptions import BadRequest, MethodNotAllowed, UnsupportedMediaType
 
-from keepfit.shared.actors import Actor
 from keepfit.shared.errors import InvalidSpec
 from keepfit.shared.jobs.states import LARGEST_PRIORITY, Wish
 from keepfit.shared.spec import parse_spec
@@ -201,22 +200,15 @@ def _record(record: JobRecord) -> dict[str, Any]:
 
 def _job(seen: Seen) -> dict[str, Any]:
     why = waiting(desk().reader, seen)
-    kept = None if seen.jobdir.damage else seen.jobdir.job
     return _record(seen.record) | {
         "live": not seen.notice,
-        "spec": kept.spec if kept else None,
-        "by": _actor(kept.by if kept else None),
-        "wish_by": _actor(seen.jobdir.status().by),
+        "spec": None if seen.jobdir.damage else seen.jobdir.job.spec,
         "waiting": dataclasses.asdict(why) if why else None,
         "attempts": [dataclasses.asdict(a) for a in read_history(seen.jobdir).attempts],
         "evaluations": [e.record.id for e in desk().reader.evaluations(seen.jobdir)],
         "remarks": remarks(seen.record.result, seen.record.progress.get("epochs")),
         "files": _files(seen),
     }
-
-
-def _actor(actor: Actor | None) -> dict[str, str] | None:
-    return None if actor is None else dataclasses.asdict(actor)
 
 
 def _files(seen: Seen) -> dict[str, str]:

@@ -61,7 +61,9 @@ class Reminder:
             status = jobdir.status()
             restore_from_disk(jobdir, self._store)
             if status.wish_number:
-                self._store.jobs.request(jobdir.id, status.wish, number=status.wish_number, priority=status.priority)
+                self._store.jobs.request(
+                    jobdir.id, status.wish, number=status.wish_number, by=status.by, priority=status.priority
+                )
         except (StoreUnavailable, StoreRefused):  # a keeper mends a damaged key within seconds
             return False
         except KeepfitError as exc:  # deleted, or it has ended before the wish could reach it

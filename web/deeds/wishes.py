@@ -88,7 +88,7 @@ class Wishes:
             ) from exc
         try:
             self._means.store.jobs.request(
-                seen.record.id, wish, number=number, priority=priority, only_priority=only_priority
+                seen.record.id, wish, number=number, by=by, priority=priority, only_priority=only_priority
             )
         except (
             StoreUnavailable,

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from keepfit.shared.actors import actor_of
 from keepfit.shared.durable import from_json, to_json
 from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.store.records import JobRecord
@@ -57,12 +58,12 @@ class JobIndex:
 
     def put(self, records: Iterable[JobRecord], sure: bool = True) -> None:
         """Store what is known of these jobs. ``sure``: the queue server said so."""
-        rows = [(record.id, to_json(vars(record)), int(sure)) for record in records]
+        rows = [(record.id, to_json(_plain(record)), int(sure)) for record in records]
         self._file.run(lambda db: db.executemany(_PUT, rows))
 
     def add(self, record: JobRecord) -> None:
         """Store a job that may be new; what is known of it already stays."""
-        row = (record.id, to_json(vars(record)))
+        row = (record.id, to_json(_plain(record)))
         self._file.run(lambda db: db.execute("INSERT OR IGNORE INTO jobs (id, record, sure) VALUES (?, ?, 0)", row))
 
     def remove(self, job_ids: Iterable[str]) -> None:
@@ -124,11 +125,18 @@ class JobIndex:
         return self._file.run(lambda db: db.execute(question, values).fetchall())
 
 
+def _plain(record: JobRecord) -> dict[str, Any]:
+    """The fields of a record, without a copy of those that may be long."""
+    named = {"by": record.by, "wish_by": record.wish_by}
+    return vars(record) | {name: actor and vars(actor) for name, actor in named.items()}
+
+
 def _record(raw: str) -> JobRecord | None:
     """The record of a row, which may be of another version. None if it cannot be read: it costs itself."""
     try:
         values = {name: value for name, value in from_json(raw).items() if name in _FIELDS}
-        return JobRecord(**values | {"state": JobState(values["state"]), "wish": Wish(values.get("wish", "run"))})
+        typed = {"state": JobState(values["state"]), "wish": Wish(values.get("wish", "run"))}
+        return JobRecord(**values | typed | {name: actor_of(values.get(name)) for name in ("by", "wish_by")})
     except (ValueError, KeyError, TypeError) as exc:
         log.warning("a row of the list's index cannot be read: %s", exc)
         return None

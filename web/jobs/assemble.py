@@ -38,7 +38,7 @@ def assemble_job(desk: Desk, job_id: str) -> JobPage:
         notice=seen.notice,
         live=live,
         created_ms=record.created_ms,
-        submitted_by=page.submitted_by(seen),
+        submitted_by=record.by.in_words if record.by else "",
         since_ms=record.since_ms,
         facts=page.facts(seen),
         source=source,

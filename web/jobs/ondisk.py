@@ -11,6 +11,7 @@ import dataclasses
 import time
 from typing import Any
 
+from keepfit.shared import actors
 from keepfit.shared.checkpoints.manifest import checkpoints_in
 from keepfit.shared.jobs.directory import AttemptDir, JobDir
 from keepfit.shared.jobs.diskstate import state_on_disk
@@ -48,6 +49,8 @@ def record_on_disk(jobdir: JobDir, now_ms: int | None = None) -> JobRecord:
         reason="" if running else found.reason,
         wish=status.wish,
         wish_number=status.wish_number,
+        wish_by=status.by,
+        by=actors.read_text(str(known["by"])),
         priority=int(known["priority"]),
         attempt=status.attempt,
         heartbeat_ms=sign_ms if last else 0,

@@ -225,12 +225,6 @@ def facts(seen: Seen) -> tuple[tuple[str, str], ...]:
     )
 
 
-def submitted_by(seen: Seen) -> str:
-    """Who has submitted the job, and how: "local, page"."""
-    by = None if seen.jobdir.damage else seen.jobdir.job.by
-    return by.in_words if by else ""
-
-
 def _data_set(spec: JobSpec) -> Iterator[tuple[str, str]]:
     data = getattr(spec, "data", None)  # a kind may have none
     if isinstance(data, DataSpec):

@@ -167,7 +167,9 @@ class Comparison:
         status = jobdir.status()
         if status.wish_number > known:
             try:
-                self._store.jobs.request(jobdir.id, status.wish, number=status.wish_number, priority=status.priority)
+                self._store.jobs.request(
+                    jobdir.id, status.wish, number=status.wish_number, by=status.by, priority=status.priority
+                )
             except BadTransition as exc:  # the job ended before the wish could reach it
                 log.info("a wish came too late: %s", exc, extra={"job_id": jobdir.id})
 

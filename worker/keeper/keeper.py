@@ -178,7 +178,7 @@ class Keeper:
             if self._report_end(attempt.claim):
                 return
             state = self._store.leases.finish(
-                attempt.claim, Outcome.INTERRUPTED, reason=reason, budget=self._budget, cause=cause
+                attempt.claim, Outcome.INTERRUPTED, reason=reason, budget=self._budget, by=How.KEEPER, cause=cause
             )
             if state is not LeaseState.LOST:
                 self._audit(attempt.claim, f"end:{state.value}")
@@ -195,7 +195,7 @@ class Keeper:
         if result is None or result.outcome not in (Outcome.FINISHED, Outcome.FAILED):
             return False
         state = self._store.leases.finish(
-            claim, result.outcome, reason=result.reason, budget=self._budget, result=result.model_dump()
+            claim, result.outcome, reason=result.reason, budget=self._budget, by=How.KEEPER, result=result.model_dump()
         )
         if state is not LeaseState.LOST:
             self._audit(claim, f"end:{state.value}")

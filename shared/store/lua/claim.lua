@@ -39,5 +39,5 @@ redis.call('ZREM', READY, id)
 local attempt = redis.call('HINCRBY', job_key(id), 'attempt', 1)
 if field(id, 'last_outcome') == 'interrupted' then count('recoveries') end
 take_lease(id, owner, lease_ms)
-set_state(id, 'running', '')
+set_state(id, 'running', '', service('worker'))
 return { id, attempt, field(id, 'last_end') or '' }

@@ -77,10 +77,20 @@ local function put_state(id, state, reason)
   redis.call('ZADD', STATE_PREFIX .. state, now, id)
 end
 
-local function set_state(id, state, reason, outcome)
+-- Who a field of a record names (JSON), as a value for an event; nothing where nobody knows.
+local function actor(id, name)
+  local read, found = pcall(cjson.decode, field(id, name) or '')
+  if read and type(found) == 'table' then return found end
+end
+
+-- The service itself, as whoever does something: a worker or a keeper.
+local function service(how) return { who = 'local', role = 'admin', how = how } end
+
+-- `by`: whoever has brought the job into this state, as a value.
+local function set_state(id, state, reason, by, outcome)
   put_state(id, state, reason)
   emit(id, 'state', cjson.encode({
-    state = state, attempt = number(id, 'attempt'), reason = reason, outcome = outcome or '' }))
+    state = state, attempt = number(id, 'attempt'), reason = reason, outcome = outcome or '', by = by }))
   if ENDED[state] then
     redis.call('XTRIM', EVENTS_PREFIX .. id, 'MAXLEN', ENDED_EVENTS_KEPT)
     count('ended:' .. state)
@@ -133,21 +143,21 @@ local function interrupted(id, cause, budget, backoff_ms)
 end
 
 -- What becomes of a job whose attempt has ended. `how`: outcome, reason, cause (of an interruption), budget (own
--- faults in a row that are allowed), backoff_ms, pause_with_reason (whatever the wish: it cannot go on without a person).
+-- faults in a row that are allowed), backoff_ms, by (worker or keeper), pause_with_reason (whatever the wish: it cannot go on without a person).
 local function settle(id, how)
   redis.call('ZREM', LEASES, id)
   redis.call('HSET', job_key(id), 'owner', '', 'lease_ms', 0, 'last_end', how.reason, 'last_outcome', how.outcome)
   local wait, used_up = 0, false
   if how.outcome == 'interrupted' then wait, used_up = interrupted(id, how.cause, how.budget, how.backoff_ms) end
-  local wish, state, reason = field(id, 'wish'), 'queued', how.reason
+  local wish, state, reason, by = field(id, 'wish'), 'queued', how.reason, service(how.by)
   if how.outcome == 'finished' then
     state = 'succeeded'
   elseif how.outcome == 'failed' then
     state = 'failed'
   elseif wish == 'cancel' then
-    state, reason = 'cancelled', 'cancelled by a person'
+    state, reason, by = 'cancelled', 'cancelled by a person', actor(id, 'wish_by')
   elseif wish == 'pause' then
-    state, reason = 'paused', 'paused by a person'
+    state, reason, by = 'paused', 'paused by a person', actor(id, 'wish_by')
   elseif how.pause_with_reason then
     state = 'paused'
   elseif used_up then
@@ -156,7 +166,7 @@ local function settle(id, how)
   end
   -- An attempt that obeyed a wish ended because of it; one that died before it could has a cause of its own.
   if how.outcome == 'stopped' then redis.call('HSET', job_key(id), 'last_end', reason) end
-  set_state(id, state, reason, how.outcome)
+  set_state(id, state, reason, by, how.outcome)
   if state == 'queued' then enqueue(id, now + wait) end
   return state
 end

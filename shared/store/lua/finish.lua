@@ -4,5 +4,5 @@
 if not holds(job_id, owner, attempt) then return LOST end
 if result ~= '' then redis.call('HSET', job_key(job_id), 'result', result) end
 return settle(job_id, {
-  outcome = outcome, reason = reason, cause = cause, budget = budget, backoff_ms = backoff_ms,
+  outcome = outcome, reason = reason, cause = cause, budget = budget, backoff_ms = backoff_ms, by = by,
   pause_with_reason = pause_with_reason })

@@ -8,7 +8,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', now)) do
     reaped[#reaped + 1] = id
     reaped[#reaped + 1] = settle(id, {
       outcome = 'interrupted', reason = reason, cause = own_fault[id] and 'silence' or 'worker',
-      budget = budget, backoff_ms = backoff_ms })
+      budget = budget, backoff_ms = backoff_ms, by = 'keeper' })
   else
     redis.call('ZREM', LEASES, id) -- nobody's: a keeper puts the record right
   end

@@ -18,8 +18,8 @@ local target = targets[state] and targets[state][wish]
 if not target then return { 'refused', state } end
 if only_priority and target ~= state then return { 'refused', state } end
 
-redis.call('HSET', job_key(job_id), 'wish', wish, 'wish_number', wish_number, 'wish_ms', now)
-emit(job_id, 'wish', cjson.encode({ wish = wish, number = wish_number }))
+redis.call('HSET', job_key(job_id), 'wish', wish, 'wish_number', wish_number, 'wish_ms', now, 'wish_by', by)
+emit(job_id, 'wish', cjson.encode({ wish = wish, number = wish_number, by = actor(job_id, 'wish_by') }))
 if priority then
   redis.call('HSET', job_key(job_id), 'priority', priority)
   if redis.call('ZSCORE', READY, job_id) then redis.call('ZADD', READY, rank(job_id), job_id) end
@@ -30,7 +30,7 @@ if target ~= state then
   redis.call('HSET', job_key(job_id), 'barren', 0, 'setbacks', 0)
   if target == 'queued' then redis.call('HDEL', job_key(job_id), 'result') end
   local said = { queued = 'resumed by a person', paused = 'paused by a person', cancelled = 'cancelled by a person' }
-  set_state(job_id, target, said[target])
+  set_state(job_id, target, said[target], actor(job_id, 'wish_by'))
   if target == 'queued' then enqueue(job_id, 0) end
 end
 redis.call('PUBLISH', WISHES_PREFIX .. job_id, wish)
