@@ -17,10 +17,10 @@ from keepfit.shared.checkpoints.keep import prune, prune_finished, sweep
 from keepfit.shared.checkpoints.manifest import PIN, FileRecord, checkpoints_of, verify
 from keepfit.shared.errors import StorageFull
 from keepfit.shared.jobs.directory import JobDir
-from keepfit.shared.jobs.documents import ResultFile
+from keepfit.shared.jobs.documents import ResultFile, document
 from keepfit.shared.jobs.events import CheckpointFailed, CheckpointSaved, EpochEnded, Event, LogLine
 from keepfit.shared.jobs.states import Outcome
-from keepfit.worker.training import run, train
+from keepfit.worker.training import train
 from keepfit.worker.training.interfaces import StopReason, StopSignal
 from keepfit.worker.training.model_state import Tensor, raw_bytes
 from keepfit.worker.training.saving import Contents, valid, write
@@ -318,7 +318,7 @@ def test_without_room_even_for_the_result_file_the_job_can_go_on_later(
         real(path, value)
 
     with monkeypatch.context() as patched:
-        patched.setattr(run, "write_json", refusing)
+        patched.setattr(document, "write_json", refusing)
         with pytest.raises(StorageFull, match="No space left"):
             attempt(program, jobdir)
     attempt(program, jobdir)
