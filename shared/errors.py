@@ -12,6 +12,10 @@ class InvalidSpec(KeepfitError):
     """The job asks for something that cannot be done as it stands. Never retried."""
 
 
+class NotInLibrary(InvalidSpec):
+    """The job names a data set or a model of which there is no card (any more)."""
+
+
 class DataUnavailable(KeepfitError):
     """The data set cannot be read or fetched. Never retried by itself."""
 

@@ -20,6 +20,8 @@ getattr(build_meta, "build_" + sys.argv[1])(sys.argv[2])
 INSIDE = {
     "keepfit/__init__.py",
     "keepfit/py.typed",
+    "keepfit/shared/catalog/builtin/datasets/mnist-5k.json",
+    "keepfit/shared/catalog/builtin/models/mlp.json",
     "keepfit/shared/store/lua/claim.lua",
     "keepfit/web/templates/job.html",
     "keepfit/web/static/job.js",
