@@ -66,6 +66,7 @@ class Turned:
 
 def run(pairs: int) -> Turned:
     """One run of so many pairs of blocks, after a block to warm up."""
+    from keepfit.shared.catalog.library import builtin_library
     from keepfit.worker.data import datasets
     from keepfit.worker.training import bits
     from keepfit.worker.training.interfaces import StopSignal
@@ -76,7 +77,7 @@ def run(pairs: int) -> Turned:
     bits.configure(THREADS)
     turned: Any = Turned()
     put_stopwatches(turned.stalls_s, turned.writing_s)
-    data, epochs = datasets.load("fashion-mnist", DATA), (2 * pairs + 1) * EPOCHS_A_BLOCK
+    data, epochs = datasets.load(builtin_library().dataset("fashion-mnist"), DATA), (2 * pairs + 1) * EPOCHS_A_BLOCK
     program = Program(lambda: build("mlp", scaled=False), data.train, epochs, BATCH, seed=1, policy=turned)
     with tempfile.TemporaryDirectory() as folder:
         jobdir = JobDir(Path(folder), DATA)

@@ -75,9 +75,10 @@ def by_fit(name: str, steps: int, epochs: int, folder: Path) -> dict[str, Any]:
     """Train with `fit` and `ModelCheckpoint`, as a plain script does."""
     import keras
 
+    from keepfit.shared.catalog.library import builtin_library
     from keepfit.worker.data import datasets
 
-    data = datasets.load("fashion-mnist", DATA)
+    data = datasets.load(builtin_library().dataset("fashion-mnist"), DATA)
     keras.utils.set_random_seed(1)
     model, ends = build(name, scaled=True, steps=steps), list[float]()
     model.fit(
@@ -93,6 +94,7 @@ def by_fit(name: str, steps: int, epochs: int, folder: Path) -> dict[str, Any]:
 
 def by_keepfit(name: str, epochs: int, folder: Path) -> dict[str, Any]:
     """Train with the engine, with its default checkpoints."""
+    from keepfit.shared.catalog.library import builtin_library
     from keepfit.shared.jobs.directory import JobDir
     from keepfit.shared.jobs.events import EpochEnded, Event
     from keepfit.worker.data import datasets
@@ -108,7 +110,7 @@ def by_keepfit(name: str, epochs: int, folder: Path) -> dict[str, Any]:
             if isinstance(event, EpochEnded):
                 ends.append(time.perf_counter())
 
-    data = datasets.load("fashion-mnist", DATA)
+    data = datasets.load(builtin_library().dataset("fashion-mnist"), DATA)
     program = Program(
         lambda: build(name, scaled=False), data.train, epochs + 1, BATCH, seed=1, test=data.test,
         shuffle=False,

@@ -14,9 +14,10 @@ def train(folder: str) -> None:
     """Train for a very long time."""
     import keras
 
+    from keepfit.shared.catalog.library import builtin_library
     from keepfit.worker.data import datasets
 
-    data = datasets.load("mnist-5k", Path(folder))
+    data = datasets.load(builtin_library().dataset("mnist-5k"), Path(folder))
     model = keras.Sequential(
         [
             keras.layers.Input((28, 28)),

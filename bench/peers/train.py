@@ -11,9 +11,10 @@ def main(datasets_dir: str, folder: str) -> None:
     """Train the MLP on Fashion-MNIST for ten epochs and print the test accuracy."""
     import keras
 
+    from keepfit.shared.catalog.library import builtin_library
     from keepfit.worker.data import datasets
 
-    data = datasets.load("fashion-mnist", Path(datasets_dir))
+    data = datasets.load(builtin_library().dataset("fashion-mnist"), Path(datasets_dir))
     keras.utils.set_random_seed(1)
     model = keras.Sequential(
         [

@@ -107,8 +107,13 @@ class DatasetCard(Card):
     """Who made it, from where it comes, under which licence."""
     size_bytes: Count
     """Of its files."""
-    needs_network: bool
-    """It is fetched when it is used for the first time."""
+    fetched_from: str = ""
+    """The address under which its files are, for one that is fetched when it is used for the first time."""
+
+    @property
+    def needs_network(self) -> bool:
+        """Whether it is not here before it was fetched once."""
+        return bool(self.fetched_from)
 
     @property
     def inputs(self) -> Feature:
@@ -125,6 +130,8 @@ class DatasetCard(Card):
     def _agrees_with_itself(self) -> Self:
         if sorted(feature.role for feature in self.features) != ["input", "target"]:
             raise ValueError("it needs one input and one target")
+        if self.value_range[0] >= self.value_range[1]:
+            raise ValueError("the range of its values has no width")
         for part in (self.train, self.test):
             if len(part.per_class) != len(self.classes) or sum(part.per_class) != part.samples:
                 raise ValueError("the samples of the classes do not come to those of the part")

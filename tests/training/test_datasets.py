@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from keras.src.backend import config as keras_config  # KERAS_HOME is read once, when Keras is imported
 
+from keepfit.shared.catalog.cards import DatasetCard
+from keepfit.shared.catalog.library import builtin_library
 from keepfit.shared.errors import DataUnavailable
 from keepfit.worker.data import datasets
 from keepfit.worker.training.program import Arrays
@@ -21,12 +23,15 @@ from tests.harness.waiting import wait_until
 
 Files = dict[str, Any]
 NAMES = ("x_train", "y_train", "x_test", "y_test")
+LIBRARY = builtin_library()
+FEATURE, TARGET = (feature.model_dump() for feature in LIBRARY.datasets()[0].features)
+BUILTIN = [card for card in LIBRARY.datasets() if not card.needs_network]
 
 
 @cache
 def digits() -> Files:
     """As many digits as MNIST has, made of the built-in ones."""
-    few = datasets.load("mnist-5k", Path("nowhere"))
+    few = datasets.load(LIBRARY.dataset("mnist-5k"), Path("nowhere"))
     return {
         "x_train": np.tile(few.train.x, (15, 1, 1)),
         "y_train": np.tile(few.train.y, 15),
@@ -47,12 +52,41 @@ def same(data: datasets.Dataset) -> bool:
     return all(np.array_equal(found[name], digits()[name]) for name in NAMES)
 
 
+@pytest.mark.parametrize("card", BUILTIN, ids=lambda card: card.name)
+def test_the_card_of_a_builtin_data_set_says_what_its_file_holds(card: DatasetCard) -> None:
+    """Shapes, types, range, and how many of each class are in each part."""
+    data, (target,) = datasets.load(card, Path("nowhere")), [f for f in card.features if f.role == "target"]
+
+    for part, share in ((data.train, card.train), (data.test, card.test)):
+        assert part.x.shape == (share.samples, *card.inputs.shape)
+        assert part.y.shape == (share.samples, *target.shape)
+        assert (part.x.dtype, part.y.dtype) == (card.inputs.dtype, target.dtype)
+        assert (part.x.min(), part.x.max()) == card.value_range
+        assert tuple(np.bincount(part.y)) == share.per_class
+
+
+def test_a_card_decides_what_is_taken(tmp_path: Path) -> None:
+    """Samples of its shape, in its classes, whatever its name is: no other code knows the data set."""
+    made = {"features": ({**FEATURE, "shape": (6, 5, 3)}, TARGET), "classes": ("no", "yes"), "name": "own"}
+    shares = {"train": {"samples": 4, "per_class": (2, 2)}, "test": {"samples": 2, "per_class": (2, 0)}}
+    card = DatasetCard.model_validate(LIBRARY.dataset("mnist").model_dump() | made | shares)
+    x, y = np.arange(360, dtype=np.uint8).reshape(4, 6, 5, 3), np.array([0, 1, 0, 1])
+
+    np.savez(tmp_path / "own.npz", x_train=x, y_train=y, x_test=x[:2].reshape(2, 90), y_test=[0, 0])
+    data = datasets.load(card, tmp_path)
+    np.savez(tmp_path / "own.npz", x_train=x, y_train=y + 1, x_test=x[:2], y_test=[0, 0])
+
+    assert np.array_equal(data.test.x, x[:2])
+    with pytest.raises(DataUnavailable, match="are 1, 2, but there are 2 classes"):
+        datasets.load(card, tmp_path)
+
+
 @pytest.mark.parametrize("shape", [(28, 28), (28, 28, 1), (1, 28, 28), (784,)], ids=str)
 def test_pictures_are_taken_in_each_shape_that_means_the_same(shape: tuple[int, ...], tmp_path: Path) -> None:
     """With a channel, or flat."""
     x = {name: digits()[name].reshape(-1, *shape) for name in ("x_train", "x_test")}
 
-    data = datasets.load("mnist", saved(tmp_path, **x))
+    data = datasets.load(LIBRARY.dataset("mnist"), saved(tmp_path, **x))
 
     assert same(data)
     assert data.train.digest() == Arrays(digits()["x_train"], digits()["y_train"]).digest()
@@ -68,7 +102,7 @@ def test_labels_are_taken_in_each_form_that_means_the_same(labels: str, tmp_path
     }
     y = {name: forms[labels](digits()[name]) for name in ("y_train", "y_test")}
 
-    assert same(datasets.load("mnist", saved(tmp_path, **y)))
+    assert same(datasets.load(LIBRARY.dataset("mnist"), saved(tmp_path, **y)))
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
@@ -76,7 +110,7 @@ def test_pictures_of_0_to_1_are_the_bytes_that_they_were(kind: Any, tmp_path: Pa
     """Divided by 255, as everybody does it: not a second time by the model; it is said."""
     x = {name: (digits()[name] / 255).astype(kind) for name in ("x_train", "x_test")}
 
-    data = datasets.load("mnist", saved(tmp_path, **x))
+    data = datasets.load(LIBRARY.dataset("mnist"), saved(tmp_path, **x))
 
     assert same(data)
     assert data.train.x.dtype == np.uint8
@@ -88,7 +122,7 @@ def test_pictures_of_0_to_1_that_were_no_bytes_keep_their_values(tmp_path: Path)
     """Times 255, in floats."""
     x = {name: np.sqrt(digits()[name] / 255).astype(np.float32) for name in ("x_train", "x_test")}
 
-    data = datasets.load("mnist", saved(tmp_path, **x))
+    data = datasets.load(LIBRARY.dataset("mnist"), saved(tmp_path, **x))
 
     assert np.allclose(data.train.x, x["x_train"] * 255)
     assert data.notes
@@ -98,7 +132,7 @@ def test_a_job_of_version_0_1_keeps_its_pictures_as_they_are(tmp_path: Path) -> 
     """It has trained on them so; its checkpoint belongs to them."""
     x = {name: (digits()[name] / 255).astype(np.float32) for name in ("x_train", "x_test")}
 
-    data = datasets.load("mnist", saved(tmp_path, **x), as_found=True)
+    data = datasets.load(LIBRARY.dataset("mnist"), saved(tmp_path, **x), as_found=True)
 
     assert np.array_equal(data.train.x, x["x_train"])
 
@@ -107,7 +141,7 @@ def test_pictures_of_another_range_are_told(tmp_path: Path) -> None:
     """Around nought, as some normalise them: they are taken, and it is said before training."""
     x = {name: digits()[name].astype(np.float32) / 127.5 - 1 for name in ("x_train", "x_test")}
 
-    (note,) = datasets.load("mnist", saved(tmp_path, **x)).notes
+    (note,) = datasets.load(LIBRARY.dataset("mnist"), saved(tmp_path, **x)).notes
 
     assert "hold values from -1 to 1, but the models expect 0 to 255" in note
 
@@ -143,7 +177,7 @@ def test_what_cannot_be_trained_on_is_refused_by_name_and_place(
 ) -> None:
     """Whichever part it is in."""
     with pytest.raises(DataUnavailable) as refused:
-        datasets.load("mnist", saved(tmp_path, **changed()))
+        datasets.load(LIBRARY.dataset("mnist"), saved(tmp_path, **changed()))
 
     assert said in str(refused.value)
     assert "allow_pickle" not in str(refused.value)
@@ -196,7 +230,7 @@ def test_a_file_that_is_no_archive_is_named_with_what_it_is(
     (tmp_path / "mnist.npz").write_bytes(content())
 
     with pytest.raises(DataUnavailable, match="The files of mnist under") as refused:
-        datasets.load("mnist", tmp_path)
+        datasets.load(LIBRARY.dataset("mnist"), tmp_path)
 
     assert said in str(refused.value)
     assert "allow_pickle" not in str(refused.value)
@@ -223,7 +257,7 @@ def test_idx_files_in_the_data_directory_are_read(tmp_path: Path) -> None:
     """As Debian's package has them."""
     write_folder(tmp_path / "fashion-mnist")
 
-    data = datasets.load("fashion-mnist", tmp_path)
+    data = datasets.load(LIBRARY.dataset("fashion-mnist"), tmp_path)
 
     assert (len(data.train), len(data.test)) == (60000, 10000)
     assert data.test.x[9999, 27, 27] == 7
@@ -243,7 +277,7 @@ def test_a_damaged_or_missing_idx_file_is_named(spoil: Callable[[Path], Any], sa
     spoil(write_folder(tmp_path / "fashion-mnist") / "train-labels-idx1-ubyte.gz")
 
     with pytest.raises(DataUnavailable) as refused:
-        datasets.load("fashion-mnist", tmp_path)
+        datasets.load(LIBRARY.dataset("fashion-mnist"), tmp_path)
 
     assert said in str(refused.value)
 
@@ -261,7 +295,7 @@ def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_without_a_network_a_data_set_says_where_to_put_its_files(tmp_path: Path) -> None:
     """And which."""
     with pytest.raises(DataUnavailable, match="put train-images-idx3-ubyte"):
-        datasets.load("mnist", tmp_path / "datasets")
+        datasets.load(LIBRARY.dataset("mnist"), tmp_path / "datasets")
 
 
 def test_a_fetched_file_that_is_damaged_is_fetched_again(no_network: Path, tmp_path: Path) -> None:
@@ -270,7 +304,7 @@ def test_a_fetched_file_that_is_damaged_is_fetched_again(no_network: Path, tmp_p
     (tmp_path / "mnist.npz.fetched").touch()
 
     with pytest.raises(DataUnavailable, match="could not be fetched"):
-        datasets.load("mnist", tmp_path)
+        datasets.load(LIBRARY.dataset("mnist"), tmp_path)
 
     assert not (tmp_path / "mnist.npz").exists()
     assert (tmp_path / "mnist.npz.damaged").exists()
@@ -284,7 +318,7 @@ def test_of_two_jobs_that_want_a_set_one_fetches_it(tmp_path: Path) -> None:
     whole = saved(tmp_path / "made") / "mnist.npz"
     with (tmp_path / ".mnist.lock").open("w") as lock, ThreadPoolExecutor(1) as thread:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        waiting = thread.submit(datasets.load, "mnist", tmp_path)
+        waiting = thread.submit(datasets.load, LIBRARY.dataset("mnist"), tmp_path)
         wait_until(lambda: waiting.running() and not waiting.done(), "the other job to wait")
         whole.replace(tmp_path / "mnist.npz")
         fcntl.flock(lock, fcntl.LOCK_UN)
@@ -297,6 +331,6 @@ def test_fashion_mnist_is_not_taken_from_keras_cache_unchecked(no_network: Path,
     write_folder(no_network / "fashion-mnist")
 
     with pytest.raises(DataUnavailable, match="Fashion-MNIST could not be fetched"):
-        datasets.load("fashion-mnist", tmp_path / "datasets")
+        datasets.load(LIBRARY.dataset("fashion-mnist"), tmp_path / "datasets")
 
     assert not (tmp_path / "datasets" / "fashion-mnist.npz").exists()

@@ -68,6 +68,7 @@ def test_a_card_of_a_newer_version_is_read(tmp_path: Path) -> None:
         ("{}", "Field required"),
         (json.dumps(DIGITS.model_dump(mode="json") | {"classes": ["one"]}), "do not come to those of the part"),
         (json.dumps(DIGITS.model_dump(mode="json") | {"features": []}), "at least 1 item"),
+        (json.dumps(DIGITS.model_dump(mode="json") | {"value_range": [1, 1]}), "no width"),
         (json.dumps(DIGITS.model_dump(mode="json") | {"id": "short"}), "String should match"),
     ],
 )

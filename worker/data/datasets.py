@@ -1,14 +1,15 @@
-"""The data sets that a job can name: where their files are looked for, and what is taken from them.
+"""The data of a card: where its files are looked for, and what is taken from them.
 
-    data = load("mnist-5k", datasets_dir)         # Dataset(train=Arrays, test=Arrays, notes=())
+    data = load(card, datasets_dir)         # Dataset(train=Arrays, test=Arrays, notes=())
 
-``mnist-5k`` belongs to the project. The others are looked for in the data directory first (gzipped
-IDX files in a folder of the data set's name, or one ``.npz``), then fetched by ``keras.datasets``.
-The models take bytes, 0 to 255, and class numbers; what means the same is taken as that, and said.
+What needs no network lies beside this file. The rest is looked for in the data directory first (gzipped IDX files in
+a folder of the data set's name, or one ``.npz``), then fetched from where the card says, each file checked. The models
+take bytes, 0 to 255, and class numbers; what means the same is taken as that, and said.
 """
 
 import fcntl
 import hashlib
+import math
 import os
 import uuid
 from dataclasses import dataclass
@@ -18,18 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keepfit.shared.catalog.cards import DatasetCard
 from keepfit.shared.errors import DataUnavailable, StorageFull
-from keepfit.shared.spec import DATASETS
 from keepfit.worker.data.arrayfiles import read_idx, read_npz
 from keepfit.worker.data.intake import classes_of, refuse_other_kinds, refuse_what_is_not_finite
 from keepfit.worker.training.program import Arrays
 
-CLASSES = 10
-_DIGITS = tuple(str(digit) for digit in range(CLASSES))
-_CLOTHES = ("T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
-CLASS_NAMES = {"mnist-5k": _DIGITS, "mnist": _DIGITS, "fashion-mnist": _CLOTHES}
-_BUILTIN = Path(__file__).parents[1] / "data" / "builtin" / "mnist-5k.npz"
-_BUILTIN_SHA256 = "cbc52140e194235067ae45d40f25d28b9b44f4b77adac9fc26743fdea791c9ff"
+_BUILTIN = Path(__file__).parent / "builtin"
 _NAMES = ("x_train", "y_train", "x_test", "y_test")
 _IDX = {
     "x_train": "train-images-idx3-ubyte.gz",
@@ -37,14 +33,7 @@ _IDX = {
     "x_test": "t10k-images-idx3-ubyte.gz",
     "y_test": "t10k-labels-idx1-ubyte.gz",
 }
-_FASHION_SHA256 = {
-    "x_train": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-    "y_train": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-    "x_test": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-    "y_test": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-}
-"""Of the files that its authors publish (their MD5 stands in their README); Keras fetches them without any."""
-_STORAGE = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
+_BYTES = (0.0, 255.0)
 _DIVIDED = 0.1
 """How far from a whole number a byte may be after it was divided by 255, kept in 16 bits, and multiplied again."""
 
@@ -59,11 +48,11 @@ class Dataset:
     """What people should know of how the files were taken."""
 
 
-def load(name: str, datasets: Path, as_found: bool = False) -> Dataset:
-    """Read the data set ``name``, fetching it first if need be.
+def load(card: DatasetCard, datasets: Path, as_found: bool = False) -> Dataset:
+    """Read the data set of ``card``, fetching it first if need be.
 
     Args:
-        name: One of ``DATASETS``.
+        card: What it is, and what its files must be.
         datasets: The folder of the data sets.
         as_found: Take pictures of 0 to 1 as they are, as version 0.1 did: for jobs that it began.
 
@@ -72,38 +61,36 @@ def load(name: str, datasets: Path, as_found: bool = False) -> Dataset:
             the message says where and what to do.
         StorageFull: it was fetched, but the data directory takes no writes.
     """
-    if name not in DATASETS:
-        raise DataUnavailable(f"There is no data set {name!r}; there are {', '.join(DATASETS)}.")
-    if name == "mnist-5k":
-        x_train, y_train, x_test, y_test = _builtin()
+    if not card.needs_network:
+        x_train, y_train, x_test, y_test = _builtin(card)
         return Dataset(Arrays(x_train, y_train), Arrays(x_test, y_test))  # its sha256 says all about it
-    parts, origin = _local(name, datasets) or _fetched_once(name, datasets)
-    return _taken(name, dict(zip(_NAMES, parts, strict=True)), origin, as_found)
+    parts, origin = _local(card.name, datasets) or _fetched_once(card, datasets)
+    return _taken(card, dict(zip(_NAMES, parts, strict=True)), origin, as_found)
 
 
-def _taken(name: str, parts: dict[str, NDArray[Any]], origin: str, as_found: bool) -> Dataset:
-    info = DATASETS[name]
-    for side, count in (("train", info.train_samples), ("test", info.test_samples)):
+def _taken(card: DatasetCard, parts: dict[str, NDArray[Any]], origin: str, as_found: bool) -> Dataset:
+    for side, count in (("train", card.train.samples), ("test", card.test.samples)):
         x, y = f"x_{side}", f"y_{side}"
-        parts[x] = _pictures(parts[x], count, f"{x} of {origin}")
-        labels = classes_of(parts[y], CLASSES, f"in {y} of {origin}")
+        parts[x] = _pictures(parts[x], (count, *card.inputs.shape), f"{x} of {origin}")
+        labels = classes_of(parts[y], len(card.classes), f"in {y} of {origin}")
         if labels.shape != (count,):
             raise DataUnavailable(f"{y} of {origin} has the shape {parts[y].shape}; right is ({count},).")
         parts[y] = labels
-    notes = () if as_found else _scaled(parts, origin)
+    notes = () if as_found or card.value_range != _BYTES else _scaled(parts, origin)
     return Dataset(Arrays(parts["x_train"], parts["y_train"]), Arrays(parts["x_test"], parts["y_test"]), notes)
 
 
-def _pictures(x: NDArray[Any], count: int, what: str) -> NDArray[Any]:
+def _pictures(x: NDArray[Any], wanted: tuple[int, ...], what: str) -> NDArray[Any]:
     refuse_other_kinds(x, f"The pictures in {what}")
-    alike = [(count, 28, 28), (count, 28, 28, 1), (count, 1, 28, 28), (count, 784)]
+    count, *shape = wanted
+    alike = [wanted, (*wanted, 1), (count, 1, *shape), (count, math.prod(shape))]
     if x.dtype.kind == "c" or x.shape not in alike:
         raise DataUnavailable(
-            f"{what} has the shape {x.shape} ({x.dtype.name}); right is ({count}, 28, 28): {count:,} pictures of "
-            f"28 x 28 bytes. ({count}, 28, 28, 1) and ({count}, 784) are taken too."
+            f"{what} has the shape {x.shape} ({x.dtype.name}); right is {wanted}: {count:,} pictures of "
+            f"{' x '.join(map(str, shape))} bytes. {alike[1]} and {alike[3]} are taken too."
         )
     refuse_what_is_not_finite(x, f"The pictures in {what}")
-    return x.reshape(count, 28, 28)
+    return x.reshape(wanted)
 
 
 def _scaled(parts: dict[str, NDArray[Any]], origin: str) -> tuple[str, ...]:
@@ -142,14 +129,15 @@ def _times_255(x: NDArray[Any]) -> NDArray[Any]:
     return whole
 
 
-def _builtin() -> list[NDArray[Any]]:
+def _builtin(card: DatasetCard) -> list[NDArray[Any]]:
+    path = _BUILTIN / f"{card.name}.npz"
     try:
-        content = _BUILTIN.read_bytes()
+        content = path.read_bytes()
     except OSError as exc:
-        raise DataUnavailable(f"{_BUILTIN} is missing; install Keepfit again.") from exc
-    if hashlib.sha256(content).hexdigest() != _BUILTIN_SHA256:
-        raise DataUnavailable(f"{_BUILTIN} is damaged (its sha256 differs); install Keepfit again.")
-    return read_npz(_BUILTIN, _NAMES)
+        raise DataUnavailable(f"{path} is missing; install Keepfit again.") from exc
+    if hashlib.sha256(content).hexdigest() != card.content.get(path.name):
+        raise DataUnavailable(f"{path} is damaged (its sha256 differs); install Keepfit again.")
+    return read_npz(path, _NAMES)
 
 
 def _local(name: str, datasets: Path) -> tuple[list[NDArray[Any]], str] | None:
@@ -177,44 +165,48 @@ def _mark(path: Path) -> Path:
     return path.with_name(f"{path.name}.fetched")
 
 
-def _fetched_once(name: str, datasets: Path) -> tuple[list[NDArray[Any]], str]:
+def _fetched_once(card: DatasetCard, datasets: Path) -> tuple[list[NDArray[Any]], str]:
     """Fetch; of several jobs that want to at the same time, one does, and the others take what it has kept."""
     try:
         datasets.mkdir(parents=True, exist_ok=True)
-        lock = (datasets / f".{name}.lock").open("w")
+        lock = (datasets / f".{card.name}.lock").open("w")
     except OSError as exc:
         raise StorageFull(f"{datasets} takes no writes ({exc.strerror}), so no data set can be fetched.") from exc
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return _local(name, datasets) or (_fetched(name, datasets), f"the fetched {name}")
+        return _local(card.name, datasets) or (_fetched(card, datasets), f"the fetched {card.name}")
 
 
-def _fetched(name: str, datasets: Path) -> list[NDArray[Any]]:
-    import keras
-
-    source = {"mnist": keras.datasets.mnist, "fashion-mnist": keras.datasets.fashion_mnist}[name]
+def _fetched(card: DatasetCard, datasets: Path) -> list[NDArray[Any]]:
     try:
-        if name == "fashion-mnist":
-            _fetch_checked()
-        (x_train, y_train), (x_test, y_test) = source.load_data()
+        parts = _read(_files_of(card))
     except Exception as exc:  # the downloader raises whatever its transport does
         files = ", ".join(_IDX.values())
         raise DataUnavailable(
-            f"{DATASETS[name].title} could not be fetched: is there a network? Without one, put {files} into "
-            f"{datasets / name}, or choose the built-in mnist-5k."
+            f"{card.title} could not be fetched: is there a network? Without one, put {files} into "
+            f"{datasets / card.name}, or choose a data set that is built in."
         ) from exc
-    parts = [x_train, y_train, x_test, y_test]
-    _keep(dict(zip(_NAMES, parts, strict=True)), datasets / f"{name}.npz")
+    _keep(dict(zip(_NAMES, parts, strict=True)), datasets / f"{card.name}.npz")
     return parts
 
 
-def _fetch_checked() -> None:
-    """Have the files of Fashion-MNIST where Keras looks for them, each with its sha256: damaged ones anew."""
+def _files_of(card: DatasetCard) -> dict[str, Path]:
+    """The files of the card where Keras keeps what it fetches, each with the sha256 of the card: damaged ones anew."""
     import keras
 
-    for part, sha256 in _FASHION_SHA256.items():
-        folder = os.path.join("datasets", "fashion-mnist")  # noqa: PTH118 - as Keras has it, relative to its own
-        keras.utils.get_file(_IDX[part], _STORAGE + _IDX[part], file_hash=sha256, cache_subdir=folder)
+    single = len(card.content) == 1
+    folder = "datasets" if single else os.path.join("datasets", card.name)  # noqa: PTH118 - relative to Keras' own
+    return {
+        name: Path(keras.utils.get_file(name, card.fetched_from + name, file_hash=sha256, cache_subdir=folder))
+        for name, sha256 in card.content.items()
+    }
+
+
+def _read(files: dict[str, Path]) -> list[NDArray[Any]]:
+    if set(files) == set(_IDX.values()):
+        return [read_idx(files[_IDX[part]]) for part in _NAMES]
+    (archive,) = files.values()
+    return read_npz(archive, _NAMES)
 
 
 def _keep(arrays: dict[str, NDArray[Any]], path: Path) -> None:

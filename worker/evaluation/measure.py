@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from keepfit.shared.catalog.library import builtin_library
 from keepfit.shared.spec import TrainSpec
 from keepfit.worker.models import presets
 from keepfit.worker.training import meaning, model_state
@@ -25,11 +26,12 @@ from keepfit.worker.training.saving import Loaded
 def rebuilt(trained: TrainSpec, loaded: Loaded) -> Any:
     """The model of the spec with the state of the checkpoint, as it would be exported.
 
-    Raises Diverged for one that is no number, or CorruptCheckpoint for one that is of another model.
+    Raises Diverged for one that is no number, CorruptCheckpoint for one that is of another model, or NotInLibrary.
     """
     wish = trained.training
     model_state.seed_everything(wish.seed)
-    model = presets.build_model(trained.model, wish.learning_rate)
+    signature = builtin_library().dataset(trained.data.name).signature
+    model = presets.build_model(trained.model, signature, wish.learning_rate)
     build(model, (np.zeros((1, *model.input_shape[1:]), np.uint8), np.zeros(1, np.uint8)))
     known = meaning.not_finite(model_state.take(model))
     callbacks = Callbacks(build_callbacks(wish.early_stopping, wish.reduce_lr), model)

@@ -5,9 +5,11 @@ What is measured is the newest checkpoint of another job.
 
 from typing import Any
 
+from keepfit.shared.catalog.cards import DatasetCard
+from keepfit.shared.catalog.library import builtin_library
 from keepfit.shared.errors import InvalidSpec, NoCheckpoint
 from keepfit.shared.jobs.states import Outcome
-from keepfit.shared.spec import DATASETS, EvaluateSpec, TrainSpec
+from keepfit.shared.spec import EvaluateSpec, TrainSpec
 from keepfit.worker.data import datasets
 from keepfit.worker.evaluation.measure import measured, rebuilt
 from keepfit.worker.training import meaning, model_state
@@ -37,8 +39,10 @@ def run(spec: EvaluateSpec, session: Session) -> AttemptResult:
         raise NoCheckpoint(f"The job {spec.source} has no valid checkpoint yet, so there is nothing to evaluate.")
     model, step = rebuilt(trained, loaded), loaded.checkpoint.step
     session.say(f"evaluating job {spec.source} as of step {step:,} on {spec.data.name}")
-    data = datasets.load(spec.data.name, session.jobdir.datasets)
-    notes = [*data.notes, *_other_classes(trained.data.name, spec.data.name)]
+    library = builtin_library()
+    card = library.dataset(spec.data.name)
+    data = datasets.load(card, session.jobdir.datasets)
+    notes = [*data.notes, *_other_classes(library.dataset(trained.data.name), card)]
     for note in notes:
         session.say(note, "warning")
     metrics = measured(model, data.test, session.stop)
@@ -48,16 +52,15 @@ def run(spec: EvaluateSpec, session: Session) -> AttemptResult:
     return AttemptResult(Outcome.FINISHED, "", found, model_state.weights_digest(model), step, extra)
 
 
-def _other_classes(trained_on: str, measured_on: str) -> list[str]:
+def _other_classes(then: DatasetCard, now: DatasetCard) -> list[str]:
     """What to say where the numbers of the classes mean something else in the two sets."""
-    pairs = list(zip(datasets.CLASS_NAMES[trained_on], datasets.CLASS_NAMES[measured_on], strict=True))
-    other = [(number, *pair) for number, pair in enumerate(pairs) if pair[0] != pair[1]]
-    if not other:
-        return []
-    number, then, now = other[0]
-    sets = f"{DATASETS[measured_on].title} has other classes than {DATASETS[trained_on].title}"
-    what = f"class {number} is {now!r} here and was {then!r} there"
-    return [f"{sets}, on which the model was trained: {what}. Classes are matched by number"]
+    pairs = zip(then.classes, now.classes, strict=False)
+    for number, (was, is_now) in enumerate(pairs):
+        if was != is_now:
+            what = f"class {number} is {is_now!r} here and was {was!r} there"
+            sets = f"{now.title} has other classes than {then.title}"
+            return [f"{sets}, on which the model was trained: {what}. Classes are matched by number"]
+    return []
 
 
 def _chance(metrics: dict[str, float], test: Arrays, session: Session) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from keepfit.shared.catalog.library import builtin_library
 from keepfit.shared.jobs.directory import JobDir
 from keepfit.shared.jobs.documents import AttemptFile
 from keepfit.shared.spec import TrainSpec
@@ -27,16 +28,17 @@ def _begun_by_0_1(jobdir: JobDir) -> bool:
 
 
 def program_of(spec: TrainSpec, datasets_dir: Path, digest: str, as_found: bool = False) -> Program:
-    """The program that ``spec`` describes. Raises DataUnavailable, StorageFull or InvalidSpec.
+    """The program that ``spec`` describes. Raises NotInLibrary, DataUnavailable, StorageFull.
 
     ``digest`` is the one that was stored when the job was made. Checkpoints hold it: it must not change when
     a later version gives the spec a field more. ``as_found``: see ``datasets.load``.
     """
     wish = spec.training
-    data = datasets.load(spec.data.name, datasets_dir, as_found)
+    card = builtin_library().dataset(spec.data.name)
+    data = datasets.load(card, datasets_dir, as_found)
     train, validation = data.train.split(wish.validation_share)
     return Program(
-        build_model=lambda: presets.build_model(spec.model, wish.learning_rate),
+        build_model=lambda: presets.build_model(spec.model, card.signature, wish.learning_rate),
         train=train,
         validation=validation,
         test=data.test,
