@@ -64,8 +64,8 @@ FOUR_GIB = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from keepfit.worker.training import environment
-environment.configure(2)
+from keepfit.worker.training import bits
+bits.configure(2)
 from tests.training import programs
 from tests.training.running import attempt, jobdir_at
 from keepfit.worker.training.program import Arrays, CheckpointPolicy

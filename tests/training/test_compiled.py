@@ -16,9 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import sys
 from pathlib import Path
-from keepfit.worker.training import compiled, environment
+from keepfit.worker.training import bits, device
 device.use_cache(Path(sys.argv[1]))
-environment.configure(2)
+bits.configure(2)
 from tests.training import programs
 from tests.training.running import undisturbed
 print(undisturbed(programs.build("xla-mlp"), Path(sys.argv[2])))
