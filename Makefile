@@ -1,7 +1,7 @@
 # Keepfit's front door. `make` alone explains the targets.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run demo quick test proof lint chaos bench clean lock wheel check-wheel check-images env-run env-dev
+.PHONY: help run demo quick test proof lint chaos bench clean lock wheel check-wheel check-images words env-run env-dev
 
 # Options a person may give:  make run ARGS="--port 8081"   make test PYTEST="tests/store -x"   make proof PARTS="lint"
 ARGS ?=
@@ -71,6 +71,9 @@ check-wheel: env-dev ## Installs the wheel into an empty environment, and uses i
 
 check-images: env-dev ## Does what the Dockerfile does to install, in empty environments, and checks the compose file
 	@requirements/check_images.sh
+
+words: env-dev ## Puts new messages of the code into the catalogues of translations, and says which have none
+	.venv/bin/python -m tests.harness.messages
 
 lock: ## Writes the lock files anew (needs uv)
 	@requirements/lock.sh

@@ -68,11 +68,6 @@ class Actor:
     role: Role
     how: How
 
-    @property
-    def in_words(self) -> str:
-        """Who it was and how it was done: "local, page"."""
-        return f"{self.who}, {self.how}"
-
 
 def actor_of(value: Any) -> Actor | None:
     """The actor that a decoded ``value`` names; None for none that this version knows."""

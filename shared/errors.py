@@ -5,7 +5,16 @@ Library errors are translated into one of these once, at the border, with ``rais
 
 
 class KeepfitError(Exception):
-    """Something went wrong that a person can act on; the message says how."""
+    """Something went wrong that a person can act on; the message says how.
+
+    Where the message has places for values, ``{like_this}``, they are given by name: the web side says it in other
+    languages too.
+    """
+
+    def __init__(self, message: str = "", /, **values: object) -> None:
+        super().__init__(message.format(**values) if values else message)
+        self.message = message
+        self.values = values
 
 
 class InvalidSpec(KeepfitError):

@@ -12,7 +12,7 @@ from flask import Flask
 from keepfit.shared import datadir
 from keepfit.shared.addresses import open_to_others
 from keepfit.shared.settings import Settings, get_settings
-from keepfit.web import assets, compression, errors, security
+from keepfit.web import assets, compression, errors, language, security
 from keepfit.web.api.jobs import blueprint as api
 from keepfit.web.desk import open_desk
 from keepfit.web.jobs.views import blueprint as pages
@@ -42,6 +42,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.extensions["keepfit"] = open_desk(settings)
     app.jinja_env.filters.update(wording.FILTERS)
+    language.init_app(app)
     security.init_app(app, settings)
     errors.init_app(app)
     compression.init_app(app)

@@ -27,11 +27,13 @@ from keepfit.shared.errors import (
     StoreUnavailable,
 )
 from keepfit.web.desk import desk
+from keepfit.web.words.catalogue import _, marked
+from keepfit.web.words.refusals import in_words
 from keepfit.web.words.spec_errors import field_errors
 
 log = logging.getLogger(__name__)
 
-AWAY = "The queue server does not answer. What is on disk is safe; please try again."
+AWAY = marked("The queue server does not answer. What is on disk is safe; please try again.")
 
 STATUS: dict[type[KeepfitError], int] = {
     InvalidSpec: 422,
@@ -50,24 +52,24 @@ STATUS: dict[type[KeepfitError], int] = {
 }
 
 _TITLES = {
-    400: "That request was not understood",
-    403: "That is not allowed",
-    404: "There is nothing here",
-    405: "That is not possible here",
-    409: "That is not possible now",
-    413: "That is too large",
-    415: "That is not JSON",
-    422: "Something in the form is not right",
-    500: "Something went wrong on our side",
-    503: "The queue server does not answer",
-    507: "The disk takes no more",
+    400: marked("That request was not understood"),
+    403: marked("That is not allowed"),
+    404: marked("There is nothing here"),
+    405: marked("That is not possible here"),
+    409: marked("That is not possible now"),
+    413: marked("That is too large"),
+    415: marked("That is not JSON"),
+    422: marked("Something in the form is not right"),
+    500: marked("Something went wrong on our side"),
+    503: marked("The queue server does not answer"),
+    507: marked("The disk takes no more"),
 }
 
 _MESSAGES = {
-    404: "There is no page at this address: it may be mistyped, or the job's directory is no longer there.",
-    405: "This address does not take such a request.",
-    413: "The request is larger than anything that Keepfit takes.",
-    500: "The error is in the server's log. Your jobs are safe on disk; please try again.",
+    404: marked("There is no page at this address: it may be mistyped, or the job's directory is no longer there."),
+    405: marked("This address does not take such a request."),
+    413: marked("The request is larger than anything that Keepfit takes."),
+    500: marked("The error is in the server's log. Your jobs are safe on disk; please try again."),
 }
 
 
@@ -91,7 +93,9 @@ def answer(status: int, message: str, fields: dict[str, str] | None = None) -> R
         if fields:
             error["fields"] = fields
         return jsonify(error=error), status
-    return render_template("error.html", title=_TITLES.get(status, "That did not work"), message=message), status
+    return render_template(
+        "error.html", title=_(_TITLES.get(status, marked("That did not work"))), message=message
+    ), status
 
 
 def _keepfit_error(exc: KeepfitError) -> ResponseReturnValue:
@@ -100,26 +104,30 @@ def _keepfit_error(exc: KeepfitError) -> ResponseReturnValue:
         return answer(status_of(exc), _without_place(exc))
     fields = field_errors(exc) if isinstance(exc, InvalidSpec) else {}
     said = " ".join(f"{path}: {words}" if path else words for path, words in fields.items())
-    return answer(status_of(exc), said or str(exc), fields)
+    return answer(status_of(exc), said or in_words(exc), fields)
 
 
 def _without_place(exc: KeepfitError) -> str:
     """What ``exc`` says, but for hosts, ports and paths."""
     if isinstance(exc, StoreUnavailable):
-        return AWAY
+        return _(AWAY)
     place = str(desk().settings.data_dir)
-    return str(exc).replace(f"the data directory {place}", "the data directory").replace(place, "the data directory")
+    return (
+        in_words(exc)
+        .replace(f"the data directory {place}", "the data directory")
+        .replace(place, _("the data directory"))
+    )
 
 
 def _expired_form(_exc: CSRFError) -> ResponseReturnValue:
-    return answer(403, "This form was opened in another session. Go back, reload the page and try again.")
+    return answer(403, _("This form was opened in another session. Go back, reload the page and try again."))
 
 
 def _http_error(exc: HTTPException) -> ResponseReturnValue:
     status = exc.code or 500
     if status < 400:  # a redirect that werkzeug raises
         return exc.get_response()
-    response = make_response(answer(status, _MESSAGES.get(status) or exc.description or exc.name))
+    response = make_response(answer(status, _(_MESSAGES.get(status) or exc.description or exc.name)))
     if isinstance(exc, MethodNotAllowed) and exc.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(exc.valid_methods))
     return response
@@ -127,4 +135,4 @@ def _http_error(exc: HTTPException) -> ResponseReturnValue:
 
 def _unexpected(exc: Exception) -> ResponseReturnValue:
     log.error("unexpected error", exc_info=exc, extra={"action": f"{request.method} {request.path}"})
-    return answer(500, _MESSAGES[500])
+    return answer(500, _(_MESSAGES[500]))

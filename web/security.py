@@ -18,6 +18,7 @@ from keepfit.shared.addresses import Hosts
 from keepfit.shared.durable import write_bytes
 from keepfit.shared.settings import Settings
 from keepfit.web.errors import answer
+from keepfit.web.words.catalogue import _, marked
 
 # No inline scripts or styles and nothing from elsewhere; uPlot sets styles through the DOM, which this allows.
 POLICY = (
@@ -33,11 +34,13 @@ HEADERS = {
 }
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
-UNKNOWN_HOST = (
+UNKNOWN_HOST = marked(
     "Keepfit does not answer under this name. If it is one of yours, start Keepfit with "
     "KEEPFIT_HOSTS=<the name in your browser's address bar>; several are separated by commas."
 )
-FOREIGN_PAGE = "This was sent by a page of another site, so nothing was done. Open Keepfit itself and try again."
+FOREIGN_PAGE = marked(
+    "This was sent by a page of another site, so nothing was done. Open Keepfit itself and try again."
+)
 
 log = logging.getLogger(__name__)
 csrf = CSRFProtect()
@@ -50,9 +53,9 @@ def init_app(app: Flask, settings: Settings) -> None:
     @app.before_request
     def look_at_who_asks() -> ResponseReturnValue | None:
         if not hosts.known(request.headers.get("Host")):
-            return answer(400, UNKNOWN_HOST)
+            return answer(400, _(UNKNOWN_HOST))
         if request.method not in READING and not _from_here():
-            return answer(403, FOREIGN_PAGE)
+            return answer(403, _(FOREIGN_PAGE))
         return None
 
     csrf.init_app(app)

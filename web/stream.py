@@ -24,6 +24,7 @@ from keepfit.shared.jobs.loglines import describe
 from keepfit.shared.store import StoredEvent
 from keepfit.web.desk import Desk, desk
 from keepfit.web.jobs.assemble import assemble_live
+from keepfit.web.words.catalogue import _, marked, speaking, spoken
 from keepfit.web.words.wording import OUTAGE
 
 blueprint = Blueprint("stream", __name__, url_prefix="/api/v1")
@@ -47,13 +48,13 @@ def job_events(job_id: str) -> Response:
     at = desk()
     at.reader.open(job_id)
     # The request is gone once the generator runs, so what is needed of it is read here.
-    return _stream(at, _job_events(at, job_id, _asked_for()))
+    return _stream(at, _job_events(at, job_id, _asked_for(), spoken()))
 
 
 @blueprint.get("/events")
 def all_events() -> Response:
     """That something happened to some job, from now on."""
-    return _stream(desk(), _all_events(desk()))
+    return _stream(desk(), _all_events(desk(), _(OUTAGE)))
 
 
 def _asked_for() -> str:
@@ -71,14 +72,14 @@ def _asked_for() -> str:
 
 def _stream(at: Desk, messages: Iterator[str]) -> Response:
     if not at.streams.acquire(blocking=False):
-        raise ServiceUnavailable("Too many pages are open at once. This one tries again by itself.")
+        raise ServiceUnavailable(marked("Too many pages are open at once. This one tries again by itself."))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     response = Response(messages, mimetype="text/event-stream", headers=headers)
     response.call_on_close(at.streams.release)
     return response
 
 
-def _job_events(at: Desk, job_id: str, after: str) -> Iterator[str]:
+def _job_events(at: Desk, job_id: str, after: str, language: str) -> Iterator[str]:
     yield f"retry: {RETRY_MS}\n\n"
     block_ms: int | None = None  # the first answer comes at once
     told_at = 0.0
@@ -95,17 +96,23 @@ def _job_events(at: Desk, job_id: str, after: str) -> Iterator[str]:
             continue
         told_at = time.monotonic()
         try:
-            seen = at.reader.get(job_id)
+            with speaking(language):
+                said = _now(at, job_id)
         except JobNotFound:
             yield _message("gone", {})
             return
-        if seen.notice:
-            yield _message("paused", {"message": seen.notice})
-        yield _message("now", dataclasses.asdict(assemble_live(at, seen)) | {"live": not seen.notice})
+        yield from said
         block_ms = BLOCK_MS
 
 
-def _all_events(at: Desk) -> Iterator[str]:
+def _now(at: Desk, job_id: str) -> list[str]:
+    """The moving parts of a job's page, and why they do not move where that is so. Raises JobNotFound."""
+    seen = at.reader.get(job_id)
+    now = _message("now", dataclasses.asdict(assemble_live(at, seen)) | {"live": not seen.notice})
+    return [_message("paused", {"message": seen.notice}), now] if seen.notice else [now]
+
+
+def _all_events(at: Desk, outage: str) -> Iterator[str]:
     yield f"retry: {RETRY_MS}\n\n"
     after, paused = "", False
     while not at.closing.is_set():
@@ -114,7 +121,7 @@ def _all_events(at: Desk) -> Iterator[str]:
             changes = at.store.events.read_all(after_id=after, block_ms=BLOCK_MS)
         except StoreUnavailable:
             after, paused = "", True  # after a wipe the ids start anew
-            yield _message("paused", {"message": OUTAGE})
+            yield _message("paused", {"message": outage})
             at.closing.wait(BLOCK_MS / 1000)
             continue
         if paused:

@@ -25,6 +25,7 @@ INSIDE = {
     "keepfit/shared/store/lua/claim.lua",
     "keepfit/web/templates/job.html",
     "keepfit/web/static/job.js",
+    "keepfit/web/words/translations/ko.po",
     "keepfit/worker/data/builtin/mnist-5k.npz",
 }
 

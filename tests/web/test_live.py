@@ -234,8 +234,8 @@ def test_the_list_prefers_the_test_accuracy() -> None:
     """The final measure where there is one, else the training's own."""
     done = job(JobState.SUCCEEDED, progress=PROGRESS, result={"metrics": {"accuracy": 0.9}})
 
-    assert best_known_accuracy(done) == (0.9, "test")
-    assert best_known_accuracy(job(progress=PROGRESS)) == (0.987, "training")
+    assert best_known_accuracy(done) == (0.9, "test accuracy")
+    assert best_known_accuracy(job(progress=PROGRESS)) == (0.987, "training accuracy")
     assert best_known_accuracy(job()) == (None, "")
     assert best_known_accuracy(job(progress=PROGRESS, attempt=2, progress_attempt=1)) == (None, "")  # a dead one's
 

@@ -12,6 +12,7 @@ from flask import request
 
 from keepfit.shared.jobs.states import JobState
 from keepfit.shared.spec import KINDS
+from keepfit.web.words.catalogue import _
 from keepfit.web.words.spec_errors import WrongFields
 
 MOST_ROWS = 1_000_000_000
@@ -25,7 +26,7 @@ def whole_number(name: str, default: int, least: int = 0, most: int = MOST_ROWS)
         return default
     number = int(text) if re.fullmatch(r"[0-9]{1,18}", text) else -1
     if not least <= number <= most:
-        raise WrongFields({name: f"Must be a whole number from {least} to {most}."})
+        raise WrongFields({name: _("Must be a whole number from {least} to {most}.", least=least, most=most)})
     return number
 
 
@@ -43,5 +44,5 @@ def asked_kind() -> str | None:
 def _one_of(name: str, known: tuple[str, ...]) -> str | None:
     text = request.args.get(name, "").strip()
     if text and text not in known:
-        raise WrongFields({name: f"Must be one of {', '.join(known)}."})
+        raise WrongFields({name: _("Must be one of {expected}.", expected=", ".join(known))})
     return text or None

@@ -9,10 +9,12 @@ from keepfit.shared.jobs.states import JobState
 from keepfit.shared.store import Waiting
 from keepfit.web.desk import Desk
 from keepfit.web.jobs import page
+from keepfit.web.jobs.attempts import attempt_rows, recovered
 from keepfit.web.jobs.history import read_history, read_log
-from keepfit.web.jobs.live import RUNNING, LiveView, live_view
+from keepfit.web.jobs.live import LiveView, live_view
 from keepfit.web.jobs.page import JobPage
 from keepfit.web.jobs.reading import JobReader, Seen
+from keepfit.web.words import wording
 
 
 def assemble_live(desk: Desk, seen: Seen) -> LiveView:
@@ -29,7 +31,8 @@ def assemble_job(desk: Desk, job_id: str) -> JobPage:
     seen = desk.reader.get(job_id)
     record, history = seen.record, read_history(seen.jobdir)
     source, live = record.source, assemble_live(desk, seen)
-    can_drill = desk.settings.drills and not seen.notice and live.attempt == RUNNING
+    alive = not desk.drills.told_to_die(record) and live.tone == record.state.value
+    can_drill = desk.settings.drills and not seen.notice and alive
     return JobPage(
         id=job_id,
         name=record.name,
@@ -38,15 +41,15 @@ def assemble_job(desk: Desk, job_id: str) -> JobPage:
         notice=seen.notice,
         live=live,
         created_ms=record.created_ms,
-        submitted_by=record.by.in_words if record.by else "",
+        submitted_by=wording.actor(record.by) if record.by else "",
         since_ms=record.since_ms,
         facts=page.facts(seen),
         source=source,
         source_name=_name_of(desk, source),
         buttons=page.buttons(record, can_drill),
-        recovered=page.recovered(history, record),
+        recovered=recovered(history, record),
         result=page.result_view(seen, history),
-        attempts=page.attempt_rows(history, record, live.attempt),
+        attempts=attempt_rows(history, record, live.attempt),
         evaluations=tuple(page.evaluation_row(e) for e in desk.reader.evaluations(seen.jobdir)),
         can_evaluate=page.can_evaluate(record),
         log=read_log(seen.jobdir),

@@ -13,6 +13,7 @@ from wtforms import Field, HiddenField, StringField
 
 from keepfit.shared.errors import InvalidSpec
 from keepfit.shared.spec import DATASETS, MODELS, DatasetInfo, TrainingSpec, TrainSpec, parse_spec
+from keepfit.web.words.catalogue import _, marked
 from keepfit.web.words.spec_errors import field_errors
 
 NUMBERS = ("epochs", "batch_size", "learning_rate", "seed", "validation_share", "checkpoint_interval_s")
@@ -24,7 +25,7 @@ PATHS = {
 }
 """Where in the spec each field is."""
 
-EXPIRED = "This form was opened in another session. Nothing is lost: please press the button again."
+EXPIRED = marked("This form was opened in another session. Nothing is lost: please press the button again.")
 
 
 def _default(name: str) -> str:
@@ -54,28 +55,33 @@ class OnceForm(FlaskForm):
 class NewJobForm(OnceForm):
     """A new training job."""
 
-    name = StringField("Name", description="How you will find it again.", render_kw={"autocomplete": "off"})
+    name = StringField(
+        marked("Name"), description=marked("How you will find it again."), render_kw={"autocomplete": "off"}
+    )
     # The template shows these two as cards and lists; what is chosen is text like all else.
-    dataset = StringField("Data set", default="mnist-5k")
-    model = StringField("Model", default="mlp")
-    epochs = _number("epochs", "Epochs", "How often it sees all of the training data.")
-    batch_size = _number("batch_size", "Batch size", "Samples in one step.")
-    learning_rate = _number("learning_rate", "Learning rate", "The step size of adam.", "decimal")
-    seed = _number("seed", "Seed", "The same seed gives the same model, bit by bit.")
+    dataset = StringField(marked("Data set"), default="mnist-5k")
+    model = StringField(marked("Model"), default="mlp")
+    epochs = _number("epochs", marked("Epochs"), marked("How often it sees all of the training data."))
+    batch_size = _number("batch_size", marked("Batch size"), marked("Samples in one step."))
+    learning_rate = _number("learning_rate", marked("Learning rate"), marked("The step size of adam."), "decimal")
+    seed = _number("seed", marked("Seed"), marked("The same seed gives the same model, bit by bit."))
     validation_share = _number(
-        "validation_share", "Validation share", "Kept apart to measure with after each epoch; 0 for none.", "decimal"
+        "validation_share",
+        marked("Validation share"),
+        marked("Kept apart to measure with after each epoch; 0 for none."),
+        "decimal",
     )
     checkpoint_interval_s = _number(
         "checkpoint_interval_s",
-        "Checkpoint interval",
-        "The ends of epochs are checkpoints as well, as often as that costs next to nothing.",
+        marked("Checkpoint interval"),
+        marked("The ends of epochs are checkpoints as well, as often as that costs next to nothing."),
         "decimal",
     )
 
     def spec(self) -> TrainSpec | None:
         """The job that was asked for, or None with the reasons in ``errors``."""
         if not self.validate():  # the token only: no field has a validator of its own
-            self.form_errors.append(EXPIRED)
+            self.form_errors.append(_(EXPIRED))
             return None
         try:
             spec = parse_spec(self._as_spec())
@@ -109,7 +115,7 @@ class NewJobForm(OnceForm):
 class EvaluateForm(OnceForm):
     """The evaluation of a job's model on a data set."""
 
-    dataset = StringField("Data set", default="mnist-5k")
+    dataset = StringField(marked("Data set"), default="mnist-5k")
 
     @property
     def datasets(self) -> dict[str, DatasetInfo]:

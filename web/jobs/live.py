@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.store import Waiting
 from keepfit.shared.store.records import JobRecord
-from keepfit.web.jobs.results import stopped_early
+from keepfit.web.jobs.results import stopped_after, stopped_early
 from keepfit.web.words import wording
+from keepfit.web.words.catalogue import _, marked
 
-RUNNING = "running"
-_ANEW = "It has no checkpoint: if it is resumed, it starts from the beginning."
+RUNNING = marked("running")
 _PHASES = {
-    "train": "Training",
-    "validate": "Validating",
-    "evaluate": "Evaluating",
-    "finalise": "Testing and saving the final model",
+    "train": marked("Training"),
+    "validate": marked("Validating"),
+    "evaluate": marked("Evaluating"),
+    "finalise": marked("Testing and saving the final model"),
 }
-_DONE = {"evaluate": "Evaluated"}
+_DONE = {"evaluate": marked("Evaluated")}
 """What a job of a kind has done when it ends, where "finished" says too little."""
 
 
@@ -72,10 +72,10 @@ def live_view(record: JobRecord, waiting: Waiting | None, now_ms: int | None, to
         label=wording.state_label(record, now_ms),
         headline=headline(record, waiting, now_ms, told_to_die),
         percent=round(place.share * 100, 1),
-        done=f"{place.share * 100:.0f} %",
+        done=wording.done(place.share),
         epoch=place.epoch,
         batch=place.batch,
-        speed=f"{speed:,.0f} steps/s" if told and speed else wording.NOTHING,
+        speed=_("{number} steps/s", number=f"{speed:,.0f}") if told and speed else wording.NOTHING,
         time_left=wording.duration(progress.get("eta_s") if told else None),
         loss=wording.metric(logs.get("loss") if place.reported else None),
         accuracy=wording.metric(logs.get("accuracy") if place.reported else None),
@@ -91,23 +91,25 @@ def place_of(record: JobRecord) -> Place:
     step, steps, batches = (int(progress.get(name) or 0) for name in ("step", "steps", "batches"))
     epoch, epochs = int(progress.get("epoch") or 0), progress.get("epochs")
     if record.state is JobState.SUCCEEDED:
-        return Place(1.0, _last_epoch(record, epoch, epochs), _of(progress.get("batch"), batches), reported=True)
+        return Place(1.0, _last_epoch(record, epoch, epochs), wording.of(progress.get("batch"), batches), reported=True)
     waits = record.state in {JobState.QUEUED, JobState.PAUSED}
     anew = record.state is JobState.RUNNING and record.progress_attempt != record.attempt
     if batches and (anew or (waits and step > record.checkpoint_step)):
         step = record.checkpoint_step
         epoch, batch = divmod(step, batches)
-        return Place(step / steps if steps else 0.0, _of(epoch + 1, epochs), _of(batch, batches), reported=False)
+        return Place(
+            step / steps if steps else 0.0, wording.of(epoch + 1, epochs), wording.of(batch, batches), reported=False
+        )
     share = step / steps if steps else 0.0
-    return Place(share, _of(epoch + 1, epochs), _of(progress.get("batch"), batches), reported=True)
+    return Place(share, wording.of(epoch + 1, epochs), wording.of(progress.get("batch"), batches), reported=True)
 
 
 def _last_epoch(record: JobRecord, epoch: int, epochs: int | None) -> str:
     early = stopped_early(record.result, epochs)
     if early is None:
-        return _of(epoch + 1, epochs)
+        return wording.of(epoch + 1, epochs)
     stopped, planned = early
-    return f"{wording.count(stopped)} of {wording.count(planned)}, stopped early"
+    return _("{epochs}, stopped early", epochs=wording.of(stopped, planned))
 
 
 def headline(record: JobRecord, waiting: Waiting | None, now_ms: int | None, told_to_die: bool = False) -> str:
@@ -120,66 +122,84 @@ def headline(record: JobRecord, waiting: Waiting | None, now_ms: int | None, tol
         case JobState.SUCCEEDED:
             return _succeeded(record)
         case JobState.PAUSED:
-            kept = f"Its latest checkpoint is {_checkpoint(record)}." if record.checkpoint_step else ""
+            kept = _("Its latest checkpoint is {step}.", step=_checkpoint(record)) if record.checkpoint_step else ""
             return _with_reason("Paused", record.reason, kept)
         case JobState.FAILED:
             return _with_reason("Failed", record.reason)
         case JobState.CANCELLED:
-            kept = "Its checkpoints are kept, so it can still be resumed."
-            return _with_reason("Cancelled", record.reason, kept if record.checkpoint_step else _ANEW)
+            kept = _("Its checkpoints are kept, so it can still be resumed.")
+            anew = _("It has no checkpoint: if it is resumed, it starts from the beginning.")
+            return _with_reason("Cancelled", record.reason, kept if record.checkpoint_step else anew)
 
 
 def _queued(record: JobRecord, waiting: Waiting | None) -> str:
     why = waiting.reason if waiting else ""
     if not record.attempt:
-        return wording.sentence(f"Waiting to start: {why}" if why else "Waiting to start")
-    said = "Resumed" if wording.was_asked_to_run(record) else f"Recovering: {record.reason or 'its attempt ended'}"
-    goes_on = f"goes on from {_checkpoint(record)} as soon as a worker is free"
-    return wording.sentence(f"{said}; {goes_on}" + (f" ({why})" if why else ""))
+        return wording.sentence(_("Waiting to start: {why}", why=why) if why else _("Waiting to start"))
+    place = {"start": _checkpoint(record), "cause": record.reason or _("its attempt ended")}
+    if wording.was_asked_to_run(record):
+        said = _("Resumed; goes on from {start} as soon as a worker is free", **place)
+    else:
+        said = _("Recovering: {cause}; goes on from {start} as soon as a worker is free", **place)
+    return wording.sentence(f"{said} ({why})" if why else said)
 
 
 def _running(record: JobRecord, now_ms: int | None, told_to_die: bool) -> str:
-    goes_on = f"it goes on by itself from {_checkpoint(record)}"
+    start = _checkpoint(record)
     if told_to_die:
-        return f"Its worker was told to die; {goes_on}."
+        return _("Its worker was told to die; it goes on by itself from {start}.", start=start)
     if silence := _silence(record, now_ms):
-        return f"Not heard of for {silence}. If its worker is gone, {goes_on}."
+        return _(
+            "Not heard of for {time}. If its worker is gone, it goes on by itself from {start}.",
+            time=silence,
+            start=start,
+        )
     if record.wish is Wish.PAUSE:
-        return "Pausing: it writes a checkpoint first, then stops."
+        return _("Pausing: it writes a checkpoint first, then stops.")
     if record.wish is Wish.CANCEL:
-        return "Cancelling: it stops at the next step."
+        return _("Cancelling: it stops at the next step.")
     if not record.progress:
-        return "Starting."
+        return _("Starting.")
     told = record.progress_attempt == record.attempt
-    doing = _PHASES.get(str(record.progress.get("phase")), "Training") if told else "Starting"
-    return f"{doing}." if record.attempt < 2 else f"{doing}, attempt {record.attempt}."
+    doing = _(_PHASES.get(str(record.progress.get("phase")), "Training") if told else marked("Starting"))
+    if record.attempt < 2:
+        return _("{doing}.", doing=doing)
+    return _("{doing}, attempt {number}.", doing=doing, number=record.attempt)
 
 
 def _succeeded(record: JobRecord) -> str:
     accuracy = record.result.get("metrics", {}).get("accuracy")
-    done = _DONE.get(record.kind, "Finished")
-    said = f"{done}: test accuracy {wording.percent(accuracy)}." if accuracy is not None else f"{done}."
+    done = _(_DONE.get(record.kind, marked("Finished")))
+    measured = _("{done}: test accuracy {accuracy}.", done=done, accuracy=wording.percent(accuracy or 0.0))
+    said = measured if accuracy is not None else _("{done}.", done=done)
     early = stopped_early(record.result, record.progress.get("epochs"))
-    return f"{said} Stopped early, after epoch {early[0]:,} of {early[1]:,}." if early else said
+    return f"{said} {stopped_after(*early)}" if early else said
 
 
 def _with_reason(word: str, reason: str, more: str = "") -> str:
     # A reason such as "paused by a person" says the state itself.
-    said = reason if reason.lower().startswith(word.lower()) else f"{word}: {reason}" if reason else word
+    says_it = reason.lower().startswith(word.lower())
+    said = reason if says_it else f"{_(word)}: {reason}" if reason else _(word)
     return f"{wording.sentence(said)} {more}".strip()
 
 
 def _kept(record: JobRecord) -> str:
     """The latest checkpoint, and since when none could be written."""
-    latest = f"step {wording.count(record.checkpoint_step)}" if record.checkpoint_step else wording.NOTHING
+    latest = wording.step(record.checkpoint_step) if record.checkpoint_step else wording.NOTHING
     failed = record.checkpoint_failure
     if not failed:
         return latest
-    return f"{latest}; failed at step {wording.count(failed['step'])}: {failed['reason']} ({failed['failures']} in all)"
+    return _(
+        "{latest}; failed at {step}: {reason} ({failures} in all)",
+        latest=latest,
+        step=wording.step(failed["step"]),
+        reason=failed["reason"],
+        failures=failed["failures"],
+    )
 
 
 def _checkpoint(record: JobRecord) -> str:
-    return f"step {wording.count(record.checkpoint_step)}" if record.checkpoint_step else "the beginning"
+    return wording.step(record.checkpoint_step) if record.checkpoint_step else _("the beginning")
 
 
 def _silence(record: JobRecord, now_ms: int | None) -> str:
@@ -191,16 +211,12 @@ def _silence(record: JobRecord, now_ms: int | None) -> str:
 
 def _attempt(record: JobRecord, now_ms: int | None, told_to_die: bool) -> str:
     if told_to_die:
-        return "its worker was told to die"
+        return _("its worker was told to die")
     silence = _silence(record, now_ms)
-    return f"no word for {silence}" if silence else RUNNING
+    return _("no word for {time}", time=silence) if silence else _(RUNNING)
 
 
 def _heartbeat(record: JobRecord, now_ms: int | None) -> str:
     if record.state is not JobState.RUNNING or not record.heartbeat_ms or now_ms is None:
         return wording.NOTHING
-    return f"{max(0.0, (now_ms - record.heartbeat_ms) / 1000):.1f} s ago"
-
-
-def _of(value: int | None, total: int | None) -> str:
-    return f"{wording.count(value)} of {wording.count(total)}" if value is not None and total else wording.NOTHING
+    return _("{seconds} s ago", seconds=f"{max(0.0, (now_ms - record.heartbeat_ms) / 1000):.1f}")

@@ -22,6 +22,7 @@ from keepfit.shared.store.records import JobRecord
 from keepfit.web.index import Feeder
 from keepfit.web.jobs.ondisk import filled_in, record_on_disk
 from keepfit.web.words import wording
+from keepfit.web.words.catalogue import _
 from keepfit.web.words.wording import OUTAGE, REBUILDING
 
 AWAY_S = 1.0
@@ -83,9 +84,9 @@ class JobReader:
         try:
             return Seen(jobdir, filled_in(self.ask(lambda store: store.jobs.get(job_id)), jobdir))
         except StoreUnavailable:
-            return Seen(jobdir, record_on_disk(jobdir), OUTAGE)
+            return Seen(jobdir, record_on_disk(jobdir), _(OUTAGE))
         except (JobNotFound, DamagedFile, StoreRefused):  # a keeper puts it right from the directory
-            return Seen(jobdir, record_on_disk(jobdir), REBUILDING)
+            return Seen(jobdir, record_on_disk(jobdir), _(REBUILDING))
 
     def page(self, limit: int, offset: int = 0, state: JobState | None = None, kind: str | None = None) -> SeenList:
         """A page of all jobs, or of those in this ``state`` and of this ``kind``; newest first.
@@ -100,15 +101,15 @@ class JobReader:
             live = self.ask(lambda store: store.jobs.get_many([record.id for record in found.records]))
             now_ms: int | None = self.ask(lambda store: store.now_ms())
         except StoreUnavailable:
-            return SeenList(found.records, found.total, OUTAGE)
+            return SeenList(found.records, found.total, _(OUTAGE))
         except StoreRefused:  # a damaged key, which a keeper puts right; no outage
-            return SeenList(found.records, found.total, REBUILDING)
+            return SeenList(found.records, found.total, _(REBUILDING))
         unknown = [record.id for record in found.records if record.id not in live]
         gone = {job_id for job_id in unknown if not self._is_there(job_id)}
         if gone:
             index.remove(gone)
         if len(unknown) > len(gone):
-            notice, now_ms = REBUILDING, None
+            notice, now_ms = _(REBUILDING), None
         shown = [_with_progress(live.get(known.id, known), known) for known in found.records if known.id not in gone]
         # What has just changed its state does not belong here any more; the index hears of it in a moment.
         shown = [record for record in shown if state is None or record.state is state]

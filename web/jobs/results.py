@@ -9,9 +9,14 @@ Reads the ``extra`` of a ``result.json`` tolerantly: one of an older version has
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from keepfit.web.words.wording import sentence
+from keepfit.web.words.catalogue import _, marked
+from keepfit.web.words.wording import count, sentence
 
-NO_BETTER = "It is no better than guessing"
+_KNOWN = marked(
+    "It is no better than guessing: always naming the commonest class is right for {share} of the samples, and it is "
+    "hardly for more."
+)
+_UNKNOWN = marked("It is no better than guessing: always naming the commonest class would do about as well.")
 
 
 def remarks(result: Mapping[str, Any], planned: int | None = None) -> tuple[str, ...]:
@@ -27,20 +32,22 @@ def stopped_early(result: Mapping[str, Any], planned: int | None = None) -> tupl
     return (stopped, planned) if 0 < stopped < planned else None
 
 
+def stopped_after(stopped: int, planned: int) -> str:
+    """What early stopping did, in a sentence."""
+    return _("Stopped early, after epoch {stopped} of {planned}.", stopped=count(stopped), planned=count(planned))
+
+
 def _remarks(extra: Mapping[str, Any], early: tuple[int, int] | None) -> Iterator[str]:
     best = _epoch(extra, "best_epoch")
     if early:
-        yield f"Stopped early, after epoch {early[0]:,} of {early[1]:,}."
+        yield stopped_after(*early)
     if best:
-        yield f"Its weights are those of epoch {best:,}, the best."
+        yield _("Its weights are those of epoch {epoch}, the best.", epoch=count(best))
     if extra.get("no_better_than_guessing"):
         share = extra.get("commonest_class_share")
-        known = (
-            f"is right for {share:.1%} of the samples, and it is hardly for more" if isinstance(share, float) else ""
-        )
-        yield f"{NO_BETTER}: always naming the commonest class {known or 'would do about as well'}."
+        yield _(_KNOWN, share=f"{share:.1%}") if isinstance(share, float) else _(_UNKNOWN)
     if why := _text(extra.get("test")):
-        yield f"The test could not be done: {why}."
+        yield _("The test could not be done: {why}.", why=why)
     yield from _missing(extra.get("exports"))
     notes = extra.get("notes")
     yield from (sentence(note) for note in (notes if isinstance(notes, list) else ()) if _text(note))
@@ -50,7 +57,7 @@ def _missing(exports: Any) -> Iterator[str]:
     """One sentence for each form in which the model could not be exported, with the reason."""
     for name, why in exports.items() if isinstance(exports, Mapping) else ():
         if said := _text(why):
-            yield f"There is no {name}: {said}."
+            yield _("There is no {name}: {why}.", name=name, why=said)
 
 
 def _extra(result: Mapping[str, Any]) -> Mapping[str, Any]:

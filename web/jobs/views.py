@@ -17,12 +17,14 @@ from keepfit.web.jobs.downloads import send_export, send_log
 from keepfit.web.jobs.form import EvaluateForm, NewJobForm
 from keepfit.web.jobs.page import filter_links, job_row
 from keepfit.web.security import csrf
+from keepfit.web.words.catalogue import _, marked
+from keepfit.web.words.refusals import in_words
 
 blueprint = Blueprint("pages", __name__)
 
 PAGE_SIZE = 25
-LATER = "It is written down and takes effect when the queue server is back."
-STARTS_LATER = "Accepted. It will start when the queue server is back."
+LATER = marked("It is written down and takes effect when the queue server is back.")
+STARTS_LATER = marked("Accepted. It will start when the queue server is back.")
 WISHES = {"pause": Wish.PAUSE, "resume": Wish.RUN, "cancel": Wish.CANCEL}
 
 
@@ -64,10 +66,10 @@ def create_job() -> ResponseReturnValue:
     try:
         accepted = desk().submissions.submit(asking(), spec, key=form.key_of(spec.model_dump_json()))
     except KeepfitError as exc:
-        form.form_errors.append(str(exc))
+        form.form_errors.append(in_words(exc))
         return render_template("new_job.html", form=form), status_of(exc)
     if accepted.waits_for_queue:
-        flash(STARTS_LATER)
+        flash(_(STARTS_LATER))
     address = url_for("pages.job", job_id=accepted.jobdir.id)
     if request.accept_mimetypes.best == "application/json":  # the page's script, which then goes there itself
         return jsonify(url=address), 201
@@ -88,7 +90,7 @@ def wish(job_id: str, action: str) -> ResponseReturnValue:
     try:
         accepted = desk().wishes.express(asking(), job_id, WISHES[action])
     except BadTransition as exc:  # the page was behind the job: it shows the new state, and this reason
-        flash(str(exc))
+        flash(in_words(exc))
         return redirect(url_for("pages.job", job_id=job_id), 303)
     return _to_job(accepted, LATER)
 
@@ -100,7 +102,7 @@ def move(job_id: str, direction: str) -> ResponseReturnValue:
         priority = desk().reader.get(job_id).record.priority
         accepted = desk().wishes.prioritise(asking(), job_id, priority + (1 if direction == "sooner" else -1))
     except BadTransition as exc:
-        flash(str(exc))
+        flash(in_words(exc))
         return redirect(url_for("pages.job", job_id=job_id), 303)
     return _to_job(accepted, LATER)
 
@@ -113,9 +115,9 @@ def drill(job_id: str) -> ResponseReturnValue:
     except KeepfitError as exc:
         if status_of(exc) == 404:
             raise
-        flash(str(exc))
+        flash(in_words(exc))
     else:
-        flash("The worker was told to die; its job goes on in seconds.")
+        flash(_("The worker was told to die; its job goes on in seconds."))
     return redirect(url_for("pages.job", job_id=job_id), 303)
 
 
@@ -127,7 +129,7 @@ def evaluate(job_id: str) -> ResponseReturnValue:
     try:
         accepted = desk().evaluations.evaluate(asking(), job_id, {"name": data}, key=form.key_of(f"{job_id} {data}"))
     except (BadTransition, JobConflict) as exc:
-        flash(str(exc))
+        flash(in_words(exc))
         return redirect(url_for("pages.job", job_id=job_id), 303)
     return _to_job(accepted, STARTS_LATER)
 
@@ -147,11 +149,11 @@ def log(job_id: str) -> ResponseReturnValue:
 def _typed() -> MultiDict[str, str]:
     """The fields that were sent. Raises InvalidSpec."""
     if request.files:
-        raise InvalidSpec(f"This form takes no files: send {', '.join(sorted(request.files))} as text.")
+        raise InvalidSpec("This form takes no files: send {fields} as text.", fields=", ".join(sorted(request.files)))
     return request.form
 
 
 def _to_job(accepted: Accepted, later: str) -> ResponseReturnValue:
     if accepted.waits_for_queue:
-        flash(later)
+        flash(_(later))
     return redirect(url_for("pages.job", job_id=accepted.jobdir.id), 303)

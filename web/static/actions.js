@@ -1,6 +1,7 @@
 // The buttons of a job's page: sent without leaving it, so that the browser's Back leads to where one came from.
 
 import { isLost, parsed, put, refresh, say } from "./live.js";
+import { words } from "./words.js";
 
 function busy(form, yes) {
   for (const button of form.querySelectorAll("button")) {
@@ -16,7 +17,7 @@ async function send(form) {
     put(page);
     say(page.querySelector(".flash")?.textContent ?? "");
   } else {
-    say(page.querySelector("main p")?.textContent ?? `The web server answers ${answer.status}.`);
+    say(page.querySelector("main p")?.textContent ?? words("refused", { status: answer.status }));
   }
 }
 

@@ -3,6 +3,8 @@
 // The history comes from the server, already cut where an attempt went on from a checkpoint; what the
 // stream brings is added. A new attempt makes the history be fetched again.
 
+import { words } from "./words.js";
+
 const uPlot = globalThis.uPlot; // its own script on the page runs before this one
 
 const HEIGHT = 230;
@@ -76,7 +78,7 @@ function drawMarks(plot) {
     ctx.moveTo(x, bbox.top);
     ctx.lineTo(x, bbox.top + bbox.height);
     ctx.stroke();
-    const text = `attempt ${mark.attempt}`;
+    const text = words("mark", { number: mark.attempt });
     const wide = ctx.measureText(text).width;
     const left = x + wide + 6 * ratio > bbox.left + bbox.width ? x - wide - 4 * ratio : x + 4 * ratio;
     if (left > freeFrom) {
@@ -107,7 +109,7 @@ function chart(element, metric) {
   const showValues = (plot) => {
     const at = plot.cursor.idx;
     const value = (column) => (plot.data[column][at] == null ? "" : readable(plot.data[column][at]));
-    const parts = at == null ? [] : [`epoch ${plot.data[0][at].toFixed(2)}`, value(1), value(2)];
+    const parts = at == null ? [] : [words("epochs", { number: plot.data[0][at].toFixed(2) }), value(1), value(2)];
     if (readout) readout.textContent = parts.filter(Boolean).join(" · ");
   };
   const plot = new uPlot(
@@ -117,8 +119,8 @@ function chart(element, metric) {
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false } },
       scales: { x: { time: false, range: (_, low, high) => [0, Math.max(1, high || 1)] } },
-      axes: [{ ...axis, size: 32, label: "epoch", labelSize: 18, labelGap: -2, labelFont: axis.font }, { ...axis, size: width, values: (_, ticks) => ticks.map(compact) }],
-      series: [{}, series("training", "--train", false), series("validation", "--val", true)],
+      axes: [{ ...axis, size: 32, label: words("epoch"), labelSize: 18, labelGap: -2, labelFont: axis.font }, { ...axis, size: width, values: (_, ticks) => ticks.map(compact) }],
+      series: [{}, series(words("training"), "--train", false), series(words("validation"), "--val", true)],
       hooks: { draw: [drawMarks], setCursor: [showValues] },
     },
     table(metric),

@@ -9,6 +9,7 @@
 // when the web server does not answer; until it does, the page is marked as what was last known.
 
 import { localise } from "./times.js";
+import { words } from "./words.js";
 
 const GAP_MS = 1000; // between two refreshes
 const AGAIN_MS = 2000; // before a broken stream is opened again
@@ -25,7 +26,7 @@ function markLost(lost) {
   document.body.classList.toggle("lost", lost);
   for (const button of document.querySelectorAll("main button")) button.disabled = lost;
   if (!lost) return;
-  notice("Live updates are paused: the web server does not answer. This page shows what was last known. Trying again.");
+  notice(words("lost"));
   document.dispatchEvent(new CustomEvent("lost"));
 }
 
@@ -132,7 +133,7 @@ export function listen(url, handlers, after = "") {
       });
     }
     source.addEventListener("error", () => {
-      if (!isLost()) notice("Live updates are paused. Trying again.");
+      if (!isLost()) notice(words("paused"));
       close();
       refresh(); // finds out whether only the stream is gone
       timer = setTimeout(() => {

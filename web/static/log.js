@@ -4,6 +4,7 @@
 // then sends once more: such a line is found among those of the page, and not shown twice.
 
 import { localise } from "./times.js";
+import { words } from "./words.js";
 
 const MOST_LINES = 400; // as many as the server puts on a page
 const LOOKED_BACK = 60; // lines that can have come while the page was made
@@ -31,7 +32,7 @@ function span(className, text) {
 function lineOf(row) {
   const line = document.createElement("li");
   const attempt = span("log-attempt", row.in_attempt);
-  attempt.title = `Attempt ${row.in_attempt}`;
+  attempt.title = words("attempt", { number: row.in_attempt });
   const time = document.createElement("time");
   time.dateTime = new Date(row.at_ms).toISOString().replace(/\.\d+Z$/, "Z");
   time.dataset.clock = "";

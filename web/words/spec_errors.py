@@ -10,35 +10,36 @@ from typing import Any
 from pydantic import ValidationError
 
 from keepfit.shared.errors import InvalidSpec
+from keepfit.web.words.catalogue import _, marked
 
 WHOLE = ""
 """The key of what is wrong with the spec as a whole."""
 
 _WORDS = {
-    "missing": "Is needed.",
-    "extra_forbidden": "There is no such field.",
-    "int_parsing": "Must be a whole number.",
-    "int_type": "Must be a whole number.",
-    "int_from_float": "Must be a whole number.",
-    "int_parsing_size": "Is too large.",
-    "float_parsing": "Must be a number.",
-    "float_type": "Must be a number.",
-    "finite_number": "Must be a finite number.",
-    "string_type": "Must be text.",
-    "bool_parsing": "Must be true or false.",
-    "greater_than": "Must be more than {gt}.",
-    "greater_than_equal": "Must be at least {ge}.",
-    "less_than": "Must be less than {lt}.",
-    "less_than_equal": "Must be at most {le}.",
-    "literal_error": "Must be one of {expected}.",
-    "string_too_long": "May have at most {max_length} characters.",
-    "string_too_short": "Is needed.",
-    "string_unicode": "Holds half a character, such as \\ud800: take it out.",
-    "string_pattern_mismatch": "Is not the id of a job.",
-    "model_type": "Must be an object.",
-    "model_attributes_type": "Must be an object.",
-    "dict_type": "Must be an object.",
-    "union_tag_invalid": "Must be one of {expected_tags}.",
+    "missing": marked("Is needed."),
+    "extra_forbidden": marked("There is no such field."),
+    "int_parsing": marked("Must be a whole number."),
+    "int_type": marked("Must be a whole number."),
+    "int_from_float": marked("Must be a whole number."),
+    "int_parsing_size": marked("Is too large."),
+    "float_parsing": marked("Must be a number."),
+    "float_type": marked("Must be a number."),
+    "finite_number": marked("Must be a finite number."),
+    "string_type": marked("Must be text."),
+    "bool_parsing": marked("Must be true or false."),
+    "greater_than": marked("Must be more than {gt}."),
+    "greater_than_equal": marked("Must be at least {ge}."),
+    "less_than": marked("Must be less than {lt}."),
+    "less_than_equal": marked("Must be at most {le}."),
+    "literal_error": marked("Must be one of {expected}."),
+    "string_too_long": marked("May have at most {max_length} characters."),
+    "string_too_short": marked("Is needed."),
+    "string_unicode": marked("Holds half a character, such as \\ud800: take it out."),
+    "string_pattern_mismatch": marked("Is not the id of a job."),
+    "model_type": marked("Must be an object."),
+    "model_attributes_type": marked("Must be an object."),
+    "dict_type": marked("Must be an object."),
+    "union_tag_invalid": marked("Must be one of {expected_tags}."),
 }
 
 
@@ -52,7 +53,7 @@ class WrongFields(InvalidSpec):
 
 def unknown_fields(body: Mapping[str, Any], known: tuple[str, ...]) -> dict[str, str]:
     """The fields of ``body`` that do not exist, in the words that are used for those of a spec."""
-    return {name: _WORDS["extra_forbidden"] for name in body if name not in known}
+    return {name: _(_WORDS["extra_forbidden"]) for name in body if name not in known}
 
 
 def field_errors(exc: InvalidSpec) -> dict[str, str]:
@@ -73,7 +74,7 @@ def field_errors(exc: InvalidSpec) -> dict[str, str]:
 def _in_words(error: Any) -> str:
     words = _WORDS.get(error["type"])
     if words is not None:
-        return words.format(**{name: _plain(value) for name, value in error.get("ctx", {}).items()})
+        return _(words, **{name: _plain(value) for name, value in error.get("ctx", {}).items()})
     message = str(error["msg"]).removeprefix("Value error, ")
     return message[:1].upper() + message[1:] + ("" if message.endswith(".") else ".")
 

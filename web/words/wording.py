@@ -1,45 +1,67 @@
-"""Numbers, times and states in words for people. Pure; the templates' filters."""
+"""Numbers, times and states in words for people, in the language that is spoken. Pure; the templates' filters."""
 
 import datetime as dt
 import math
 from collections.abc import Callable
 from typing import Any
 
+from keepfit.shared.actors import Actor, How
 from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.store.records import JobRecord
+from keepfit.web.words.catalogue import _, marked
 
 NOTHING = "\N{EN DASH}"
 """Stands where there is no value."""
 
-OUTAGE = "Live updates are paused: the queue server does not answer. This page shows what is on disk."
-REBUILDING = "Live updates are paused: the queue server is being rebuilt from the disk. This page shows what is there."
+OUTAGE = marked("Live updates are paused: the queue server does not answer. This page shows what is on disk.")
+REBUILDING = marked(
+    "Live updates are paused: the queue server is being rebuilt from the disk. This page shows what is there."
+)
 
 
 def filling(done: int, total: int) -> str:
     """What the list says while it does not know every job yet."""
-    return f"This list is being put together from the disk: {count(done)} of {count(total)} jobs so far, newest first."
+    return _(
+        "This list is being put together from the disk: {done} of {total} jobs so far, newest first.",
+        done=count(done),
+        total=count(total),
+    )
 
 
 LABELS = {
-    JobState.QUEUED: "Queued",
-    JobState.RUNNING: "Running",
-    JobState.PAUSED: "Paused",
-    JobState.SUCCEEDED: "Succeeded",
-    JobState.FAILED: "Failed",
-    JobState.CANCELLED: "Cancelled",
+    JobState.QUEUED: marked("Queued"),
+    JobState.RUNNING: marked("Running"),
+    JobState.PAUSED: marked("Paused"),
+    JobState.SUCCEEDED: marked("Succeeded"),
+    JobState.FAILED: marked("Failed"),
+    JobState.CANCELLED: marked("Cancelled"),
 }
-_ASKED = {Wish.PAUSE: "Pausing", Wish.CANCEL: "Cancelling"}
+_ASKED = {Wish.PAUSE: marked("Pausing"), Wish.CANCEL: marked("Cancelling")}
+
+
+_HOW = {
+    How.PAGE: marked("page"),
+    How.API: marked("API"),
+    How.COMMAND: marked("command"),
+    How.WORKER: marked("worker"),
+    How.KEEPER: marked("keeper"),
+}
+
+
+def actor(by: Actor) -> str:
+    """Who has done something, and how: local, page."""
+    return f"{by.who}, {_(_HOW[by.how])}"
 
 
 def state_label(record: JobRecord, now_ms: int | None = None) -> str:
     """The state in one word: what it is, or what it is about to be. ``now_ms``: the server's clock, if known."""
     if stalled(record, now_ms):
-        return "Stalled"
+        return _("Stalled")
     if record.state is JobState.RUNNING:
-        return _ASKED.get(record.wish, LABELS[record.state])
+        return _(_ASKED.get(record.wish, LABELS[record.state]))
     if record.recovering and not was_asked_to_run(record):
-        return "Recovering"
-    return LABELS[record.state]
+        return _("Recovering")
+    return _(LABELS[record.state])
 
 
 def stalled(record: JobRecord, now_ms: int | None) -> bool:
@@ -66,7 +88,26 @@ def count(value: float) -> str:
 
 def percent(share: float) -> str:
     """A share as per cent with two digits: 94.12 %, never torn apart at a line's end."""
-    return f"{share * 100:.2f}\N{NO-BREAK SPACE}%"
+    return _per_cent(f"{share * 100:.2f}", "\N{NO-BREAK SPACE}")
+
+
+def done(share: float) -> str:
+    """How much of a job is done: 94 %."""
+    return _per_cent(f"{share * 100:.0f}", " ")
+
+
+def _per_cent(number: str, space: str) -> str:
+    return _("{number}{space}%", number=number, space=space)
+
+
+def step(number: int) -> str:
+    """A step of training: step 1,240."""
+    return _("step {number}", number=count(number))
+
+
+def of(value: int | None, total: int | None) -> str:
+    """How many of how many: 3 of 10."""
+    return _("{value} of {total}", value=count(value), total=count(total)) if value is not None and total else NOTHING
 
 
 def metric(value: float | None) -> str:
@@ -80,20 +121,22 @@ def duration(seconds: float | None) -> str:
         return NOTHING
     whole = max(0, round(seconds))
     if whole < 60:
-        return f"{whole} s"
+        return _("{seconds} s", seconds=whole)
     minutes, rest = divmod(whole, 60)
     if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+        short = _("{minutes} min", minutes=minutes)
+        return _("{minutes} min {seconds} s", minutes=minutes, seconds=rest) if rest else short
     hours, minutes = divmod(minutes, 60)
     if hours < 48:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    return f"{hours // 24} days {hours % 24} h"
+        short = _("{hours} h", hours=hours)
+        return _("{hours} h {minutes} min", hours=hours, minutes=minutes) if minutes else short
+    return _("{days} days {hours} h", days=hours // 24, hours=hours % 24)
 
 
 def size(number_of_bytes: int) -> str:
     """A file's size: 1.2 MB."""
     if number_of_bytes < 1000:
-        return f"{number_of_bytes} bytes"
+        return _("{number} bytes", number=number_of_bytes)
     if number_of_bytes < 1_000_000:
         return f"{number_of_bytes / 1000:.0f} kB"
     return f"{number_of_bytes / 1_000_000:.1f} MB"
