@@ -62,6 +62,18 @@ def test_a_damaged_job_is_shown_with_what_to_do(
     assert finished in client.get("/").text
 
 
+def test_a_damaged_job_is_not_evaluated(client: FlaskClient, settings: Settings, finished: str) -> None:
+    """Nor on a data set that is named: nobody can say how its model is built, so the evaluation would only fail."""
+    damage(settings.jobs_dir / finished / "job.json", "torn")
+    before = sorted(settings.jobs_dir.rglob("*"))
+
+    answer = client.post(f"/api/v1/jobs/{finished}/evaluations", json={"data": {"name": "mnist-5k"}})
+
+    assert answer.status_code == 409
+    assert "its job.json cannot be read" in answer.get_json()["error"]["message"]
+    assert sorted(settings.jobs_dir.rglob("*")) == before
+
+
 @EVERY_FORM
 def test_a_wipe_brings_a_damaged_job_back_and_runs_nothing(
     client: FlaskClient, settings: Settings, store: Store, valkey_url: str, submitted: str, form: str

@@ -18,6 +18,7 @@ from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Store
 from keepfit.web.desk import Desk
+from keepfit.web.errors import status_of
 from tests.harness.waiting import wait_until
 from tests.web.acting import Actor
 from tests.web.conftest import SPEC
@@ -120,8 +121,9 @@ def test_a_deed_that_is_not_allowed_leaves_nothing(
     run = actor.claim(submitted)
     before = sorted(settings.jobs_dir.rglob("*")), store.jobs.get(submitted), audited(settings)
 
-    with pytest.raises(NotAllowed, match="eve may not do this"):
+    with pytest.raises(NotAllowed, match="eve may not do this") as refused:
         _nothing_but_look(app.extensions["keepfit"], submitted)[deed]()
 
+    assert status_of(refused.value) == 403
     assert (sorted(settings.jobs_dir.rglob("*")), store.jobs.get(submitted), audited(settings)) == before
     assert not store.upkeep.drilled(run.claim.owner)
