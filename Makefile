@@ -45,7 +45,7 @@ chaos: env-dev ## Makes CHAOS_FAULTS (500) faults, CHAOS_SECONDS (1200) long, fr
 	.venv/bin/pytest -m chaos -s --timeout $$(($(CHAOS_SECONDS) + 900)) $(PYTEST)
 
 bench: env-dev .venv-bench/ready .venv-peers/ready ## Measures against plain Keras and peers, and draws the plots
-	@for script in bench/[a-z]*.py; do \
+	@for script in $$(grep -l '^if __name__' bench/*.py); do \
 	    case "$$script" in bench/plots.py|bench/report.py|bench/before_after.py|bench/many_jobs.py|bench/setup_size.py) continue ;; esac; \
 	    echo "== $$script"; PYTHONPATH=. .venv/bin/python "$$script" || exit 1; \
 	done

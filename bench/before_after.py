@@ -18,63 +18,33 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import numbers
 from bench.engine import MODELS
+from bench.numbers import Numbers
+from bench.record import HISTORY, ROOT, record
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "bench" / "results"
 WORSE = 0.05
 """A number that is worse by more than this, and by more than the noise, is marked."""
-
-Numbers = dict[str, float]
 
 
 @dataclass(frozen=True)
 class Bench:
-    """One benchmark: how it is called, and which of its numbers are compared."""
+    """How one benchmark is called."""
 
     arguments: tuple[str, ...]
     quick: tuple[str, ...]
-    numbers: Callable[[Any], Numbers]
-
-
-def of_first_step(found: Mapping[str, Any]) -> Numbers:
-    """Submit to first step."""
-    return {f"first step, {model}, median s": found[model]["median_s"] for model in ("mlp", "cnn")}
-
-
-def of_wishes(found: Mapping[str, Any]) -> Numbers:
-    """Wish to obedience."""
-    return {f"{name}, median s": row["median_s"] for name, row in found.items() if isinstance(row, dict)}
-
-
-def of_recovery(found: Mapping[str, Any]) -> Numbers:
-    """Fault to next step."""
-    return {f"{name}, median s": row["p50_s"] for name, row in found["keepfit"].items()}
-
-
-def of_whole_job(found: Mapping[str, Any]) -> Numbers:
-    """Submit to succeeded."""
-    return {"whole job, s": found["job_s"]}
-
-
-def of_checkpoint_cost(found: Mapping[str, Any]) -> Numbers:
-    """What a checkpoint takes."""
-    return {"stall, ms": found["stall_ms"], "writing, ms of a core": found["writing_ms"]}
 
 
 BENCHES = {
-    "first_step": Bench(("--repetitions", "20"), ("--repetitions", "8"), of_first_step),
-    "wishes": Bench(("--repetitions", "20"), ("--repetitions", "5"), of_wishes),
-    "recovery": Bench(
-        ("--of", "keepfit", "--repetitions", "20"), ("--of", "keepfit", "--repetitions", "5"), of_recovery
-    ),
-    "whole_job": Bench(("--repetitions", "5"), ("--repetitions", "1"), of_whole_job),
-    "checkpoint_cost": Bench(("--pairs", "120"), ("--pairs", "10"), of_checkpoint_cost),
+    "first_step": Bench(("--repetitions", "20"), ("--repetitions", "8")),
+    "wishes": Bench(("--repetitions", "20"), ("--repetitions", "5")),
+    "recovery": Bench(("--of", "keepfit", "--repetitions", "20"), ("--of", "keepfit", "--repetitions", "5")),
+    "whole_job": Bench(("--repetitions", "5"), ("--repetitions", "1")),
+    "checkpoint_cost": Bench(("--pairs", "120"), ("--pairs", "10")),
 }
 
 
@@ -88,15 +58,15 @@ class Side:
 
 def run(side: Side, name: str, arguments: tuple[str, ...]) -> Any:
     """One benchmark in one tree, and what it has written."""
-    result = side.tree / "bench" / "results" / f"{name}.json"
-    kept = result.read_bytes() if result.exists() else None
+    result, history = (side.tree / "bench" / "results" / file for file in (f"{name}.json", HISTORY.name))
+    kept = {path: path.read_bytes() for path in (result, history) if path.exists()}
     result.unlink(missing_ok=True)
     try:
         _python(side, f"bench/{name}.py", *arguments)
         return json.loads(result.read_bytes())
     finally:
-        if kept is not None:  # a short run must not replace the results that are published
-            result.write_bytes(kept)
+        for path, content in kept.items():  # a short run must not stand beside the results that are published
+            path.write_bytes(content)
 
 
 def engine(side: Side, quick: bool) -> Numbers:
@@ -124,11 +94,11 @@ def one_round(side: Side, names: list[str], quick: bool) -> Numbers:
     for name in names:
         bench = BENCHES.get(name)
         if bench is None:
-            numbers = engine(side, quick)
+            measured = engine(side, quick)
         else:
-            numbers = bench.numbers(run(side, name, bench.quick if quick else bench.arguments))
-        found |= numbers
-        print(f"  {side.tree.name}: " + ", ".join(f"{key} {value:.3f}" for key, value in numbers.items()), flush=True)
+            measured = numbers.of(name, run(side, name, bench.quick if quick else bench.arguments))
+        found |= measured
+        print(f"  {side.tree.name}: " + ", ".join(f"{key} {value:.3f}" for key, value in measured.items()), flush=True)
     return found
 
 
@@ -174,7 +144,7 @@ def main() -> None:
         "ref": args.ref, "date": time.strftime("%Y-%m-%d"), "machine": platform.machine(), "cores": os.cpu_count(),
         "rounds": args.rounds, "quick": args.quick, "load": os.getloadavg()[0], "numbers": rows,
     }  # fmt: skip
-    (RESULTS / "before_after.json").write_text(json.dumps(report, indent=1) + "\n")
+    record("before_after", report)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ still for it, and the CPU time of the thread that wrote it. Writes bench/results
 
 import argparse
 import itertools
-import json
 import math
 import os
 import statistics
@@ -21,7 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.engine import BATCH, DATA, RESULTS, THREADS, build
+from bench.engine import BATCH, DATA, THREADS, build
+from bench.record import record
 from bench.snapshots import put_stopwatches
 from keepfit.shared.jobs.directory import JobDir
 from keepfit.shared.jobs.events import CheckpointSaved, EpochEnded, Event
@@ -121,8 +121,7 @@ def main() -> None:
     for clock in ("wall", "cpu"):
         print(f"cost of checkpoints, {clock} time: {found[clock]}")
     print(f"stall {found['stall_ms']:.2f} ms, writing {found['writing_ms']:.1f} ms, together {found['accounted']:.2%}")
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "checkpoint_cost.json").write_text(json.dumps(found, indent=1) + "\n")
+    record("checkpoint_cost", found)
 
 
 if __name__ == "__main__":

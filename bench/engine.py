@@ -21,7 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
+from bench.record import record
+
 DATA = Path("/usr/share/datasets")
 MODELS = {
     "mlp": 2, "mlp-deep": 2, "mlp-batchnorm-dropout": 2, "mlp-wide": 1, "cnn": 1, "cnn-batchnorm": 1,
@@ -182,7 +183,6 @@ def main() -> None:
         rounds = [{who: in_a_process(name, who) for who in CONTENDERS} for _ in range(args.repetitions)]
         rows[name] = {who: over_repetitions([done[who] for done in rounds]) for who in CONTENDERS}
         print(line_of(name, rows[name]), flush=True)
-    RESULTS.mkdir(exist_ok=True)
     report = {
         "machine": machine(),
         "date": time.strftime("%Y-%m-%d"),
@@ -190,7 +190,7 @@ def main() -> None:
         "repetitions": args.repetitions,
         "epoch": rows,
     }
-    (RESULTS / "engine.json").write_text(json.dumps(report, indent=1) + "\n")
+    record("engine", report)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ event of its training. Writes bench/results/first_step.json. Target: at most 1.5
 """
 
 import argparse
-import json
 import os
 import statistics
 import tempfile
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.record import record
 from keepfit.shared.jobs.directory import create_jobdir
 from keepfit.shared.jobs.events import Progress, StateChanged
 from keepfit.shared.jobs.states import ENDS
@@ -24,8 +24,6 @@ from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Store, open_store
 from tests.harness.processes import Household, Valkey
 from tests.harness.waiting import wait_until
-
-RESULTS = Path(__file__).parent / "results"
 
 
 @contextmanager
@@ -72,8 +70,7 @@ def main() -> None:
                 "claimed_median_s": statistics.median(row["claimed_s"] for row in rows),
             }
             print(f"{model}: " + ", ".join(f"{name} {value:.2f}" for name, value in found[model].items()))
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "first_step.json").write_text(json.dumps(found, indent=1) + "\n")
+    record("first_step", found)
 
 
 if __name__ == "__main__":

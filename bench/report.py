@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bench.trend import read_history, trend
+
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 SPEED_TARGETS = {"mlp": 8.0, "lstm": 4.0, "mlp-batchnorm-dropout": 2.0, "cnn": 1.3}
@@ -252,6 +254,8 @@ def main() -> None:
     for name, write in last.items():
         if found := read(name):
             parts += write(found)
+    if rows := read_history():
+        parts += trend(rows)
     PAGE.write_text("\n".join(parts))
 
 

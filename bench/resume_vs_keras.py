@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-RESULTS = Path(__file__).parent / "results"
+from bench.record import record
+
 EPOCHS, STEPS, BATCH = 6, 20, 16
 CONTENDERS = {
     "BackupAndRestore, each epoch": "backup-epoch",
@@ -175,8 +176,7 @@ def main() -> None:
             model = "Dropout" if dropout else "no Dropout"
             rows[f"{title} / {model}"] = row
             print(f"{title:38}{model:12}{row['once']:>22}{row['twice']:>22}", flush=True)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "resume_vs_keras.json").write_text(json.dumps(rows, indent=1) + "\n")
+    record("resume_vs_keras", rows)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
+from bench.record import record
+
 WIDTHS = {"30 MB": 1160, "300 MB": 4550}
 SAMPLES, FEATURES, BATCH, EPOCHS, THREADS = 2_048, 1_000, 64, 3, 2
 
@@ -140,8 +141,7 @@ def main() -> None:
         ours, fit = in_a_process("keepfit", width), in_a_process("plain", width)
         found[name] = {**ours, "fit_peak_mb": fit["peak_mb"], "more_memory_mb": ours["peak_mb"] - fit["peak_mb"]}
         print(name + ": " + ", ".join(f"{key} {value:.1f}" for key, value in found[name].items()))
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "snapshots.json").write_text(json.dumps({"cores": os.cpu_count(), **found}, indent=1) + "\n")
+    record("snapshots", {"cores": os.cpu_count(), **found})
 
 
 if __name__ == "__main__":

@@ -28,12 +28,12 @@ from typing import Any
 import psutil
 
 from bench.peers.web_servers import SERVERS
+from bench.record import record
 from keepfit.shared.store import keys, open_store
 from tests.harness.processes import Valkey, answers, free_port
 from tests.harness.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = Path(__file__).parent / "results"
 _POST = b"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: %s\r\nContent-Length: 500\r\n\r\n"
 LEFT_OPEN = (
     b"G",
@@ -257,7 +257,7 @@ def main() -> None:
         results[name] = measure(name, chosen.seconds, chosen.peers)
         report({name: results[name], "load": os.getloadavg()[0]})
     if not chosen.only:
-        (RESULTS / "web_servers.json").write_text(json.dumps(results, indent=1) + "\n")
+        record("web_servers", results)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ the same threads. Writes bench/results/whole_job.json. Target: at least 5 times 
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -17,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench.record import record
 from keepfit.shared.jobs.directory import create_jobdir
 from keepfit.shared.jobs.states import ENDS, JobState
 from keepfit.shared.settings import Settings
@@ -25,7 +25,6 @@ from keepfit.shared.store import Store, open_store
 from tests.harness.processes import Household, Valkey
 from tests.harness.waiting import wait_until
 
-RESULTS = Path(__file__).parent / "results"
 DATA = Path("/usr/share/datasets")
 SPEC = {
     "name": "whole job",
@@ -83,8 +82,7 @@ def main() -> None:
         "all": rows,
     }
     print(", ".join(f"{k} {v:.3f}" for k, v in found.items() if isinstance(v, float)))
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "whole_job.json").write_text(json.dumps(found, indent=1) + "\n")
+    record("whole_job", found)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ pause. Writes bench/results/wishes.json. Target: at most 1 s.
 """
 
 import argparse
-import json
 import os
 import statistics
 import time
 from typing import Any
 
-from bench.first_step import RESULTS, one_worker
+from bench.first_step import one_worker
+from bench.record import record
 from keepfit.shared.jobs.directory import create_jobdir
 from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.settings import Settings
@@ -60,8 +60,7 @@ def main() -> None:
                 row = {"median_s": statistics.median(seconds), "worst_s": seconds[-1]}
                 found[f"{wish.value}, {model}"] = row
                 print(f"{wish.value} {model}: median {row['median_s']:.2f} s, worst {row['worst_s']:.2f} s")
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "wishes.json").write_text(json.dumps(found, indent=1) + "\n")
+    record("wishes", found)
 
 
 if __name__ == "__main__":
