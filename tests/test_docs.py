@@ -175,6 +175,17 @@ def _targets() -> set[str]:
     return set(re.findall(r"^  make ([a-z-]+)", text, re.MULTILINE))
 
 
+def test_the_workflow_runs_what_there_is() -> None:
+    """Its targets exist, and its Pythons are those that the package and the README name."""
+    workflow, project = _text(".github/workflows/test.yml"), tomllib.loads(_text("pyproject.toml"))["project"]
+    low, high = (int(minor) for minor in re.findall(r"3\.(\d+)", project["requires-python"]))
+    supported = [f"3.{minor}" for minor in range(low, high)]
+
+    assert set(re.findall(r"\bmake ([a-z-]+)", workflow)) <= _targets()
+    assert re.findall(r'"(3\.\d+)"', re.findall(r"python: (\[.*\])", workflow)[0]) == supported
+    assert f"Python {', '.join(supported[:-1])} or {supported[-1]}" in _text("README.md")
+
+
 def test_the_wheel_has_the_name_that_is_shown() -> None:
     """The version in the README's file name is the one that is built."""
     version = tomllib.loads(_text("pyproject.toml"))["project"]["version"]
