@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,9 +17,10 @@ from keepfit.shared.jobs.directory import open_jobdir
 from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
-from keepfit.shared.store import Store
+from keepfit.shared.store import JobRecord, Store
 from keepfit.web.desk import Desk
 from keepfit.web.errors import status_of
+from keepfit.web.words import wording
 from tests.harness.waiting import wait_until
 from tests.web.acting import Actor
 from tests.web.conftest import SPEC
@@ -61,7 +63,27 @@ def test_page_and_command_say_who(client: FlaskClient, url: str, submitted: str)
 
     assert "by        local, api" in shown
     assert "wish      pause, by local, command" in shown
-    assert "by local, api · id" in client.get(f"/jobs/{submitted}").text
+    assert "by local, API · Paused by local, command · id" in client.get(f"/jobs/{submitted}").text
+
+
+@pytest.mark.parametrize(
+    ("state", "wish", "said"),
+    [
+        (JobState.PAUSED, Wish.PAUSE, "Paused by eve, API"),
+        (JobState.CANCELLED, Wish.CANCEL, "Cancelled by eve, API"),
+        (JobState.QUEUED, Wish.RUN, "Resumed by eve, API"),
+        (JobState.RUNNING, Wish.PAUSE, "Told to pause by eve, API"),
+        (JobState.PAUSED, Wish.RUN, ""),
+        (JobState.FAILED, Wish.RUN, ""),
+        (JobState.SUCCEEDED, Wish.PAUSE, ""),
+    ],
+)
+def test_a_page_names_only_who_has_brought_the_job_where_it_is(state: JobState, wish: Wish, said: str) -> None:
+    """A full disk has paused it, an error has failed it, or it was done before it could obey: that was nobody."""
+    record = JobRecord("a", "job", "train", state, wish=wish, wish_by=VIEWER)
+
+    assert wording.wished(record) == said
+    assert wording.wished(replace(record, wish_by=None)) == ""
 
 
 def test_a_priority_leaves_a_wish_to_whoever_has_made_it(

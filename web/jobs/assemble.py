@@ -42,6 +42,7 @@ def assemble_job(desk: Desk, job_id: str) -> JobPage:
         live=live,
         created_ms=record.created_ms,
         submitted_by=wording.actor(record.by) if record.by else "",
+        wished=wording.wished(record),
         since_ms=record.since_ms,
         facts=page.facts(seen),
         source=source,

@@ -100,6 +100,8 @@ class JobPage:
     created_ms: int
     submitted_by: str
     """Who has submitted it, and how; empty where nobody wrote it down."""
+    wished: str
+    """Who has paused, resumed or cancelled it; empty where that is not why it is in its state."""
     since_ms: int
     facts: tuple[tuple[str, str], ...]
     source: str

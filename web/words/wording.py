@@ -53,6 +53,23 @@ def actor(by: Actor) -> str:
     return f"{by.who}, {_(_HOW[by.how])}"
 
 
+_WISHED = {
+    (JobState.PAUSED, Wish.PAUSE): marked("Paused by {who}"),
+    (JobState.CANCELLED, Wish.CANCEL): marked("Cancelled by {who}"),
+    (JobState.QUEUED, Wish.RUN): marked("Resumed by {who}"),
+    (JobState.RUNNING, Wish.RUN): marked("Resumed by {who}"),
+    (JobState.RUNNING, Wish.PAUSE): marked("Told to pause by {who}"),
+    (JobState.RUNNING, Wish.CANCEL): marked("Told to cancel by {who}"),
+}
+"""Of the states in which a job is because somebody has wished it, or which it is about to leave so."""
+
+
+def wished(record: JobRecord) -> str:
+    """Who has brought the job where it is; empty where nobody has, or nobody knows."""
+    said = _WISHED.get((record.state, record.wish)) if record.wish_by else None
+    return _(said, who=actor(record.wish_by)) if said and record.wish_by else ""
+
+
 def state_label(record: JobRecord, now_ms: int | None = None) -> str:
     """The state in one word: what it is, or what it is about to be. ``now_ms``: the server's clock, if known."""
     if stalled(record, now_ms):
