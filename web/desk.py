@@ -1,4 +1,4 @@
-"""What every view needs, made once an application: settings, store, reader, deeds.
+"""What every view needs, made once an application: settings, store, reader, deeds, hub.
 
 desk().reader.get(job_id)
 desk().submissions.submit(actor, spec)
@@ -17,11 +17,10 @@ from keepfit.web.deeds.evaluate import Evaluations
 from keepfit.web.deeds.reminder import Reminder
 from keepfit.web.deeds.submit import Submissions
 from keepfit.web.deeds.wishes import Wishes
+from keepfit.web.hub import Hub
 from keepfit.web.index import Feeder, IndexFile, JobIndex
 from keepfit.web.jobs.reading import JobReader
-
-MOST_STREAMS = 512
-"""Each holds a thread; ``web.serve`` has some more, for the pages."""
+from keepfit.web.messages import Messages
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,8 @@ class Desk:
     wishes: Wishes
     evaluations: Evaluations
     drills: Drills
-    streams: threading.BoundedSemaphore
-    """Open streams: each holds a thread, and some must stay free for the pages."""
+    hub: Hub
+    """Tells the open pages what happens."""
     closing: threading.Event
     """Set when the process is told to stop: the streams end, so that it can."""
 
@@ -50,7 +49,7 @@ def open_desk(settings: Settings) -> Desk:
     feeder = Feeder(JobIndex(IndexFile(settings.data_dir / "index")), settings.jobs_dir, store, closing)
     reader = JobReader(settings.jobs_dir, store, feeder)
     means = Means(settings, store, reader, Reminder(store, closing))
-    evaluations = Evaluations(means)
+    evaluations, drills = Evaluations(means), Drills(means)
     return Desk(
         settings=settings,
         store=store,
@@ -59,8 +58,8 @@ def open_desk(settings: Settings) -> Desk:
         submissions=Submissions(means, evaluations),
         wishes=Wishes(means),
         evaluations=evaluations,
-        drills=Drills(means),
-        streams=threading.BoundedSemaphore(MOST_STREAMS),
+        drills=drills,
+        hub=Hub(store, Messages(reader, drills.told_to_die), closing),
         closing=closing,
     )
 

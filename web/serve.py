@@ -2,7 +2,7 @@
 
 Waitress hands a request to a thread when it is whole: however slowly a client sends, or if it stops
 half-way, no thread waits for it. What it lacks is added here: a time for a request to arrive and for
-its answer to be taken, an end of the open streams on SIGTERM, answers to broken requests in our words.
+its answer to be taken, streams that hold no thread (``connections``) and end on SIGTERM.
 """
 
 import contextlib
@@ -12,16 +12,13 @@ import resource
 import signal
 import socket
 import sys
-import time
 from types import FrameType
 from typing import Any
 
 from flask import Flask
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
-from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask
 
 from keepfit.shared import datadir
 from keepfit.shared.addresses import warning_of
@@ -30,15 +27,15 @@ from keepfit.shared.launch.holding import hold_web
 from keepfit.shared.launch.preflight import make_private
 from keepfit.shared.settings import Settings, get_settings
 from keepfit.web.app import create_app
-from keepfit.web.desk import MOST_STREAMS
-from keepfit.web.security import HEADERS
+from keepfit.web.connections import Channel, handing_over
+from keepfit.web.hub import MOST_LISTENERS
 
-THREADS = MOST_STREAMS + 64
-"""Each open stream holds one; the rest is for pages."""
+THREADS = 64
+"""For pages; a stream holds none."""
+PAGES = 300
+"""Connections that no stream may take."""
 CONNECTIONS = 2000
 """Beyond it those that have not sent a whole request make room."""
-REQUEST_S, IDLE_S, UNREAD_S = 20.0, 30.0, 60.0
-"""For a request to arrive whole; for the next one to begin; for a client to take anything of its answer."""
 ACCEPTED_AT_ONCE = 64
 LARGEST_BODY = 2**20
 """Read to its end, so that a body beyond the application's own limit leaves the connection usable."""
@@ -47,47 +44,10 @@ STOP_S = 2.0
 log = logging.getLogger(__name__)
 
 
-class _RefusalTask(ErrorTask):
-    """What is no request at all is answered in plain words, with the headers of every other answer."""
-
-    def execute(self) -> None:
-        error = self.request.error
-        said = f"{error.reason}: {error.body}\n".encode()
-        self.status = f"{error.code} {error.reason}"
-        self.response_headers += [("Content-Type", "text/plain; charset=utf-8"), *HEADERS.items()]
-        self.set_close_on_finish()
-        self.content_length = len(said)
-        self.write(said)
-
-
-class _Channel(HTTPChannel):
-    """One connection, which knows since when it waits for the rest of a request."""
-
-    error_task_class = _RefusalTask
-    waits_since = 0.0
-    """When the request that is not whole yet began; 0 between two of them."""
-
-    def received(self, data: bytes) -> bool:
-        """Some bytes of a request, or of several."""
-        taken: bool = super().received(data)
-        self.waits_since = 0.0 if self.request is None else self.waits_since or time.time()
-        return taken
-
-    def overdue(self, now: float) -> bool:
-        """Whether its client has had its time."""
-        if self.total_outbufs_len:
-            return bool(now - self.last_activity > UNREAD_S)
-        if self.requests:  # being answered: a stream may last for ever
-            return False
-        if self.waits_since:
-            return now - self.waits_since > REQUEST_S
-        return bool(now - self.last_activity > IDLE_S)
-
-
 class _Server(TcpWSGIServer):
     """Waitress, which closes what is overdue."""
 
-    channel_class = _Channel
+    channel_class = Channel
 
     def handle_accept(self) -> None:
         """Take all that wait: each round of the loop looks at every connection, so one a round would be few."""
@@ -101,7 +61,7 @@ class _Server(TcpWSGIServer):
         """Called each second."""
         crowded = len(self._map) >= self.adj.connection_limit
         for channel in list(self.active_channels.values()):
-            if channel.overdue(now) or (crowded and not channel.requests and not channel.total_outbufs_len):
+            if channel.overdue(now) or (crowded and not channel.busy and not channel.total_outbufs_len):
                 channel.will_close = True
 
 
@@ -119,7 +79,7 @@ def _room() -> int:
 
     Without a free file a server can only wait, at full speed, for the connection that it cannot take.
     """
-    others = THREADS + 128  # a stream's connection to the queue server, files that are read, the index
+    others = THREADS + 128  # each thread's connection to the queue server, files that are read, the index
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = CONNECTIONS + others if hard == resource.RLIM_INFINITY else min(CONNECTIONS + others, hard)
     if soft < wanted:
@@ -131,9 +91,11 @@ def _room() -> int:
 
 def _serve(app: Flask, settings: Settings, sock: socket.socket) -> None:
     """Answer until SIGTERM or SIGINT; then end the streams, and what is being answered within ``STOP_S``."""
+    at, room = app.extensions["keepfit"], _room()
+    at.hub.most = min(MOST_LISTENERS, max(room // 2, room - PAGES))
     options: dict[str, Any] = {
         "threads": THREADS,
-        "connection_limit": _room(),
+        "connection_limit": room,
         "cleanup_interval": 1,
         "asyncore_use_poll": True,
         "max_request_header_size": 32 * 1024,
@@ -146,19 +108,24 @@ def _serve(app: Flask, settings: Settings, sock: socket.socket) -> None:
     if settings.trusted_proxy:
         options |= {"trusted_proxy": settings.trusted_proxy, "trusted_proxy_headers": {"x-forwarded-proto"}}
     server = _Server(
-        app, adj=Adjustments(sockets=[sock], **options), _sock=sock, sockinfo=_described(sock), bind_socket=False
+        handing_over(app),
+        adj=Adjustments(sockets=[sock], **options),
+        _sock=sock,
+        sockinfo=_described(sock),
+        bind_socket=False,
     )
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  the signal module's signature
-        app.extensions["keepfit"].closing.set()
+        at.closing.set()
         raise SystemExit(0)
 
-    app.extensions["keepfit"].feeder.start()
+    at.feeder.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     try:
         wasyncore.loop(timeout=1, map=server._map, use_poll=True)  # noqa: SLF001  its own run() waits for 5 s at the end
     finally:
+        at.hub.ring_all()
         server.task_dispatcher.shutdown(timeout=STOP_S)
 
 

@@ -15,11 +15,10 @@ PROJECT = Path(__file__).resolve().parent.parent.parent
 
 def application() -> Any:
     """The web side as it is, but for its bound on streams."""
-    from keepfit.web import desk
     from keepfit.web.app import create_app
 
-    desk.MOST_STREAMS = THREADS - 50
     app = create_app()
+    app.extensions["keepfit"].hub.most = THREADS - 50
     app.extensions["keepfit"].feeder.start()
     return app
 

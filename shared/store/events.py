@@ -1,12 +1,16 @@
 """The event streams: one for each job, and one of changes over all jobs. Read only; scripts write them."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from keepfit.shared.jobs.events import Event, decode
 from keepfit.shared.store import keys
 from keepfit.shared.store.link import Link
+
+Entry = tuple[str, dict[str, str]]
+"""The id and the fields of an entry of a stream."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,19 @@ class EventLog:
                 break
         return []
 
+    def read_of(self, positions: Mapping[str, str], count: int = 500) -> dict[str, tuple[list[StoredEvent], str]]:
+        """New events of several jobs in one read, each after an id of its own; waits for nothing.
+
+        Answers the events of those that have any, and the id to go on after: one that cannot be read is passed over.
+        """
+        wanted = {keys.events(job_id): job_id for job_id in positions}
+        streams = self._streams({key: positions[job_id] for key, job_id in wanted.items()}, None, count)
+        return {
+            wanted[key]: ([event for entry in entries if (event := _stored(*entry)) is not None], entries[-1][0])
+            for key, entries in streams.items()
+            if entries
+        }
+
     def read_all(self, *, after_id: str = "$", block_ms: int | None = None, count: int = 500) -> list[StoredChange]:
         """Changes of all jobs after ``after_id`` (``$``: from now on; only with ``block_ms``)."""
         entries = self._entries(keys.CHANGES, after_id, block_ms, count)
@@ -72,12 +89,14 @@ class EventLog:
         rows = self._link.ask(lambda r: r.xrevrange(key, count=1))
         return str(rows[0][0]) if rows else "0"
 
-    def _entries(self, key: str, after_id: str, block_ms: int | None, count: int) -> list[tuple[str, dict[str, str]]]:
-        answer: Any = self._link.ask(lambda r: r.xread({key: after_id}, count=count, block=block_ms))
-        if not answer:
-            return []
-        streams = answer.values() if isinstance(answer, dict) else [entries for _, entries in answer]
-        return [entry for entries in streams for entry in _flatten(entries)]
+    def _entries(self, key: str, after_id: str, block_ms: int | None, count: int) -> list[Entry]:
+        return self._streams({key: after_id}, block_ms, count).get(key, [])
+
+    def _streams(self, positions: dict[str, str], block_ms: int | None, count: int) -> dict[str, list[Entry]]:
+        answer: Any = self._link.ask(lambda r: r.xread(positions, count=count, block=block_ms)) if positions else None
+        # redis-py answers a dict under RESP3 and a list of pairs under RESP2.
+        streams = answer.items() if isinstance(answer, dict) else answer or []
+        return {key: _flatten(entries) for key, entries in streams}
 
 
 def _stored(event_id: str, fields: dict[str, str]) -> StoredEvent | None:
@@ -86,7 +105,7 @@ def _stored(event_id: str, fields: dict[str, str]) -> StoredEvent | None:
     return None if event is None else StoredEvent(event_id, _at_ms(event_id), number, event)
 
 
-def _flatten(entries: Any) -> list[tuple[str, dict[str, str]]]:
+def _flatten(entries: Any) -> list[Entry]:
     # redis-py answers [[(id, fields)]] under RESP3 and [(id, fields)] under RESP2.
     if entries and isinstance(entries[0], list):
         return [entry for part in entries for entry in part]

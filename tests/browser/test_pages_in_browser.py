@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from keepfit.shared.jobs.states import Outcome
-from keepfit.web.desk import MOST_STREAMS
+from keepfit.web.hub import MOST_LISTENERS
 from keepfit.web.words.wording import NOTHING, OUTAGE
 from tests.browser.conftest import PHONE, Complaints, Desk
 
@@ -165,7 +165,7 @@ def test_a_page_that_gets_no_stream_is_still_of_use(page: Page, desk: Desk, comp
     job_id = desk.submit("one too many")
     with ExitStack() as others:
         client = others.enter_context(httpx.Client(limits=httpx.Limits(max_connections=None), timeout=30))
-        for _ in range(MOST_STREAMS):
+        for _ in range(MOST_LISTENERS):
             others.enter_context(client.stream("GET", f"{desk.url}/api/v1/events"))
         page.goto(f"{desk.url}/jobs/{job_id}")
         expect(page.locator("#notice")).to_have_text("Live updates are paused. Trying again.")

@@ -5,22 +5,18 @@ import json
 import resource
 import socket
 import stat
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 
 import httpx
 import psutil
 import pytest
 
 from keepfit.shared.settings import Settings
-from keepfit.web.serve import IDLE_S, REQUEST_S, UNREAD_S, _Channel
-from tests.harness.processes import Household, Part, environment_of, free_port
+from keepfit.web.connections import IDLE_S, REQUEST_S, UNREAD_S, Channel
 from tests.harness.waiting import wait_until
-from tests.web.conftest import SPEC
+from tests.web.conftest import SPEC, Web
 
-WEB = ("-m", "keepfit.web.serve")
 POST = b"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: %s\r\nContent-Length: 500\r\n\r\n"
 HALF = {
     "one byte": b"G",
@@ -29,65 +25,6 @@ HALF = {
     "half a form": POST % (b"/jobs", b"application/x-www-form-urlencoded") + b"name=ha",
     "nothing": b"",
 }
-
-
-@dataclass
-class Web:
-    """A web side in its own process."""
-
-    part: Part
-    port: int
-    host: str = "127.0.0.1"
-
-    @property
-    def url(self) -> str:
-        """Its address."""
-        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
-
-    def health(self) -> httpx.Response | None:
-        """The answer, if there is one soon."""
-        try:
-            return httpx.get(f"{self.url}/health", timeout=3)
-        except httpx.TransportError:
-            return None
-
-    def connect(self, sent: bytes = b"") -> socket.socket:
-        """A connection on which ``sent`` was sent."""
-        connection = socket.create_connection((self.host, self.port), timeout=10)
-        connection.sendall(sent)
-        return connection
-
-
-@pytest.fixture
-def start(household: Household, settings: Settings) -> Callable[..., Web]:
-    """Starts a web side of this test's data directory."""
-
-    def started(host: str = "127.0.0.1", limits: str = "", **given: object) -> Web:
-        port = free_port()
-        asked = settings.model_copy(update={"port": port, "host": host, "drills": False, **given})
-        shell = ["sh", "-c", f'ulimit {limits}; exec "$@"', "sh"] if limits else []
-        command = [*shell, sys.executable, *WEB]
-        reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-        web = Web(household.start(command, environment_of(asked)), port, reached)
-        wait_until(lambda: web.health() or not web.part.running(), "the web side answers", poll_s=0.02)
-        return web
-
-    return started
-
-
-@pytest.fixture
-def web(start: Callable[..., Web]) -> Web:
-    """One web side."""
-    return start()
-
-
-@pytest.fixture
-def held() -> Iterator[list[socket.socket]]:
-    """Connections that are closed at the end."""
-    connections: list[socket.socket] = []
-    yield connections
-    for connection in connections:
-        connection.close()
 
 
 @pytest.fixture
@@ -125,7 +62,7 @@ def test_more_half_open_clients_than_there_is_room_for(
     assert web.health()
 
 
-class _Trickling(_Channel):
+class _Trickling(Channel):
     """A connection without its socket, heard of at the second 1000."""
 
     def __init__(self, waits_since: float = 0.0, answering: bool = False, untaken: int = 0) -> None:
@@ -142,7 +79,7 @@ class _Trickling(_Channel):
         (_Trickling(answering=True, untaken=100), UNREAD_S),  # a stream whose reader does not read
     ],
 )
-def test_each_client_has_its_time(channel: _Channel, after_s: float) -> None:
+def test_each_client_has_its_time(channel: Channel, after_s: float) -> None:
     """To ask, to send what it began, and to take its answer; bytes that trickle in do not prolong it."""
     assert not channel.overdue(1000.0 + after_s)
     assert channel.overdue(1000.1 + after_s)

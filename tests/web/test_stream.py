@@ -18,7 +18,7 @@ from keepfit.shared.jobs.events import CheckpointSaved, EpochEnded
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Store
 from keepfit.web.app import create_app
-from keepfit.web.desk import MOST_STREAMS
+from keepfit.web.hub import MOST_LISTENERS
 from keepfit.web.words.wording import OUTAGE, REBUILDING
 from tests.harness.processes import Household, Valkey, free_port
 from tests.web.acting import Actor
@@ -260,7 +260,7 @@ def test_the_web_server_stops_with_pages_open(household: Household, settings: Se
 def test_streams_leave_room_for_the_pages(client: FlaskClient, submitted: str) -> None:
     """There are only so many at a time; one more is told to wait, and one that ends makes room."""
     url = f"/api/v1/jobs/{submitted}/events"
-    opened = [client.get(url) for _ in range(MOST_STREAMS)]
+    opened = [client.get(url) for _ in range(MOST_LISTENERS)]
 
     refused = client.get(url)
     opened.pop().close()

@@ -31,7 +31,6 @@ from keepfit.web.api.asked import asked_kind, asked_state, whole_number
 from keepfit.web.asking import asking
 from keepfit.web.deeds.accepting import Accepted
 from keepfit.web.desk import desk
-from keepfit.web.jobs.assemble import waiting
 from keepfit.web.jobs.curves import Curves, Point, read_curves
 from keepfit.web.jobs.downloads import exports, send_export, send_log
 from keepfit.web.jobs.history import read_history
@@ -199,7 +198,7 @@ def _record(record: JobRecord) -> dict[str, Any]:
 
 
 def _job(seen: Seen) -> dict[str, Any]:
-    why = waiting(desk().reader, seen)
+    why = desk().reader.waiting(seen)
     return _record(seen.record) | {
         "live": not seen.notice,
         "spec": None if seen.jobdir.damage else seen.jobdir.job.spec,

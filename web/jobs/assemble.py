@@ -5,8 +5,6 @@ now = assemble_live(desk(), seen)
 """
 
 from keepfit.shared.errors import JobNotFound, StoreUnavailable
-from keepfit.shared.jobs.states import JobState
-from keepfit.shared.store import Waiting
 from keepfit.web.desk import Desk
 from keepfit.web.jobs import page
 from keepfit.web.jobs.attempts import attempt_rows, recovered
@@ -21,7 +19,7 @@ def assemble_live(desk: Desk, seen: Seen) -> LiveView:
     """The moving parts of a job just now."""
     now_ms = None if seen.notice else desk.reader.now_ms()
     told_to_die = desk.drills.told_to_die(seen.record)
-    return live_view(seen.record, waiting(desk.reader, seen), now_ms, told_to_die)
+    return live_view(seen.record, desk.reader.waiting(seen), now_ms, told_to_die)
 
 
 def assemble_job(desk: Desk, job_id: str) -> JobPage:
@@ -56,16 +54,6 @@ def assemble_job(desk: Desk, job_id: str) -> JobPage:
         log=read_log(seen.jobdir),
         log_after=log_after,
     )
-
-
-def waiting(reader: JobReader, seen: Seen) -> Waiting | None:
-    """Why a queued job waits; None if it does not wait, or nobody can say."""
-    if seen.notice or seen.record.state is not JobState.QUEUED:
-        return None
-    try:
-        return reader.ask(lambda store: store.jobs.waiting(seen.record.id))
-    except StoreUnavailable:
-        return None
 
 
 def _last_id(reader: JobReader, job_id: str) -> str:

@@ -7,9 +7,10 @@
 The disk is the truth, so a page is never empty because the queue server is. No request reads all directories.
 """
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +18,7 @@ from typing import TypeVar
 from keepfit.shared.errors import DamagedFile, JobNotFound, StoreRefused, StoreUnavailable
 from keepfit.shared.jobs.directory import JobDir, open_jobdir
 from keepfit.shared.jobs.states import JobState
-from keepfit.shared.store import Store
+from keepfit.shared.store import Store, Waiting
 from keepfit.shared.store.records import JobRecord
 from keepfit.web.index import Feeder
 from keepfit.web.jobs.ondisk import filled_in, record_on_disk
@@ -88,6 +89,35 @@ class JobReader:
         except (JobNotFound, DamagedFile, StoreRefused):  # a keeper puts it right from the directory
             return Seen(jobdir, record_on_disk(jobdir), _(REBUILDING))
 
+    def get_many(self, job_ids: Collection[str]) -> dict[str, Seen]:
+        """Those of these jobs that exist, like ``get``; the server is asked once, and notices are still to be said."""
+        jobdirs = {job_id: jobdir for job_id in job_ids if (jobdir := _or_none(self.open, job_id)) is not None}
+        known: dict[str, JobRecord] = {}
+        notice = REBUILDING
+        try:
+            known = self.ask(lambda store: store.jobs.get_many(list(jobdirs)))
+        except StoreUnavailable:
+            notice = OUTAGE
+        except StoreRefused:
+            pass
+        found = {}
+        for job_id, jobdir in jobdirs.items():
+            with contextlib.suppress(JobNotFound):  # deleted just now
+                if record := known.get(job_id):
+                    found[job_id] = Seen(jobdir, filled_in(record, jobdir))
+                else:
+                    found[job_id] = Seen(jobdir, record_on_disk(jobdir), notice)
+        return found
+
+    def waiting(self, seen: Seen) -> Waiting | None:
+        """Why a queued job waits; None if it does not wait, or nobody can say."""
+        if seen.notice or seen.record.state is not JobState.QUEUED:
+            return None
+        try:
+            return self.ask(lambda store: store.jobs.waiting(seen.record.id))
+        except (StoreUnavailable, StoreRefused):
+            return None
+
     def page(self, limit: int, offset: int = 0, state: JobState | None = None, kind: str | None = None) -> SeenList:
         """A page of all jobs, or of those in this ``state`` and of this ``kind``; newest first.
 
@@ -155,7 +185,7 @@ def _with_progress(record: JobRecord, known: JobRecord) -> JobRecord:
     )
 
 
-def _or_none(get: Callable[[str], Seen], job_id: str) -> Seen | None:
+def _or_none(get: Callable[[str], T], job_id: str) -> T | None:
     # The marker is written before the evaluation's directory: after a crash between the two there is only the marker.
     try:
         return get(job_id)
