@@ -1,6 +1,5 @@
 """What is taken for a checkpoint on disk, and what is passed over: strange names, links, files that are none."""
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -10,31 +9,15 @@ from keepfit.shared.checkpoints.manifest import (
     NAME,
     STATE,
     TRAINER,
-    Checkpoint,
-    FileRecord,
-    Manifest,
     checkpoints_in,
     directory_name,
-    encode,
     newest_step,
     read_verified,
     verify,
 )
 from keepfit.shared.errors import CorruptCheckpoint
 from keepfit.shared.jobs.directory import AttemptDir, JobDir
-
-
-def make_checkpoint(attempt: AttemptDir, step: int) -> Checkpoint:
-    """A whole checkpoint of two small files."""
-    folder = attempt.checkpoints / directory_name(step)
-    folder.mkdir(parents=True)
-    files = {}
-    for name in (STATE, TRAINER):
-        content = f"{name} of {step}".encode()
-        (folder / name).write_bytes(content)
-        files[name] = FileRecord(len(content), hashlib.sha256(content).hexdigest())
-    (folder / NAME).write_bytes(encode(Manifest(step, files)))
-    return Checkpoint(folder, step, attempt.number)
+from tests.harness.checkpoints import make_checkpoint
 
 
 @pytest.fixture
