@@ -5,6 +5,7 @@
     engine.train(first_batch, count)            # `count` steps; the numerics are those of `model.fit`
     engine.logs()                               # the running metrics
     engine.validate(should_stop)                # the metrics over the validation part
+    Predictor(model, x, 32, limit).run(stop)    # the outputs for each sample
 
 A *plan* says how the steps are compiled. ``graph``: TensorFlow's executor and kernels, the same bits
 as ``fit``. ``xla``: the whole loop as one XLA program, other bits, several times faster where XLA
@@ -13,7 +14,7 @@ depend on how the steps are cut into calls. Knows nothing of checkpoints.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -72,16 +73,21 @@ class Steps:
     def run(self, first: int, count: int) -> Any:
         """Do the batches ``first`` to ``first + count - 1`` and return the running metrics."""
         logs: Any = {}
+        for logs in self.calls(first, count):  # noqa: B007 - the last ones are those of all
+            pass
+        return logs
+
+    def calls(self, first: int, count: int) -> Iterator[Any]:
+        """The same, with what each call of the loop answers."""
         last = first + count
         while first < min(last, self._source.full):
             window = self._source.window(first)
             steps = min(last, window.stop) - first
-            logs = self._loop(window.data, window.rows, tf.constant(first - window.start), tf.constant(steps))
+            yield self._loop(window.data, window.rows, tf.constant(first - window.start), tf.constant(steps))
             self._keep_compiled()
             first += steps
         if first < last:
-            logs = self._once(*self._source.rest())
-        return logs
+            yield self._once(*self._source.rest())
 
     def _keep_compiled(self) -> None:
         if self._compiles:
@@ -100,6 +106,26 @@ class Steps:
     def _on_rows(self, data: Any, ids: Any) -> Any:
         self._step(tf.nest.map_structure(lambda a: tf.gather(a, ids), data))
         return self._model.get_metrics_result()
+
+
+class Outputs(Steps):
+    """A step whose answers are collected, in the order of the samples, instead of the metrics."""
+
+    def _repeat(self, data: Any, rows: Any, first: Any, count: Any) -> Any:
+        like = tf.nest.map_structure(lambda a: tf.TensorSpec(a.shape, a.dtype), data)
+        one = self._once.get_concrete_function(like, tf.TensorSpec(rows.shape[1:], rows.dtype)).structured_outputs
+        collected = tf.nest.map_structure(lambda o: tf.TensorArray(o.dtype, count, element_shape=o.shape), one)
+
+        def body(done: Any, collected: Any) -> Any:
+            found = self._on_rows(data, tf.gather(rows, first + done))
+            return done + 1, tf.nest.map_structure(lambda array, one: array.write(done, one), collected, found)
+
+        loop = [tf.constant(0), collected]
+        _, collected = tf.while_loop(lambda done, _: done < count, body, loop, parallel_iterations=1)
+        return tf.nest.map_structure(lambda array: array.concat(), collected)
+
+    def _on_rows(self, data: Any, ids: Any) -> Any:
+        return self._step(tf.nest.map_structure(lambda a: tf.gather(a, ids), data))
 
 
 def _of_any_batch(repeat: Any) -> Callable[..., Any]:
@@ -183,6 +209,34 @@ class Evaluator:
             self._pace.record(count, time.perf_counter() - began)
             done += count
         return as_floats(self._model.get_metrics_result())
+
+    def close(self) -> None:
+        """Stop reading ahead."""
+        self._source.close()
+
+
+class Predictor:
+    """What one model answers to each sample of ``x``, in order, with the numerics of ``model.predict``."""
+
+    def __init__(self, model: Any, x: Any, batch_size: int, resident_bytes: int) -> None:
+        self._source = open_source(Arrays(x), batch_size, resident_bytes)
+        self._steps = Outputs(model, model.predict_step, self._source, "graph")
+        self._pace = Pace()
+
+    def run(self, should_stop: Callable[[], bool]) -> Iterator[Any]:
+        """The outputs, some samples at a time: arrays, or nests of arrays as the model has outputs.
+
+        Ends early where it should stop: whoever asks for all of them counts what has come.
+        """
+        self._source.begin(np.arange(self._source.samples, dtype=np.int32))
+        done, batches = 0, self._source.full + bool(self._source.remainder)
+        while done < batches and not should_stop():
+            count = self._pace.steps(batches - done)
+            began = time.perf_counter()
+            found = [tf.nest.map_structure(lambda o: o.numpy(), some) for some in self._steps.calls(done, count)]
+            self._pace.record(count, time.perf_counter() - began)
+            done += count
+            yield from found
 
     def close(self) -> None:
         """Stop reading ahead."""
