@@ -93,6 +93,11 @@ class Settings(BaseSettings):
         return self.threads or max(1, (os.cpu_count() or 1) // (self.slots * self.workers))
 
     @property
+    def processes(self) -> int:
+        """Processes of one worker: a place more than it has slots, which only jobs of short kinds take."""
+        return self.slots + 1
+
+    @property
     def jobs_dir(self) -> Path:
         """The folder of all job directories."""
         return self.data_dir / "jobs"

@@ -37,7 +37,7 @@ app.conf.update(
     task_serializer="json",
     accept_content=["json"],  # pickle would run code
     worker_pool="prefork",
-    worker_concurrency=settings.slots,
+    worker_concurrency=settings.processes,
     worker_prefetch_multiplier=1,
     worker_disable_prefetch=True,  # a kick must not wait behind a training of hours
     worker_max_tasks_per_child=1,  # each attempt is a fresh fork: threads, seeds and names of layers start anew

@@ -21,7 +21,7 @@ from keepfit.shared.jobs.documents import ClaimFile
 from keepfit.shared.jobs.restoring import restore_from_disk
 from keepfit.shared.jobs.states import Cause, JobState, Outcome
 from keepfit.shared.settings import Settings
-from keepfit.shared.spec import JobSpec
+from keepfit.shared.spec import JobSpec, kind_named
 from keepfit.shared.store import Budget, Claim, LeaseState, Store, open_store
 from keepfit.worker.drain import draining
 from keepfit.worker.heartbeat import Heartbeat
@@ -30,6 +30,8 @@ from keepfit.worker.training.interfaces import AttemptResult, StopReason, StopSi
 
 NICENESS = 5
 """The pages and the keeper come before training when cores are short."""
+SHORT_NICENESS = 2
+"""A second of work that somebody waits for comes before hours of it."""
 OOM_SCORE = "500"
 """When memory runs out the kernel should choose the training process, not the worker."""
 DRAINED = "its worker was stopped"
@@ -47,7 +49,7 @@ def run_one(settings: Settings, hint: str) -> None:
         return
     store = open_store(settings.broker_url, timeout_s=STORE_TIMEOUT_S)
     try:
-        claim = store.leases.claim(str(Owner.myself()), hint=hint, lease_s=settings.lease_s)
+        claim = store.leases.claim(str(Owner.myself()), hint=hint, lease_s=settings.lease_s, slots=settings.slots)
         if claim is not None:
             _Attempt(settings, store, claim).run()
     except StoreUnavailable as exc:
@@ -130,7 +132,7 @@ class _Attempt:
                 return attempt
 
     def _train(self, spec: JobSpec, jobdir: JobDir, attempt: AttemptDir) -> None:
-        _yield_to_others()
+        _yield_to_others(SHORT_NICENESS if kind_named(spec.kind).short else NICENESS)
         leases, s = self._store.leases, self._settings
 
         def give_back() -> None:
@@ -226,9 +228,9 @@ def _no_writes(data_dir: Path, exc: OSError) -> str:
     )
 
 
-def _yield_to_others() -> None:
+def _yield_to_others(niceness: int) -> None:
     with contextlib.suppress(OSError):
-        os.nice(NICENESS)
+        os.nice(niceness)
     score = Path("/proc/self/oom_score_adj")
     if score.exists():
         with contextlib.suppress(OSError):  # not ours to raise in some containers

@@ -19,6 +19,7 @@ from kombu.transport import redis as kombu_redis
 
 from keepfit.shared.durable import from_json
 from keepfit.shared.queue import QUEUE, TASK_NAME
+from keepfit.worker.lanes import LANES
 
 LONGEST_BODY = 4096
 """Bytes. A kick names one job at most."""
@@ -42,6 +43,10 @@ ANSWERS = Answers()
 
 class NothingKept(virtual.QoS):
     """Kombu's record of messages that are not acknowledged yet, for messages that need none."""
+
+    def can_consume(self) -> bool:
+        """Whether to look for kicks now; remote control is always listened to."""
+        return (QUEUE not in self.channel.active_queues or LANES.may_take()) and super().can_consume()
 
     def append(self, message: Any, delivery_tag: str) -> None:
         """A lost kick is made up for by any keeper."""

@@ -21,6 +21,7 @@ from keepfit.shared.settings import get_settings
 from keepfit.shared.store import open_store
 from keepfit.worker.broker import ANSWERS
 from keepfit.worker.drain import draining, start_draining
+from keepfit.worker.lanes import LANES
 
 ASK_S = 0.3
 """How long the event loop may wait for an answer before it drops a kick."""
@@ -66,13 +67,13 @@ class SwiftReap(bootsteps.StartStopStep):
 
 
 def dispatch_if_ready(task: Task, app: Any, consumer: Any, **options: Any) -> Callable[..., None]:
-    """Celery's strategy for our task: forks a child for a kick only while a job is ready."""
+    """Celery's strategy for our task: forks a child for a kick only while a job is ready that it may claim."""
     dispatch = dispatch_always(task, app, consumer, **options)
     upkeep = open_store(get_settings().broker_url, timeout_s=ASK_S).upkeep
 
     def take(message: Any, *rest: Any) -> None:
         try:
-            ready = upkeep.ready()
+            ready = upkeep.ready(only_short=LANES.full())
         except KeepfitError:  # a keeper sends the next kick when the server is back
             return
         if ready:

@@ -97,6 +97,6 @@ def _worker(settings: Settings, number: int, environment: Mapping[str, str]) -> 
         # Mingling costs a second at start, and leases do what gossip is for. The heartbeat stays: without
         # it a worker sends no events at all, and Flower would show neither the worker nor its tasks.
         *("--without-mingle", "--without-gossip"),
-        *("--concurrency", str(settings.slots), "--hostname", f"worker{number}@%h", "--loglevel", "INFO"),
+        *("--concurrency", str(settings.processes), "--hostname", f"worker{number}@%h", "--loglevel", "INFO"),
     )
     return Part(f"worker{number}", command, STOP_FIRST, stop_wait_s=4, environment=environment)

@@ -47,6 +47,7 @@ def fields_of(jobdir: JobDir) -> dict[str, str | int]:
         "name": text(spec, "name", jobdir.id),
         "kind": needs.kind,
         "needs": needs.version,
+        "lane": "short" if kind_named(needs.kind).short else "",
         "source": parents[0].job if (parents := parents_of(spec)) else "",
         "data": text(part(spec, "data"), "name"),
         "model": text(part(spec, "model"), "name"),
@@ -173,8 +174,10 @@ class Jobs:
 
     def waiting(self, job_id: str) -> Waiting:
         """The job's place in the queue, and why it waits, in plain words."""
-        rank, delayed_ms, now, workers = self._link.ask(lambda r: _queue_position(r, job_id))
-        needs, kind = self._link.ask(lambda r: r.hmget(keys.job(job_id), "needs", "kind"))
+        needs, kind, lane = self._link.ask(lambda r: r.hmget(keys.job(job_id), "needs", "kind", "lane"))
+        short = lane == "short"
+        queue = keys.SHORT if short else keys.READY
+        rank, delayed_ms, now, workers = self._link.ask(lambda r: _queue_position(r, queue, job_id))
         if not needs_of_record(needs, kind).met:
             return Waiting(rank or 0, "it needs a worker of a newer version of Keepfit")
         if delayed_ms is not None:
@@ -188,7 +191,7 @@ class Jobs:
             return Waiting(place, "no worker takes jobs now")
         if place:
             return Waiting(place, f"{place} {'job' if place == 1 else 'jobs'} before it")
-        free = sum(whole(raw, "slots") - whole(raw, "busy") for raw in rows)
+        free = sum(max(0, whole(raw, "slots") + short - whole(raw, "busy")) for raw in rows)
         return Waiting(0, "a worker is about to take it" if free > 0 else "workers are busy")
 
 
@@ -197,9 +200,9 @@ WORKER_SILENT_MS = 10_000
 """A worker that has not beaten for so long is not alive."""
 
 
-def _queue_position(client: Any, job_id: str) -> tuple[int | None, float | None, int, list[str]]:
+def _queue_position(client: Any, queue: str, job_id: str) -> tuple[int | None, float | None, int, list[str]]:
     pipe = client.pipeline(transaction=False)
-    pipe.zrank(keys.READY, job_id)
+    pipe.zrank(queue, job_id)
     pipe.zscore(keys.DELAYED, job_id)
     pipe.time()
     rank, delayed, (seconds, micros) = pipe.execute()

@@ -103,8 +103,12 @@ class Upkeep:
         """How many kicks to publish now: jobs are ready and no kick waits in the task queue."""
         return self._link.run(scripts.TopUp(gap_ms=ms(gap_s), most=most))
 
-    def ready(self) -> bool:
-        """Whether a job may be claimed now that this version can read. Looks at the best few only."""
+    def ready(self, *, only_short: bool = False) -> bool:
+        """Whether a job may be claimed now that this version can read. Looks at the best few only.
+
+        ``only_short``: one of a short kind, which a worker takes even when its slots are full.
+        """
+        queue = keys.SHORT if only_short else keys.READY
 
         def ask(client: Any) -> list[list[str | None]]:
             pipe = client.pipeline(transaction=False)
@@ -112,7 +116,7 @@ class Upkeep:
                 pipe.hmget(keys.job(job_id), "needs", "kind")
             return list(pipe.execute())
 
-        ids = self._link.ask(lambda r: r.zrange(keys.READY, 0, READY_LOOKED_AT - 1))
+        ids = self._link.ask(lambda r: r.zrange(queue, 0, READY_LOOKED_AT - 1))
         if not ids or len(ids) == READY_LOOKED_AT:  # among many a claim finds out
             return bool(ids)
         return any(needs_of_record(needs, kind).met for needs, kind in self._link.ask(ask))
@@ -212,6 +216,7 @@ class Upkeep:
         """The jobs that have not ended, by every index that has such."""
         places = [
             keys.READY,
+            keys.SHORT,
             keys.DELAYED,
             keys.LEASES,
             *(keys.state(state) for state in JobState if state not in ENDS),
@@ -232,7 +237,14 @@ class Upkeep:
 
     def all_known(self) -> list[str]:
         """Every job that the server has anywhere."""
-        places = [keys.JOBS, keys.READY, keys.DELAYED, keys.LEASES, *(keys.state(state) for state in JobState)]
+        places = [
+            keys.JOBS,
+            keys.READY,
+            keys.SHORT,
+            keys.DELAYED,
+            keys.LEASES,
+            *(keys.state(state) for state in JobState),
+        ]
         return self._members(places)
 
     def _members(self, places: Sequence[str]) -> list[str]:

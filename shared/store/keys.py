@@ -5,6 +5,7 @@
 | kf:job:<id>      | hash    | see ``records.JobRecord``      | for ever           | all scripts              |
 | kf:jobs          | zset    | job id -> created (ms)         | for ever           | create, put_back, adopt  |
 | kf:ready         | zset    | job id -> rank                 | while queued       | ``enqueue``, promote     |
+| kf:ready:short   | zset    | those of them of a short kind  | while queued       | the same                 |
 | kf:delayed       | zset    | job id -> not before (ms)      | while backing off  | ``enqueue``, promote     |
 | kf:leases        | zset    | job id -> deadline (ms)        | while running      | claim, renew, adopt      |
 | kf:state:<state> | zset    | job id -> since (ms)           | while in it        | ``set_state``, forget    |
@@ -27,6 +28,7 @@
 PREFIX = "kf:"
 JOBS = "kf:jobs"
 READY = "kf:ready"
+SHORT = "kf:ready:short"
 DELAYED = "kf:delayed"
 LEASES = "kf:leases"
 CHANGES = "kf:changes"
@@ -49,6 +51,7 @@ QUEUE = "keepfit"
 SCRIPT_KEYS = {
     "JOBS": JOBS,
     "READY": READY,
+    "SHORT": SHORT,
     "DELAYED": DELAYED,
     "LEASES": LEASES,
     "CHANGES": CHANGES,

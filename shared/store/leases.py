@@ -74,13 +74,21 @@ class Leases:
         self._link = link
 
     def claim(
-        self, owner: str, *, hint: str = "", lease_s: float, reads: int = READS, kinds: Sequence[str] = tuple(KINDS)
+        self,
+        owner: str,
+        *,
+        hint: str = "",
+        lease_s: float,
+        slots: int | None = None,
+        reads: int = READS,
+        kinds: Sequence[str] = tuple(KINDS),
     ) -> Claim | None:
         """Take the hinted job if it is ready, else the best one; None when no job is ready.
 
+        An owner whose worker runs ``slots`` jobs of long kinds already gets only one of a short kind.
         A job whose spec has a higher version than ``reads``, or another kind, is left to workers that know it.
         """
-        call = scripts.Claim(owner=owner, hint=hint, lease_ms=ms(lease_s), reads=reads, kinds=tuple(kinds))
+        call = scripts.Claim(owner=owner, hint=hint, lease_ms=ms(lease_s), slots=slots, reads=reads, kinds=tuple(kinds))
         found = self._link.run(call)
         return found and Claim(found.job_id, found.attempt, owner, found.previous_end)
 

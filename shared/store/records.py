@@ -118,6 +118,7 @@ class WorkerRecord:
     pid: int
     slots: int
     busy: int
+    """The attempts that it runs: of short kinds, one beyond its slots."""
     seen_ms: int
     age_ms: int = 0
     """How long ago it was last heard of."""

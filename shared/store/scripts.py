@@ -95,6 +95,8 @@ class Claim(Script[Claimed | None]):
     lease_ms: int
     reads: int
     """The highest version of a spec that the worker reads."""
+    slots: int | None
+    """How many jobs of long kinds the worker may run; None for any number."""
     kinds: Names
 
     def read(self, raw: Any) -> Claimed | None:

@@ -208,7 +208,7 @@ class World:
         proxy = Proxy(self.server.port).start()
         settings = self.settings_for(proxy)
         command = [sys.executable, "-m", "celery", "-A", self.app, "worker", "-n", f"w{number}@%h", "-l", "INFO"]
-        command += ["--without-mingle", "--without-gossip", "--without-heartbeat", "-c", str(settings.slots)]
+        command += ["--without-mingle", "--without-gossip", "--without-heartbeat", "-c", str(settings.processes)]
         if number == self.workers > 1 and os.geteuid() == 0 and shutil.which("unshare"):
             renamed = f'hostname {OTHER_HOST} && exec "$0" "$@"'
             command = ["unshare", "--uts", "sh", "-c", renamed, *command]

@@ -192,7 +192,16 @@ class Household:
 
     def start_worker(self, settings: Settings, name: str = "test", ready: bool = True) -> Part:
         """Start `celery -A worker.app worker` with ``settings``; by default wait until it takes tasks."""
-        options = ["-n", f"{name}@%h", "-l", "INFO", "-c", str(settings.slots), "--without-mingle", "--without-gossip"]
+        options = [
+            "-n",
+            f"{name}@%h",
+            "-l",
+            "INFO",
+            "-c",
+            str(settings.processes),
+            "--without-mingle",
+            "--without-gossip",
+        ]
         part = self.start([sys.executable, *CELERY, "worker", *options], environment_of(settings))
         if ready:
             self.wait_for(part, " ready.", "the worker is ready")

@@ -9,6 +9,7 @@ import pytest
 from celery import Celery
 
 from keepfit.shared.queue import QUEUE, TASK_NAME
+from keepfit.shared.settings import Settings
 from keepfit.web.client import Client
 from tests.harness.processes import CELERY, ROOT, Household, free_port
 from tests.harness.services import Service
@@ -105,7 +106,7 @@ def test_remote_control_only_reads(service: Service, running: str) -> None:
 
         (stats,) = remote.inspect(timeout=5).stats().values()
         assert list(remote.inspect(timeout=5).revoked().values()) == [[]]
-        assert stats["pool"]["max-concurrency"] == 2
+        assert stats["pool"]["max-concurrency"] == Settings().processes
         assert service.part("keepfit.worker.app") == worker
         assert client.job(running).attempt == 1
         client.cancel(running)

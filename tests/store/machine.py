@@ -21,7 +21,7 @@ from keepfit.shared.errors import BadTransition, JobNotFound
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.events import CheckpointFailed, CheckpointSaved, Event, LogLine, Progress
 from keepfit.shared.jobs.states import Cause, JobState, Outcome, Transition, Wish
-from keepfit.shared.spec import parse_spec
+from keepfit.shared.spec import kind_named, parse_spec
 from keepfit.shared.store import Budget, Claim, LeaseState, Store, keys
 from tests.harness.documents import write_wish
 from tests.store.model import KEEPER, WORKER, Disk, End, Model
@@ -51,6 +51,8 @@ WHO = ["owner"] * 3 + WRONG
 picks = st.integers(0, 11)
 leases = st.sampled_from([LONG_S, 0.0])
 mostly = st.sampled_from([True, True, True, False])
+slots = st.sampled_from([None, 1, 2])
+"""Of a worker; None for any number."""
 rarely = st.sampled_from([False, False, False, True])
 
 
@@ -58,6 +60,8 @@ def make_dirs(jobs_dir: Path) -> list[JobDir]:
     """Jobs whose directories say different things: nothing yet, a wish, earlier attempts."""
     names = {f"job-{n}": by for n, by in enumerate(SOMEBODY)}
     dirs = [create_jobdir(jobs_dir, parse_spec({"name": name}), name, by=by)[0] for name, by in names.items()]
+    evaluation = parse_spec({"kind": "evaluate", "name": "e", "source": dirs[0].id})
+    dirs[3] = create_jobdir(jobs_dir, evaluation, "evaluation", by=SOMEBODY[3])[0]
     write_wish(dirs[1], Wish.PAUSE, 2, priority=1, by=SOMEBODY[1])
     dirs[2].new_attempt(1)
     dirs[2].new_attempt(2)
@@ -69,7 +73,9 @@ def on_disk(jobdir: JobDir) -> Disk:
     status = jobdir.status()
     created_ms = jobdir.job.created_ms
     people = actors.text_of(jobdir.job.by), actors.text_of(status.by)
-    return Disk(jobdir.id, created_ms, status.priority or 0, status.wish, status.wish_number, status.attempt, *people)
+    short = kind_named(jobdir.needs.kind).short
+    priority = int(short) if status.priority is None else status.priority
+    return Disk(jobdir.id, created_ms, priority, status.wish, status.wish_number, status.attempt, *people, short)
 
 
 class Transitions(RuleBasedStateMachine):
@@ -144,22 +150,22 @@ class Transitions(RuleBasedStateMachine):
         self.step("create", self.store.jobs.create(jobdir), lambda: self.model.create(jobdir.id))
 
     @precondition(lambda self: self.model.waiting() or self.every(6))
-    @rule(owner=st.sampled_from(OWNERS), lease_s=leases)
-    def claim_the_best(self, owner: str, lease_s: float) -> None:
+    @rule(owner=st.sampled_from(OWNERS), lease_s=leases, slots=slots)
+    def claim_the_best(self, owner: str, lease_s: float, slots: int | None) -> None:
         """A worker claims; its lease may lapse at once."""
-        self.claim(owner, "", lease_s)
+        self.claim(owner, "", lease_s, slots)
 
     @precondition(lambda self: self.model.waiting())
-    @rule(owner=st.sampled_from(OWNERS), pick=picks, lease_s=leases)
-    def claim_the_hinted(self, owner: str, pick: int, lease_s: float) -> None:
+    @rule(owner=st.sampled_from(OWNERS), pick=picks, lease_s=leases, slots=slots)
+    def claim_the_hinted(self, owner: str, pick: int, lease_s: float, slots: int | None) -> None:
         """A worker claims the job that its kick names, which may have gone."""
-        self.claim(owner, self.dirs[pick % len(self.dirs)].id, lease_s)
+        self.claim(owner, self.dirs[pick % len(self.dirs)].id, lease_s, slots)
 
-    def claim(self, owner: str, hint: str, lease_s: float) -> None:
+    def claim(self, owner: str, hint: str, lease_s: float, slots: int | None = None) -> None:
         """One claim."""
-        claim = self.store.leases.claim(owner, hint=hint, lease_s=lease_s)
+        claim = self.store.leases.claim(owner, hint=hint, lease_s=lease_s, slots=slots)
         answer = claim and (claim.job_id, claim.attempt, claim.previous_end)
-        self.step("claim", answer, lambda: self.model.claim(owner, hint, round(lease_s * 1000)))
+        self.step("claim", answer, lambda: self.model.claim(owner, hint, round(lease_s * 1000), slots))
         if claim:
             self.past.append(claim)
 

@@ -50,6 +50,7 @@ class Disk:
     by: str = ""
     """Who has submitted it (JSON)."""
     wish_by: str = ""
+    short: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class View:
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     index: dict[str, float] = field(default_factory=dict)
     ready: dict[str, float] = field(default_factory=dict)
+    short: dict[str, float] = field(default_factory=dict)
     delayed: dict[str, float] = field(default_factory=dict)
     leases: dict[str, float] = field(default_factory=dict)
     states: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -131,6 +133,7 @@ class Model:
             jobs={i: vars(job) for i, job in self.jobs.items()},
             index={i: job.created_ms for i, job in self.jobs.items()},
             ready={i: self.jobs[i].rank for i in self.waiting() if i not in self.delayed},
+            short={i: self.jobs[i].rank for i in self.waiting() if i not in self.delayed and self.disks[i].short},
             delayed=dict(self.delayed),
             leases={i: self.jobs[i].lease_ms for i in self.in_state(S.RUNNING)},
             states=dict(states),
@@ -210,9 +213,12 @@ class Model:
         self.delayed.pop(job_id, None)
         return True
 
-    def claim(self, owner: str, hint: str, lease_ms: int) -> tuple[str, int, str] | None:
-        """The hinted job if it is ready, else the best: its id, its attempt, why the one before ended."""
-        ready = sorted(self._promoted(), key=lambda i: (self.jobs[i].rank, i))
+    def claim(self, owner: str, hint: str, lease_ms: int, slots: int | None) -> tuple[str, int, str] | None:
+        """The hinted job if it is ready, else the best; for an owner of ``slots`` long jobs, of the short ones."""
+        long = [i for i in self.in_state(S.RUNNING) if self.jobs[i].owner == owner and not self.disks[i].short]
+        full = slots is not None and len(long) >= slots
+        ready = [i for i in self._promoted() if self.disks[i].short or not full]
+        ready.sort(key=lambda i: (self.jobs[i].rank, i))
         if not ready:
             return None
         job_id = hint if hint in ready else ready[0]
@@ -314,7 +320,7 @@ class Model:
 
     def _insert(self, job_id: str) -> Record:
         fields = dataclasses.asdict(self.disks[job_id])
-        del fields["id"], fields["by"]
+        del fields["id"], fields["by"], fields["short"]
         self.jobs[job_id] = Record(**fields)
         return self.jobs[job_id]
 

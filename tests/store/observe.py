@@ -18,7 +18,7 @@ from tests.store.model import Happened, View
 ALLOWED = frozenset(TRANSITIONS)
 FENCED = frozenset({"finish", "bump"})
 """Scripts that may change a job only for the owner of its attempt."""
-DESCRIBING = frozenset({"by", "name", "kind", "source", "data", "model", "needs"})
+DESCRIBING = frozenset({"by", "name", "kind", "source", "data", "model", "needs", "lane"})
 """Fields that no transition touches."""
 TEXTS = ("state", "wish", "owner", "reason", "last_end", "last_outcome", "result", "progress", "checkpoint_failure",
          "wish_by")  # fmt: skip
@@ -37,14 +37,14 @@ ABSENT = {**dict.fromkeys(TEXTS, ""), **dict.fromkeys((*NUMBERS, *TIMES, "lease_
 
 LOOK = """
 local seen = { zsets = {}, hashes = {}, streams = {} }
-for i = 1, 10 do seen.zsets[i] = redis.call('ZRANGE', KEYS[i], 0, -1, 'WITHSCORES') end
-for i = 11, #KEYS do seen.streams[i - 10] = redis.call('XRANGE', KEYS[i], '(' .. ARGV[i - 10], '+') end
-for i = #KEYS - 9, #ARGV do seen.hashes[i - #KEYS + 10] = redis.call('HGETALL', ARGV[i]) end
+for i = 1, 11 do seen.zsets[i] = redis.call('ZRANGE', KEYS[i], 0, -1, 'WITHSCORES') end
+for i = 12, #KEYS do seen.streams[i - 11] = redis.call('XRANGE', KEYS[i], '(' .. ARGV[i - 11], '+') end
+for i = #KEYS - 10, #ARGV do seen.hashes[i - #KEYS + 11] = redis.call('HGETALL', ARGV[i]) end
 local time = redis.call('TIME')
 seen.now = time[1] * 1000 + math.floor(time[2] / 1000)
 return cjson.encode(seen)
 """
-"""KEYS: ten sorted sets, then streams. ARGV: the last id seen of each stream, then the keys of hashes."""
+"""KEYS: eleven sorted sets, then streams. ARGV: the last id seen of each stream, then the keys of hashes."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,15 @@ class Observer:
         self._ids = job_ids
         self._script = store.link.ask(lambda r: r.register_script(LOOK))
         streams = [keys.CHANGES, *map(keys.events, job_ids)]
-        self._keys = [keys.JOBS, keys.READY, keys.DELAYED, keys.LEASES, *map(keys.state, JobState), *streams]
+        self._keys = [
+            keys.JOBS,
+            keys.READY,
+            keys.SHORT,
+            keys.DELAYED,
+            keys.LEASES,
+            *map(keys.state, JobState),
+            *streams,
+        ]
         self._hashes = [keys.COUNTERS, *map(keys.job, job_ids)]
         self.start_over()
 
@@ -91,11 +99,11 @@ class Observer:
         counters, *jobs = seen["hashes"]
         hashes = {i: _fields(_pairs(flat)) for i, flat in zip(self._ids, jobs, strict=True) if flat}
         zsets = [{i: float(score) for i, score in _pairs(flat).items()} for flat in seen["zsets"]]
-        index, ready, delayed, leases, *by_state = zsets
+        index, ready, short, delayed, leases, *by_state = zsets
         states = {state.value: zset for state, zset in zip(JobState, by_state, strict=True) if zset}
         counted = {name: int(count) for name, count in _pairs(counters).items()}
         return Look(
-            view=View(hashes, index, ready, delayed, leases, states, counted),
+            view=View(hashes, index, ready, short, delayed, leases, states, counted),
             streams={i: list(map(_happened, rows)) for i, rows in zip(self._ids, events, strict=True) if rows},
             changes=[(row["job"], row["type"]) for row in changes],
             now=int(seen["now"]),

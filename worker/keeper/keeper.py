@@ -35,6 +35,7 @@ from keepfit.worker.drain import draining
 from keepfit.worker.keeper.deaths import DEATHS, OUT_OF_MEMORY
 from keepfit.worker.keeper.rebuild import Rebuilder
 from keepfit.worker.keeper.sweep import Sweeper
+from keepfit.worker.lanes import LANES
 
 BEAT_S = 1.0
 LAST_WORDS_S = 0.5
@@ -141,14 +142,16 @@ class Keeper:
         self._end_strays(mine)
 
     def _kick(self) -> None:
-        for _ in range(self._store.upkeep.top_up(gap_s=self._settings.kick_gap_s, most=self._settings.slots)):
+        slots = self._settings.slots
+        LANES.short_waits = self._busy >= slots and self._store.upkeep.ready(only_short=True)
+        for _ in range(self._store.upkeep.top_up(gap_s=self._settings.kick_gap_s, most=slots)):
             self._publish()
 
     def _is_local(self, claim: Claim) -> bool:
         return claim.owner.startswith(machine() + ":")
 
     def _beat(self) -> None:
-        takes = self._deafness is None or self._deafness.look(self._busy, self._settings.slots)
+        takes = self._deafness is None or self._deafness.look(self._busy, self._settings.slots + LANES.short_waits)
         if time.monotonic() - self._beat_at >= BEAT_S:
             self._beat_at = time.monotonic()
             host = machine().split("/")[0]

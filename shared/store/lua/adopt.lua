@@ -7,7 +7,7 @@ if not is_whole(job_id) then
 elseif field(job_id, 'state') ~= 'queued' or number(job_id, 'attempt') > attempt then
   return LOST
 end
-redis.call('ZREM', READY, job_id)
+take_ready(job_id)
 redis.call('ZREM', DELAYED, job_id)
 redis.call('HSET', job_key(job_id), 'attempt', attempt)
 take_lease(job_id, owner, lease_ms)

@@ -1,4 +1,5 @@
--- queued -> running. Takes the hinted job if it is ready, else the best one. A job that needs a higher version of a
+-- queued -> running. Takes the hinted job if it is ready, else the best one; a worker whose slots are full takes only
+-- one of a short kind. A job that needs a higher version of a
 -- spec than the worker reads, or a kind that it does not know, is left to others. What is in the queue without a
 -- whole record of a queued job is taken out: a keeper puts it right.
 -- Answers {id, attempt, why the attempt before it ended}, or nothing when no job is ready.
@@ -13,14 +14,24 @@ end
 
 local function belongs(id)
   if is_whole(id) and field(id, 'state') == 'queued' then return true end
-  redis.call('ZREM', READY, id)
+  take_ready(id)
   return false
 end
 
-local function best()
+-- Whether this worker runs as many jobs of the kinds that take long as it has slots.
+local function is_full()
+  local worker, long = string.match(owner, '^[^:]*:[^:]*:[^:]*:') or owner, 0
+  for _, id in ipairs(redis.call('ZRANGE', LEASES, 0, -1)) do
+    local other = field(id, 'owner') or ''
+    if string.sub(other, 1, #worker) == worker and not is_short(id) then long = long + 1 end
+  end
+  return long >= slots
+end
+
+local function best(queue)
   local left = 0 -- to others
   for _ = 1, MOST / STEP do
-    local ids = redis.call('ZRANGE', READY, left, left + STEP - 1)
+    local ids = redis.call('ZRANGE', queue, left, left + STEP - 1)
     for _, id in ipairs(ids) do
       if belongs(id) then
         if readable(id) then return id end
@@ -32,10 +43,10 @@ local function best()
 end
 
 promote()
-local id = hint
-if id == '' or not redis.call('ZSCORE', READY, id) or not belongs(id) or not readable(id) then id = best() end
+local id, queue = hint, slots and is_full() and SHORT or READY
+if id == '' or not redis.call('ZSCORE', queue, id) or not belongs(id) or not readable(id) then id = best(queue) end
 if not id then return false end
-redis.call('ZREM', READY, id)
+take_ready(id)
 local attempt = redis.call('HINCRBY', job_key(id), 'attempt', 1)
 if field(id, 'last_outcome') == 'interrupted' then count('recoveries') end
 take_lease(id, owner, lease_ms)

@@ -41,7 +41,7 @@ end
 
 -- Take a job out of every index but that of all jobs.
 local function leave_queues(id)
-  for _, index in ipairs({ READY, DELAYED, LEASES }) do redis.call('ZREM', index, id) end
+  for _, index in ipairs({ READY, SHORT, DELAYED, LEASES }) do redis.call('ZREM', index, id) end
   for _, state in ipairs(STATES) do redis.call('ZREM', STATE_PREFIX .. state, id) end
 end
 
@@ -105,18 +105,31 @@ local function holds(id, owner, attempt)
   return job[1] == 'running' and job[2] == owner and job[3] == string.format('%d', attempt)
 end
 
+local function is_short(id) return field(id, 'lane') == 'short' end
+
+-- Into the queue; a job of a short kind into the lane of those as well.
+local function put_ready(id)
+  redis.call('ZADD', READY, rank(id), id)
+  if is_short(id) then redis.call('ZADD', SHORT, rank(id), id) end
+end
+
+local function take_ready(id)
+  redis.call('ZREM', READY, id)
+  redis.call('ZREM', SHORT, id)
+end
+
 local function enqueue(id, not_before)
   if not_before > now then
     redis.call('ZADD', DELAYED, not_before, id)
   else
-    redis.call('ZADD', READY, rank(id), id)
+    put_ready(id)
   end
 end
 
 local function promote()
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', DELAYED, '-inf', now)) do
     redis.call('ZREM', DELAYED, id)
-    redis.call('ZADD', READY, rank(id), id)
+    put_ready(id)
   end
 end
 

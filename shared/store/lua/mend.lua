@@ -18,13 +18,14 @@ local function is_queued_wrongly(id, state)
   local ready, delayed = redis.call('ZSCORE', READY, id), redis.call('ZSCORE', DELAYED, id)
   if state == 'queued' then
     local for_ever = delayed and tonumber(delayed) > now + LONGEST_BACKOFF_MS
-    if ready or (delayed and not for_ever) then return false end
+    if ready and is_short(id) then return put(SHORT, id, rank(id)) end
+    if ready or (delayed and not for_ever) then return take(SHORT, id) end
     if for_ever then take(DELAYED, id) end
     if repair then enqueue(id, 0) end
     return true
   end
-  local in_ready, in_delayed = take(READY, id), take(DELAYED, id)
-  return in_ready or in_delayed
+  local in_ready, in_short, in_delayed = take(READY, id), take(SHORT, id), take(DELAYED, id)
+  return in_ready or in_short or in_delayed
 end
 
 local function is_counted_wrongly(id, state)

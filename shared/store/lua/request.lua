@@ -22,10 +22,10 @@ redis.call('HSET', job_key(job_id), 'wish', wish, 'wish_number', wish_number, 'w
 emit(job_id, 'wish', cjson.encode({ wish = wish, number = wish_number, by = actor(job_id, 'wish_by') }))
 if priority then
   redis.call('HSET', job_key(job_id), 'priority', priority)
-  if redis.call('ZSCORE', READY, job_id) then redis.call('ZADD', READY, rank(job_id), job_id) end
+  if redis.call('ZSCORE', READY, job_id) then put_ready(job_id) end
 end
 if target ~= state then
-  redis.call('ZREM', READY, job_id)
+  take_ready(job_id)
   redis.call('ZREM', DELAYED, job_id)
   redis.call('HSET', job_key(job_id), 'barren', 0, 'setbacks', 0)
   if target == 'queued' then redis.call('HDEL', job_key(job_id), 'result') end

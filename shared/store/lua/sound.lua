@@ -2,7 +2,7 @@
 -- last for ever. Dropped if `repair`. Answers their names. What they should hold comes back from the records and the
 -- directories. Celery's own list is the affair of the worker that comes upon it.
 local expected = {
-  [JOBS] = 'zset', [READY] = 'zset', [DELAYED] = 'zset', [LEASES] = 'zset', [WORKERS] = 'zset',
+  [JOBS] = 'zset', [READY] = 'zset', [SHORT] = 'zset', [DELAYED] = 'zset', [LEASES] = 'zset', [WORKERS] = 'zset',
   [CHANGES] = 'stream', [KICK] = 'string', [SCAN] = 'string', [COUNTERS] = 'hash', [REBUILD] = 'hash' }
 for _, state in ipairs(STATES) do expected[STATE_PREFIX .. state] = 'zset' end
 local wrong = {}
