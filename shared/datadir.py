@@ -29,9 +29,12 @@ def check(data_dir: Path) -> int:
     if found > FORMAT:
         made_by = printable(text(document, "made_by", "unknown"))[:40]
         raise NewerVersion(
-            f"The data directory {data_dir} was made by a newer version of Keepfit ({made_by}), "
-            f"and this one ({_own_version()}) could damage it. "
-            "Install that version or a later one, or name another directory: --data-dir DIR (KEEPFIT_DATA_DIR)."
+            "The data directory {path} was made by a newer version of Keepfit ({newer}), "
+            "and this one ({own}) could damage it. "
+            "Install that version or a later one, or name another directory: --data-dir DIR (KEEPFIT_DATA_DIR).",
+            path=data_dir,
+            newer=made_by,
+            own=_own_version(),
         )
     return found
 

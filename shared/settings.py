@@ -5,6 +5,7 @@ docs/decisions/0002-leases.md.
 """
 
 import os
+import re
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
@@ -106,6 +107,12 @@ class Settings(BaseSettings):
     def datasets_dir(self) -> Path:
         """The folder that fetched data sets are kept in."""
         return self.data_dir / "datasets"
+
+
+def terminal_language() -> str:
+    """The language that the terminal asks for, such as "ko"; of the variables for it, the first that is set decides."""
+    asked = next((found for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (found := os.environ.get(name))), "")
+    return re.split("[_.@-]", asked)[0].lower()
 
 
 @cache

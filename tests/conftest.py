@@ -1,5 +1,6 @@
 """Fixtures for all tests: one real Valkey server, clean for each test, and real processes on top of it."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from tests.harness.tiers import (  # noqa: F401  hooks and a fixture for all tes
     pytest_collection_modifyitems,
     pytest_ignore_collect,
 )
+
+os.environ["LC_ALL"] = "C.UTF-8"  # tests read English, whatever the terminal speaks in which they run
 
 
 @pytest.fixture(scope="session")

@@ -32,10 +32,10 @@ def hold(data_dir: Path, address: str) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
-            raise CannotStart(_taken(data_dir, read_json(path))) from exc
+            raise _taken(data_dir, read_json(path)) from exc
         launcher = living_launcher(data_dir / "run" / "parts.json")
         if launcher or not free:  # its lock file was removed by hand, and with it where it is
-            raise CannotStart(_taken(data_dir, read_json(path) or {"pid": launcher or "unknown"}))
+            raise _taken(data_dir, read_json(path) or {"pid": launcher or "unknown"})
         file.truncate(0)
         json.dump({"pid": os.getpid(), "address": address}, file)
         file.flush()
@@ -60,8 +60,9 @@ def hold_web(data_dir: Path) -> Iterator[None]:
                 return
         if time.monotonic() > deadline:
             raise CannotStart(
-                f"Another web side already serves the data directory {data_dir}. One is all that it can have: "
-                "stop the other one first, or give this one a directory of its own (KEEPFIT_DATA_DIR)."
+                "Another web side already serves the data directory {path}. One is all that it can have: "
+                "stop the other one first, or give this one a directory of its own (KEEPFIT_DATA_DIR).",
+                path=data_dir,
             )
         time.sleep(0.05)
 
@@ -87,12 +88,13 @@ def _directory(path: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def _taken(data_dir: Path, holder: object) -> str:
+def _taken(data_dir: Path, holder: object) -> CannotStart:
     known = holder if isinstance(holder, dict) else {}  # it may not have written yet who it is
-    pid = known.get("pid", "unknown")
-    return (
-        f"Keepfit already runs on the data directory {data_dir}: "
-        f"{known.get('address', 'its address is not known')} (process {pid}).\n"
-        f"Use that one, stop it with Ctrl-C or `kill {pid}`, or start this one elsewhere: "
-        "--data-dir DIR --port PORT --redis-port PORT."
+    return CannotStart(
+        "Keepfit already runs on the data directory {path}: {address} (process {pid}).\n"
+        "Use that one, stop it with Ctrl-C or `kill {pid}`, or start this one elsewhere: "
+        "--data-dir DIR --port PORT --redis-port PORT.",
+        path=data_dir,
+        address=known.get("address", "its address is not known"),
+        pid=known.get("pid", "unknown"),
     )

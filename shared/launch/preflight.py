@@ -41,14 +41,18 @@ def prepare_data_dir(path: Path) -> None:
         free = shutil.disk_usage(path).free
     except OSError as exc:
         raise CannotStart(
-            f"The data directory {path} takes no writes ({exc.strerror}).\n"
-            "Fix its permissions or free some space, or name another one: --data-dir DIR (KEEPFIT_DATA_DIR)."
+            "The data directory {path} takes no writes ({why}).\n"
+            "Fix its permissions or free some space, or name another one: --data-dir DIR (KEEPFIT_DATA_DIR).",
+            path=path,
+            why=exc.strerror,
         ) from exc
     if free < MIN_FREE_BYTES:
         raise CannotStart(
-            f"The disk of the data directory {path} has only {free // 2**20} MB left; "
-            f"at least {MIN_FREE_BYTES // 2**20} MB are needed.\n"
-            "Free some space, or name another directory: --data-dir DIR (KEEPFIT_DATA_DIR)."
+            "The disk of the data directory {path} has only {free} MB left; at least {least} MB are needed.\n"
+            "Free some space, or name another directory: --data-dir DIR (KEEPFIT_DATA_DIR).",
+            path=path,
+            free=free // 2**20,
+            least=MIN_FREE_BYTES // 2**20,
         )
 
 
@@ -71,7 +75,9 @@ def keep_password(settings: Settings) -> None:
         if not (path.is_file() and path.read_text().strip()):
             write_bytes(path, secrets.token_hex(32).encode(), mode=0o600)
     except OSError as exc:
-        raise CannotStart(f"The password of the embedded server cannot be kept in {path} ({exc.strerror}).") from exc
+        raise CannotStart(
+            "The password of the embedded server cannot be kept in {path} ({why}).", path=path, why=exc.strerror
+        ) from exc
 
 
 def check_ports(settings: Settings) -> None:
@@ -89,20 +95,33 @@ def _check_port(host: str, port: int, option: str, variable: str) -> None:
             probe.bind(where)
             probe.listen(1)
     except socket.gaierror as exc:
-        raise CannotStart(f"{host} is not an address of this machine. Choose one: --host (KEEPFIT_HOST).") from exc
+        raise CannotStart(
+            "{host} is not an address of this machine. Choose one: --host (KEEPFIT_HOST).", host=host
+        ) from exc
     except OSError as exc:
-        raise CannotStart(_unusable(exc, host, port, option, variable)) from exc
+        raise _unusable(exc, host, port, option, variable) from exc
 
 
-def _unusable(exc: OSError, host: str, port: int, option: str, variable: str) -> str:
-    if exc.errno == errno.EADDRINUSE:
-        reason = f"Port {port} on {host} is in use by another program."
-    elif exc.errno == errno.EACCES:
-        reason = f"Port {port} may not be used without special rights; choose one above 1023."
-    else:
-        return f"{host} is not an address of this machine ({exc.strerror}). Choose one: --host (KEEPFIT_HOST)."
+def _unusable(exc: OSError, host: str, port: int, option: str, variable: str) -> CannotStart:
     free = port + 1 if port > 1023 else 8080
-    return f'{reason}\nChoose another: {option} {free} (make run ARGS="{option} {free}", or {variable}={free}).'
+    values = {"port": port, "host": host, "option": option, "free": free, "variable": variable}
+    if exc.errno == errno.EADDRINUSE:
+        return CannotStart(
+            "Port {port} on {host} is in use by another program.\n"
+            'Choose another: {option} {free} (make run ARGS="{option} {free}", or {variable}={free}).',
+            **values,
+        )
+    if exc.errno == errno.EACCES:
+        return CannotStart(
+            "Port {port} may not be used without special rights; choose one above 1023.\n"
+            'Choose another: {option} {free} (make run ARGS="{option} {free}", or {variable}={free}).',
+            **values,
+        )
+    return CannotStart(
+        "{host} is not an address of this machine ({why}). Choose one: --host (KEEPFIT_HOST).",
+        host=host,
+        why=exc.strerror,
+    )
 
 
 def check_server(url: str) -> None:
@@ -112,12 +131,14 @@ def check_server(url: str) -> None:
             store.ping()
     except StoreUnavailable as exc:
         raise CannotStart(
-            f"No Redis or Valkey server answers at {without_password(url)} ({exc}).\n"
-            "Start it, correct KEEPFIT_REDIS_URL (--redis-url), or leave that out: an embedded one is started then."
+            "No Redis or Valkey server answers at {url} ({why}).\n"
+            "Start it, correct KEEPFIT_REDIS_URL (--redis-url), or leave that out: an embedded one is started then.",
+            url=without_password(url),
+            why=exc,
         ) from exc
     except ValueError as exc:  # redis-py's answer to a URL that it cannot read
         raise CannotStart(
-            f"KEEPFIT_REDIS_URL (--redis-url) is not a URL like redis://host:6379/0: {without_password(url)}"
+            "KEEPFIT_REDIS_URL (--redis-url) is not a URL like redis://host:6379/0: {url}", url=without_password(url)
         ) from exc
 
 

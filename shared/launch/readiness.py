@@ -23,8 +23,8 @@ class Readiness:
     """What has been seen to be healthy so far."""
 
     settings: Settings
-    healthy: dict[str, str] = field(default_factory=dict)
-    """Name of a part -> what is said about it."""
+    healthy: dict[str, int] = field(default_factory=dict)
+    """Name of a part -> how many jobs it takes at a time; 0 of one that takes none, and answers."""
 
     def __post_init__(self) -> None:
         """Opens the store; nothing connects yet."""
@@ -58,7 +58,7 @@ class Readiness:
 
     def _look_at_server(self) -> None:
         if self.server_answers():
-            self.healthy["server"] = "answers"
+            self.healthy["server"] = 0
 
     def _look_at_web(self) -> None:
         if "web" in self.healthy:
@@ -67,7 +67,7 @@ class Readiness:
         try:
             connection.request("GET", "/health")
             if connection.getresponse().status == http.HTTPStatus.OK:
-                self.healthy["web"] = "answers"
+                self.healthy["web"] = 0
         except (OSError, http.client.HTTPException):
             return  # not yet
         finally:
@@ -80,5 +80,4 @@ class Readiness:
             return
         for name, pid in pids.items():
             if name.startswith("worker") and pid in registered and name not in self.healthy:
-                slots = registered[pid].slots
-                self.healthy[name] = f"takes {slots} job{'s' if slots > 1 else ''} at a time"
+                self.healthy[name] = registered[pid].slots

@@ -11,6 +11,7 @@ import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from rich.console import Console
 from rich.text import Text
@@ -38,8 +39,23 @@ START_FAILURES = 4
 START_PATIENCE_S = 120.0
 
 
-def up(settings: Settings, console: Console) -> int:
-    """Run the service until it is asked to stop. Raises CannotStart or NewerVersion before anything was started."""
+class Say(Protocol):
+    """Puts a message, with values in its places, into the language of whoever reads it."""
+
+    def __call__(self, message: str, /, **values: object) -> str:
+        """The message in that language."""
+
+
+def in_english(message: str, /, **values: object) -> str:
+    """``message`` as it stands here, with ``values`` in the places that it names."""
+    return message.format(**values)
+
+
+def up(settings: Settings, console: Console, say: Say = in_english) -> int:
+    """Run the service until it is asked to stop; ``say`` puts what it tells into the reader's language.
+
+    Raises CannotStart or NewerVersion before anything was started.
+    """
     os.umask(0o077)  # whatever it or its parts write is this user's affair only
     settings = settings.model_copy(update={"data_dir": settings.data_dir.expanduser().resolve()})
     datadir.check(settings.data_dir)
@@ -48,7 +64,7 @@ def up(settings: Settings, console: Console) -> int:
         datadir.take(settings.data_dir)
         run_dir = settings.data_dir / "run"
         if ended := end_leftovers(run_dir / "parts.json"):
-            console.print(f"Ended {ended} process{'es' if ended > 1 else ''} that an earlier run had left behind.")
+            console.print(say("Processes of an earlier run that were left behind have been ended: {n}.", n=ended))
         check_ports(settings)
         if settings.redis_url is not None:
             check_server(settings.broker_url)
@@ -57,8 +73,8 @@ def up(settings: Settings, console: Console) -> int:
             write_server_file(settings)
         parts = parts_of(settings)
         _empty(run_dir / "tmp")
-        console.print(f"Starting Keepfit in {settings.data_dir}", soft_wrap=True, markup=False)
-        narrator = Narrator(settings, console, parts)
+        console.print(say("Starting Keepfit in {path}", path=settings.data_dir), soft_wrap=True, markup=False)
+        narrator = Narrator(settings, console, parts, say)
         try:
             supervise(parts, run_dir, settings.data_dir / "logs", narrator)
         finally:
@@ -67,7 +83,7 @@ def up(settings: Settings, console: Console) -> int:
         (run_dir / "parts.json").unlink(missing_ok=True)
     if narrator.failure:
         raise CannotStart(narrator.failure)
-    console.print("Stopped. Jobs that were running go on from their checkpoints at the next start.")
+    console.print(say("Stopped. Jobs that were running go on from their checkpoints at the next start."))
     return 0
 
 
@@ -78,6 +94,7 @@ class Narrator:
     settings: Settings
     console: Console
     parts: list[Part]
+    say: Say = in_english
     failure: str = ""
     _started: float = field(default_factory=time.monotonic)
     _failures: dict[str, int] = field(default_factory=dict)
@@ -114,7 +131,7 @@ class Narrator:
         """A part has ended without having been asked to."""
         self._failures[name] = self._failures.get(name, 0) + 1
         if self._ready:
-            self._say(f"{name} {reason}; it is started again.")
+            self._say(self.say("{name} {reason}; it is started again.", name=name, reason=reason))
         if name == "server" and (said := self._files.ended(reason)):
             self._failures[name] = 0
             self._say(said)
@@ -123,13 +140,16 @@ class Narrator:
         """A line of a part's log could not be written; said once a minute."""
         if time.monotonic() > self._next_complaint:
             self._next_complaint = time.monotonic() + 60
-            self._say(
-                f"The logs take no more lines ({reason}). Free some space; until then lines are lost, jobs are not."
+            said = self.say(
+                "The logs take no more lines ({reason}). Free some space; until then lines are lost, jobs are not.",
+                reason=reason,
             )
+            self._say(said)
 
     def stopping(self, hard: bool) -> None:
         """Everything is being stopped."""
-        self.console.print("\nStopping at once." if hard else "\nStopping; running jobs write a checkpoint first.")
+        at_once = self.say("Stopping at once.")
+        self.console.print("\n" + (at_once if hard else self.say("Stopping; running jobs write a checkpoint first.")))
 
     def close(self) -> None:
         """Give the connections back."""
@@ -141,14 +161,19 @@ class Narrator:
     def _say_healthy(self, name: str) -> None:
         where = {"web": url_of(self.settings), "server": without_password(self.settings.broker_url)}.get(name, "")
         seconds = time.monotonic() - self._started
-        text = f"  {name:<8} {self._readiness.healthy[name]} {where}".rstrip()
+        slots = self._readiness.healthy[name]
+        some = self.say("takes {n} job at a time" if slots == 1 else "takes {n} jobs at a time", n=slots)
+        text = f"  {name:<8} {some if slots else self.say('answers')} {where}".rstrip()
         self.console.print(f"{text}  ({seconds:.1f} s)", soft_wrap=True, highlight=False, markup=False)
 
     def _say_ready(self) -> None:
         seconds = time.monotonic() - self._started
-        said = Text.assemble(("Keepfit is ready:", "bold green"), " ", (url_of(self.settings), "bold"))
+        said = Text.assemble((self.say("Keepfit is ready:"), "bold green"), " ", (url_of(self.settings), "bold"))
         self.console.print(
-            said.append(f"  ({seconds:.1f} s; Ctrl-C stops it)"), soft_wrap=True, highlight=False, markup=False
+            said.append("  " + self.say("({seconds} s; Ctrl-C stops it)", seconds=f"{seconds:.1f}")),
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
         )
         if warning := warning_of(self.settings):
             self.console.print(warning, soft_wrap=True, highlight=False, markup=False)
@@ -156,21 +181,21 @@ class Narrator:
     def _cause_to_give_up(self) -> str:
         for part in self.parts:
             if part.name not in self._readiness.healthy and self._failures.get(part.name, 0) >= START_FAILURES:
-                return self._did_not_start(part.name, f"{part.name} ends again and again")
+                return self._did_not_start(part.name, self.say("{name} ends again and again", name=part.name))
         if time.monotonic() - self._started > START_PATIENCE_S:
             missing = [part.name for part in self.parts if part.name not in self._readiness.healthy]
-            return self._did_not_start(missing[0], f"{', '.join(missing)} not healthy after {START_PATIENCE_S:.0f} s")
+            what = {"names": ", ".join(missing), "seconds": f"{START_PATIENCE_S:.0f}"}
+            return self._did_not_start(missing[0], self.say("{names} not healthy after {seconds} s", **what))
         return ""
 
     def _did_not_start(self, name: str, what: str) -> str:
         log = self.settings.data_dir / "logs" / f"{name}.log"
-        advice = (
-            f"\nIf its file is the cause: {self.settings.data_dir / 'redis'} may be deleted: "
-            "everything in it is made again from the job directories."
-            if name == "server"
-            else ""
+        advice = self.say(
+            "If its file is the cause: {path} may be deleted: everything in it is made again from the job directories.",
+            path=self.settings.data_dir / "redis",
         )
-        return f"Keepfit did not start: {what}. The end of {log}:\n{_tail(log)}{advice}"
+        said = self.say("Keepfit did not start: {what}. The end of {log}:", what=what, log=log)
+        return f"{said}\n{_tail(log)}" + (f"\n{advice}" if name == "server" else "")
 
 
 def _empty(directory: Path) -> None:

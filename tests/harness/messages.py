@@ -2,14 +2,15 @@
 
     python -m tests.harness.messages        # what `make words` runs: new messages into each catalogue, old ones out
 
-A message is the text of `_`, `n_` or `marked`, in code and templates; of an error of ours, which says what to do
-where it is raised; and of a command's docstring and its options' help.
+A message is the text of `_`, `n_`, `marked` or `say`, in code and templates; of an error of ours, which says what to
+do where it is raised; of a command's docstring and its options' help; and what click itself says.
 """
 
 import ast
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from string import Formatter
@@ -19,13 +20,13 @@ from babel.messages.catalog import Catalog
 from jinja2 import Environment
 from jinja2.ext import extract_from_ast
 
-from keepfit.shared import errors
+from keepfit.shared.errors import KeepfitError
 from keepfit.shared.spec import DATASETS, KINDS, MODELS, kind_named
+from keepfit.web.cli.terminal import CLICK
 from keepfit.web.words.catalogue import ENGLISH, FOLDER, LANGUAGES
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = tuple(name for name, cls in vars(errors).items() if isinstance(cls, type) and issubclass(cls, Exception))
-SAYING = ("_", "n_", "marked", *OURS)
+SAYING = ("_", "n_", "marked", "say")
 WIDTH = 118
 
 
@@ -58,6 +59,8 @@ def messages() -> Iterator[Message]:
     for folder in ("web", "shared"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             yield from _in_code(path)
+    for module in CLICK:
+        yield from _of_click(Path(str(module.__file__)))
     yield from (Message(kind.title) for kind in (*KINDS.values(), kind_named("of a later version")))
     yield from (Message(text) for info in DATASETS.values() for text in (info.title, info.description))
     yield from (Message(text) for info in MODELS.values() for text in (info.title, info.description))
@@ -68,23 +71,63 @@ def _message(said: list[str], path: Path, line: int) -> Message:
 
 
 def _in_code(path: Path) -> Iterator[Message]:
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in SAYING:
-            most = 2 if node.func.id == "n_" else 1
-            said = [text for arg in node.args[:most] if (text := _text(arg))]
-            if said and (node.func.id not in OURS or said[0][0].isupper()):  # else a part of what another error says
+    for node in ast.walk(_tree(path)):
+        name = _called(node)
+        if isinstance(node, ast.Call) and node.args and name in SAYING:
+            said = [text for arg in node.args[: 2 if name == "n_" else 1] for text in _texts(arg)]
+            if name == "n_" and said:
                 yield _message(said, path, node.lineno)
+            else:
+                yield from (_message([text], path, node.lineno) for text in said)
+        if isinstance(node, ast.Call) and node.args and name in _errors():
+            yield from (_message([text], path, node.lineno) for text in _texts(node.args[0]) if _is_whole(text))
         if path.is_relative_to(ROOT / "web/cli"):
             yield from (Message(text, where=path.name) for text in _of_command(node))
+
+
+def _is_whole(text: str) -> bool:
+    """Whether an error says all of it: what begins small is a part of what another one says."""
+    return not text[0].islower() or bool(places(text))
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def _called(node: ast.AST) -> str:
+    """The last part of the name of what is called: `say` of `self.say(...)`."""
+    function = node.func if isinstance(node, ast.Call) else None
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+@cache
+def _errors() -> frozenset[str]:
+    """The names of our errors, wherever they are defined."""
+    trees = [_tree(path) for folder in ("shared", "web") for path in (ROOT / folder).rglob("*.py")]
+    classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    found, before = {KeepfitError.__name__}, 0
+    while before != len(found):
+        before = len(found)
+        found |= {c.name for c in classes for base in c.bases if isinstance(base, ast.Name) and base.id in found}
+    return frozenset(found)
+
+
+def _of_click(path: Path) -> Iterator[Message]:
+    """What click itself says, which it takes one by one, the plurals too."""
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Call) and _called(node) in ("_", "ngettext"):
+            yield from (Message(text, where=f"click {path.name}") for arg in node.args[:2] for text in _texts(arg))
 
 
 def _of_command(node: ast.AST) -> Iterator[str]:
     """The help of a command and its options."""
     if isinstance(node, ast.FunctionDef) and any(_makes_command(d) for d in node.decorator_list):
         yield from filter(None, [ast.get_docstring(node)])
-    if isinstance(node, ast.keyword) and node.arg == "help" and (text := _text(node.value)):
-        yield text
+    if isinstance(node, ast.keyword) and node.arg == "help":
+        yield from _texts(node.value)
 
 
 def _makes_command(decorator: ast.expr) -> bool:
@@ -92,8 +135,11 @@ def _makes_command(decorator: ast.expr) -> bool:
     return ast.unparse(called).endswith(("command", "group"))
 
 
-def _text(node: ast.expr) -> str:
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+def _texts(node: ast.expr) -> list[str]:
+    """The text of an argument, or the texts of which it is one."""
+    if isinstance(node, ast.IfExp):
+        return [*_texts(node.body), *_texts(node.orelse)]
+    return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value else []
 
 
 def read(language: str) -> Catalog:

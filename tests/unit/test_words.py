@@ -13,7 +13,8 @@ OTHERS = sorted(set(LANGUAGES) - {ENGLISH})
 FOUND = list({(m.one, m.many): m for m in messages()}.values())
 HANGUL = re.compile("[가-힣]")
 SAME_IN_KOREAN = re.compile(
-    r"(Fashion-)?MNIST( 5k)?|MLP|API|Flatten, .*|{done}\.|{number}{space}%|{ended} at {step}|{\w+} on {data}"
+    r"(Fashion-)?MNIST( 5k)?|MLP|API|Flatten, .*|{done}\.|{number}{space}%|{ended} at {step}|{\w+} on {data}|"
+    r"{wish}, by {who}"
 )
 
 

@@ -37,6 +37,7 @@ from keepfit.web.jobs.history import read_history
 from keepfit.web.jobs.reading import Seen
 from keepfit.web.jobs.results import remarks
 from keepfit.web.security import csrf
+from keepfit.web.words.catalogue import marked
 from keepfit.web.words.spec_errors import WrongFields, unknown_fields
 
 blueprint = Blueprint("api", __name__)
@@ -45,7 +46,7 @@ csrf.exempt(blueprint)
 LARGEST_PAGE = 200
 WISHES = {"pause": Wish.PAUSE, "resume": Wish.RUN, "cancel": Wish.CANCEL}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-LATER = "accepted, takes effect when the queue server is back"
+LATER = marked("accepted, takes effect when the queue server is back")
 
 
 @blueprint.post("/api/v1/jobs")

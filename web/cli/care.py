@@ -12,22 +12,24 @@ from keepfit.shared.checkpoints.manifest import checkpoints_of, verify
 from keepfit.shared.errors import CorruptCheckpoint, StoreUnavailable
 from keepfit.shared.jobs.directory import JobDir, list_jobdirs, open_jobdir
 from keepfit.shared.settings import Settings
-from keepfit.web.cli.terminal import settings_of, whole_installation
+from keepfit.web.cli.terminal import Command, option, settings_of, whole_installation
+from keepfit.web.words.catalogue import _, n_
 
 if TYPE_CHECKING:
     from keepfit.shared.store import Store  # late otherwise: who has only the client has no redis
 
 
-@click.command(name="verify")
+@click.command(name="verify", cls=Command)
 @click.argument("job_id", metavar="[ID]", required=False)
-@click.option("--data-dir", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@option("--data-dir", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def verify_checkpoints(job_id: str | None, data_dir: Path | None) -> None:
     """Check every byte of every checkpoint of a data directory, or of one job."""
     jobs_dir = _jobs_dir(settings_of(data_dir=data_dir))
     jobdirs = [open_jobdir(jobs_dir, job_id)] if job_id else sorted(list_jobdirs(jobs_dir), key=lambda j: j.id)
     counts = [_verify_job(jobdir) for jobdir in jobdirs]
     good, damaged = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0)
-    click.echo(f"{len(jobdirs)} jobs, {good} checkpoints are whole, {damaged} damaged.")
+    found = {"jobs": len(jobdirs), "good": good, "damaged": damaged}
+    click.echo(_("{jobs} jobs, {good} checkpoints are whole, {damaged} damaged.", **found))
     raise SystemExit(1 if damaged else 0)
 
 
@@ -35,7 +37,10 @@ def _jobs_dir(settings: Settings) -> Path:
     """The folder of the jobs, in a data directory that is there: nothing found in none would look like all is well."""
     if not settings.data_dir.is_dir():
         raise click.ClickException(
-            f"There is no data directory {settings.data_dir}. Name the one of your Keepfit with --data-dir."
+            _(
+                "There is no data directory {path}. Name the one of your Keepfit with --data-dir.",
+                path=settings.data_dir,
+            )
         )
     datadir.check(settings.data_dir)
     return settings.jobs_dir
@@ -44,25 +49,26 @@ def _jobs_dir(settings: Settings) -> Path:
 def _verify_job(jobdir: JobDir) -> tuple[int, int]:
     good = damaged = 0
     for checkpoint in checkpoints_of(jobdir):
-        where = f"{jobdir.id}  attempt {checkpoint.attempt}  step {checkpoint.step}"
+        attempt, step = _("attempt {number}", number=checkpoint.attempt), _("step {number}", number=checkpoint.step)
+        where = f"{jobdir.id}  {attempt}  {step}"
         try:
             manifest = verify(checkpoint)
         except CorruptCheckpoint as exc:
             if not checkpoint.path.exists():  # a running job has replaced it by a newer one
                 continue
             damaged += 1
-            click.echo(f"{where}  DAMAGED: {exc}")
+            click.echo(f"{where}  " + _("DAMAGED: {why}", why=exc))
         else:
             good += 1
-            click.echo(f"{where}  whole, {manifest.bytes:,} bytes")
+            click.echo(f"{where}  " + _("whole, {size} bytes", size=f"{manifest.bytes:,}"))
     return good, damaged
 
 
-@click.command()
-@click.option("--repair", is_flag=True, help="Make the server say what the disk says, where they differ.")
-@click.option("--data-dir", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--redis-port", type=click.IntRange(1, 65535), help="Port of the embedded server (6390).")
-@click.option("--redis-url", help="The external server, if one is used.")
+@click.command(cls=Command)
+@option("--repair", is_flag=True, help="Make the server say what the disk says, where they differ.")
+@option("--data-dir", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@option("--redis-port", type=click.IntRange(1, 65535), help="Port of the embedded server (6390).")
+@option("--redis-url", help="The external server, if one is used.")
 def doctor(repair: bool, **options: Any) -> None:
     """Compare what the disk and the queue server say of each job."""
     with whole_installation():
@@ -76,7 +82,8 @@ def doctor(repair: bool, **options: Any) -> None:
             verdict = f"MENDED: {finding.problem}" if mended else finding.problem or "agree"
             click.echo(f"{finding.job_id}  disk: {finding.disk}  server: {finding.server}  {verdict}")
     if left:
-        raise click.ClickException(f"{left} jobs differ." + ("" if repair else " Mend them with --repair."))
+        advice = "" if repair else " " + _("Mend them with --repair.")
+        raise click.ClickException(n_("{n} job differs.", "{n} jobs differ.", left) + advice)
 
 
 @contextmanager
@@ -87,7 +94,7 @@ def _store(settings: Settings) -> Iterator["Store"]:
     try:
         store = open_store(settings.broker_url)
     except ValueError as exc:  # not shown: the address may hold a password
-        raise click.ClickException("The --redis-url is wrong. One looks like redis://127.0.0.1:6379/0.") from exc
+        raise click.ClickException(_("The --redis-url is wrong. One looks like redis://127.0.0.1:6379/0.")) from exc
     with closing(store):
         try:
             yield store

@@ -13,12 +13,12 @@ import click
 from keepfit.web.cli.care import doctor, verify_checkpoints
 from keepfit.web.cli.jobs import COMMANDS as ABOUT_JOBS
 from keepfit.web.cli.service import demo, up
-from keepfit.web.cli.terminal import URL_HELP, Commands
+from keepfit.web.cli.terminal import URL_HELP, Commands, Option, option
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--url", help=URL_HELP)
-@click.version_option(package_name="keepfit")
+@option("--url", help=URL_HELP)
+@click.version_option(package_name="keepfit", cls=Option)
 @click.pass_context
 def main(ctx: click.Context, url: str | None) -> None:
     """Trains Keras models in the background and never loses one."""

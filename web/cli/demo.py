@@ -30,7 +30,11 @@ from keepfit.shared.errors import KeepfitError
 from keepfit.shared.host import die_with_parent
 from keepfit.shared.jobs.states import JobState
 from keepfit.shared.settings import IMPORT_DIR
+from keepfit.web.cli.terminal import labelled
 from keepfit.web.client import RESTING, Client, Job, RequestRefused, ServiceUnreachable
+from keepfit.web.words.catalogue import _
+from keepfit.web.words.refusals import in_words
+from keepfit.web.words.states import state_name
 
 LIMIT_S = 90.0
 START_S = 60.0
@@ -70,27 +74,32 @@ def tell(console: Console, stay: bool = False, limit_s: float = LIMIT_S) -> int:
             with own_service(Path(directory), console) as (client, service):
                 Story(console, client, service, started, limit_s).tell()
                 if stay:
-                    console.print(f"\nThe service stays at {client.base_url} until Ctrl-C.")
+                    console.print("\n" + _("The service stays at {url} until Ctrl-C.", url=client.base_url))
                     service.wait()
         except (TooSlow, ServiceUnreachable, TimeoutError) as exc:
             return _too_slow(console, exc)
         except KeepfitError as exc:
             if isinstance(exc, RequestRefused) and exc.status == httpx.codes.SERVICE_UNAVAILABLE:
                 return _too_slow(console, exc)
-            console.print(Text.assemble(("It does not hold: ", "bold red"), str(exc)))
+            console.print(Text.assemble((_("It does not hold: "), "bold red"), in_words(exc)))
             return BROKEN
         except KeyboardInterrupt:
             return STOPPED
-    console.print(Text.assemble(("All of it held.", "bold green"), f" {time.monotonic() - started:.0f} s in all."))
+    took = _("{seconds} s in all.", seconds=f"{time.monotonic() - started:.0f}")
+    console.print(Text.assemble((_("All of it held."), "bold green"), f" {took}"))
     return HELD
 
 
 def _too_slow(console: Console, exc: Exception) -> int:
-    console.print(Text.assemble(("Too slow here to tell: ", "bold yellow"), str(exc)))
-    console.print(
-        f"Nothing is known to have failed. This machine has {os.cpu_count()} cores and a load of "
-        f"{os.getloadavg()[0]:.1f}; please try again when it has less to do."
+    said = in_words(exc) if isinstance(exc, KeepfitError) else str(exc)
+    console.print(Text.assemble((_("Too slow here to tell: "), "bold yellow"), said))
+    advice = _(
+        "Nothing is known to have failed. This machine has {cores} cores and a load of {load}; please try again when "
+        "it has less to do.",
+        cores=os.cpu_count(),
+        load=f"{os.getloadavg()[0]:.1f}",
     )
+    console.print(advice)
     return SLOW
 
 
@@ -116,10 +125,10 @@ def own_service(directory: Path, console: Console) -> Iterator[tuple[Client, sub
     parts: list[psutil.Process] = []
     try:
         with Client(f"http://127.0.0.1:{port}") as client:
-            with console.status("Starting a service of its own ..."):
-                _until(lambda: _is_ready(output) or service.poll() is not None, "the service starts", START_S)
+            with console.status(_("Starting a service of its own ...")):
+                _until(lambda: _is_ready(output) or service.poll() is not None, _("the service starts"), START_S)
             if service.poll() is not None:
-                raise DemoFailed(f"the service did not start:\n{output.read_text(errors='replace')}")
+                raise DemoFailed("the service did not start:\n{output}", output=output.read_text(errors="replace"))
             yield client, service
     finally:
         parts = psutil.Process(service.pid).children(recursive=True) if service.poll() is None else []
@@ -128,15 +137,15 @@ def own_service(directory: Path, console: Console) -> Iterator[tuple[Client, sub
             service.wait(END_S)
         except subprocess.TimeoutExpired:
             service.kill()
-        _, left = psutil.wait_procs(parts, timeout=2)
+        _gone, left = psutil.wait_procs(parts, timeout=2)
         for process in left:
             process.kill()
     if left:
-        raise TooSlow(f"not within {END_S:.0f} s: the service's processes end ({left})")
+        raise _late(END_S, _("the service's processes end ({left})", left=left))
 
 
 def _is_ready(output: Path) -> bool:
-    return "Keepfit is ready" in output.read_text(errors="replace")
+    return _("Keepfit is ready:") in output.read_text(errors="replace")
 
 
 def _free_ports(count: int) -> list[int]:
@@ -149,11 +158,15 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
+def _late(limit_s: float, what: str) -> TooSlow:
+    return TooSlow("not within {seconds} s: {what}.", seconds=f"{limit_s:.0f}", what=what)
+
+
 def _until(condition: Any, what: str, limit_s: float) -> None:
     deadline = time.monotonic() + limit_s
     while not condition():
         if time.monotonic() > deadline:
-            raise TooSlow(f"not within {limit_s:.0f} s: {what}.")
+            raise _late(limit_s, what)
         time.sleep(LOOK_S)
 
 
@@ -170,60 +183,72 @@ class Story:
 
     def tell(self) -> None:
         """All of it. Raises DemoFailed."""
-        self._say(f"A service of its own is ready at {self.client.base_url}")
+        self._say(_("A service of its own is ready at {url}", url=self.client.base_url))
         job = self.client.submit(SPEC)
-        self._say(f"Submitted a job over HTTP: {job.url}")
+        self._say(_("Submitted a job over HTTP: {url}", url=job.url))
         killed_at = self._kill_mid_epoch(job.id)
         self._show_recovery(job.id, killed_at)
-        job = self._finished(job.id, "training goes on")
+        job = self._finished(job.id, _("training goes on"))
         twin = self._twin()
         self._compare(job, twin)
         self._evaluate(job)
-        self._in_time("all of it")
-        self.console.print(f"      the job   {job.url}\n      its twin  {twin.url}")
+        self._in_time(_("all of it"))
+        for line in labelled([(_("the job"), job.url), (_("its twin"), twin.url)]):
+            self.console.print(f"      {line}")
 
     def _kill_mid_epoch(self, job_id: str) -> float:
         """Kill the worker while an epoch is under way; returns when."""
-        with self._bar("training") as show:
+        with self._bar(_("training")) as show:
             while not _mid_epoch(job := self.client.job(job_id)):
-                self._in_time("training for some epochs")
+                self._in_time(_("training for some epochs"))
                 if job.state is JobState.SUCCEEDED:
-                    raise TooSlow("the training was over before its worker could be killed.")
-                self._expect(job.state not in RESTING, f"the job is still training (it is {job.state}: {job.reason})")
+                    raise TooSlow(_("the training was over before its worker could be killed."))
+                training = _(
+                    "the job is still training (it is {state}: {why})", state=state_name(job.state), why=job.reason
+                )
+                self._expect(job.state not in RESTING, training)
                 show(job)
                 time.sleep(LOOK_S)
         attempt = job.raw["attempts"][-1]
         try:
             worker = psutil.Process(attempt["pid"]).parent()
-            self._expect(worker is not None and worker.ppid() == self.service.pid, "the worker belongs to this service")
+            ours = worker is not None and worker.ppid() == self.service.pid
+            self._expect(ours, _("the worker belongs to this service"))
             assert worker is not None
             worker.kill()
         except psutil.NoSuchProcess as exc:
-            raise TooSlow("the worker was gone before it could be killed.") from exc
+            raise TooSlow(_("the worker was gone before it could be killed.")) from exc
         at = job.progress
+        where = {"step": f"{at['step']:,}", "steps": f"{at['steps']:,}"}
         self._say(
-            f"kill -9 of the whole worker (process {worker.pid}), soon after step {at['step']:,} of {at['steps']:,}"
+            _("kill -9 of the whole worker (process {pid}), soon after step {step} of {steps}", pid=worker.pid, **where)
         )
         return time.monotonic()
 
     def _show_recovery(self, job_id: str, killed_at: float) -> None:
         """Wait until the next attempt trains, and say how long that took."""
         training: Mapping[str, Any] | None = None
-        with self.console.status("recovering ..."):
+        with self.console.status(_("recovering ...")):
             while training is None:
                 if time.monotonic() - killed_at > RECOVER_S:
-                    raise TooSlow(f"not within {RECOVER_S:.0f} s of the kill: the job trains again.")
+                    raise _late(RECOVER_S, _("the job trains again after the kill"))
                 job = self.client.job(job_id)
                 begun = [a for a in job.raw["attempts"] if a["number"] > 1 and a["started"]]
                 training = next((a for a in begun if a["last_step"] > a["started"]["step"]), None)
                 time.sleep(LOOK_S)
         took, start = time.monotonic() - killed_at, training["started"]
-        self._say(
-            f"Recovered by itself: attempt {training['number']} trains again {took:.1f} s after the kill, "
-            f"from step {start['step']:,} (epoch {start['epoch'] + 1}, batch {start['batch']:,})"
+        said = _(
+            "Recovered by itself: attempt {number} trains again {seconds} s after the kill, from step {step} "
+            "(epoch {epoch}, batch {batch})",
+            number=training["number"],
+            seconds=f"{took:.1f}",
+            step=f"{start['step']:,}",
+            epoch=start["epoch"] + 1,
+            batch=f"{start['batch']:,}",
         )
-        self._expect(start["step"] > 0, "it went on from a checkpoint, not from the beginning")
-        self._expect(start["exact"], f"the resume is exact (it differs in {start['differs']})")
+        self._say(said)
+        self._expect(start["step"] > 0, _("it went on from a checkpoint, not from the beginning"))
+        self._expect(start["exact"], _("the resume is exact (it differs in {what})", what=start["differs"]))
 
     def _finished(self, job_id: str, what: str) -> Job:
         with self._bar(what) as show:
@@ -231,45 +256,52 @@ class Story:
                 self._in_time(what)
                 show(job)
                 time.sleep(0.1)
-        self._expect(job.state is JobState.SUCCEEDED, f"the job succeeds (it is {job.state}: {job.reason})")
+        said = _("the job succeeds (it is {state}: {why})", state=state_name(job.state), why=job.reason)
+        self._expect(job.state is JobState.SUCCEEDED, said)
         return job
 
     def _twin(self) -> Job:
         """The same training, left alone."""
         twin = self.client.submit(SPEC | {"name": "demo, undisturbed twin"})
-        twin = self._finished(twin.id, "an undisturbed twin")
+        twin = self._finished(twin.id, _("an undisturbed twin"))
         if twin.attempt > 1:
-            raise TooSlow("the undisturbed twin lost its worker as well, so there is nothing to compare with.")
-        self._say("Trained an undisturbed twin: the same spec and seed, one attempt")
+            raise TooSlow(_("the undisturbed twin lost its worker as well, so there is nothing to compare with."))
+        self._say(_("Trained an undisturbed twin: the same spec and seed, one attempt"))
         return twin
 
     def _compare(self, job: Job, twin: Job) -> None:
-        self.console.print(f"      killed      sha256 {job.weights_sha256}")
-        self.console.print(f"      undisturbed sha256 {twin.weights_sha256}")
-        self._expect(bool(job.weights_sha256), "the job has a digest of its weights")
-        self._expect(job.weights_sha256 == twin.weights_sha256, "both have the same weights, bit by bit")
-        self._expect(dict(job.metrics) == dict(twin.metrics), "both have the same metrics, to the last digit")
-        self._say("The same bits, as if nothing had happened")
+        sums = [(_("killed"), f"sha256 {job.weights_sha256}"), (_("undisturbed"), f"sha256 {twin.weights_sha256}")]
+        for line in labelled(sums):
+            self.console.print(f"      {line}")
+        self._expect(bool(job.weights_sha256), _("the job has a digest of its weights"))
+        self._expect(job.weights_sha256 == twin.weights_sha256, _("both have the same weights, bit by bit"))
+        self._expect(dict(job.metrics) == dict(twin.metrics), _("both have the same metrics, to the last digit"))
+        self._say(_("The same bits, as if nothing had happened"))
 
     def _evaluate(self, job: Job) -> None:
-        evaluation = self._finished(self.client.evaluate(job.id, "mnist-5k").id, "evaluation")
+        evaluation = self._finished(self.client.evaluate(job.id, "mnist-5k").id, _("evaluation"))
         accuracy = evaluation.metrics["accuracy"]
-        self._expect(accuracy == job.metrics["accuracy"], "the evaluation gives the accuracy that the job has shown")
-        self._expect(accuracy >= ACCURACY_WANTED, f"the accuracy {accuracy:.4f} reaches {ACCURACY_WANTED}")
-        self._say(f"Evaluated the model on 1,000 test digits: accuracy {accuracy:.4f}")
+        self._expect(accuracy == job.metrics["accuracy"], _("the evaluation gives the accuracy that the job has shown"))
+        reached = _("the accuracy {accuracy} reaches {wanted}", accuracy=f"{accuracy:.4f}", wanted=ACCURACY_WANTED)
+        self._expect(accuracy >= ACCURACY_WANTED, reached)
+        self._say(_("Evaluated the model on 1,000 test digits: accuracy {accuracy}", accuracy=f"{accuracy:.4f}"))
 
     def _say(self, text: str) -> None:
         self._chapter += 1
         seconds = time.monotonic() - self.started
-        self.console.print(Text.assemble((f"{self._chapter}.", "bold"), " ", (f"{seconds:4.1f} s", "dim"), f"  {text}"))
+        self.console.print(
+            Text.assemble(
+                (f"{self._chapter}.", "bold"), " ", (_("{seconds} s", seconds=f"{seconds:4.1f}"), "dim"), f"  {text}"
+            )
+        )
 
     def _in_time(self, what: str) -> None:
         if time.monotonic() - self.started > self.limit_s:
-            raise TooSlow(f"not within {self.limit_s:.0f} s: {what}.")
+            raise _late(self.limit_s, what)
 
     def _expect(self, holds: bool, what: str) -> None:
         if not holds:
-            raise DemoFailed(f"expected that {what}")
+            raise DemoFailed("expected that {what}", what=what)
 
     @contextmanager
     def _bar(self, what: str) -> Iterator[Any]:

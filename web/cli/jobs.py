@@ -10,33 +10,39 @@ import click
 
 from keepfit.shared.jobs.states import JobState
 from keepfit.shared.spec import DATASETS, KINDS, MODELS, printable
-from keepfit.web.cli.terminal import client_of, columns, job_command, plain_console
+from keepfit.web.cli.terminal import client_of, columns, job_command, labelled, option, plain_console
 from keepfit.web.cli.watching import number, watch_job
 from keepfit.web.client import Job
+from keepfit.web.jobs.results import remarks
+from keepfit.web.words.catalogue import _, marked
+from keepfit.web.words.states import how_done, state_name, wish_name
+from keepfit.web.words.wording import per_cent
 
 FILES = ("model.keras", "weights.h5")
 STATES = tuple(state.value for state in JobState)
+_ENDED = {JobState.FAILED: marked("Job {id} has failed"), JobState.CANCELLED: marked("Job {id} was cancelled")}
+_NO_TEXT = marked("{file} is not text, so it is no JSON: it must hold one JSON object, such as {example}.")
 
 
 @job_command("submit")
 @click.argument("spec", required=False, type=click.File("rb"))
-@click.option("--name", help="Name of the job.")
-@click.option("--data", type=click.Choice(list(DATASETS)), help="Data set.")
-@click.option("--model", type=click.Choice(list(MODELS)), help="Model.")
-@click.option("--epochs", type=int)
-@click.option("--batch-size", type=int)
-@click.option("--learning-rate", type=float)
-@click.option("--seed", type=int)
-@click.option("--validation-share", type=float)
-@click.option("--checkpoint-interval", "checkpoint_interval_s", type=float, help="Seconds.")
-@click.option("--key", help="Idempotency key: the same key is the same job.")
-@click.option("--watch", is_flag=True, help="Stay and show how it goes.")
+@option("--name", help="Name of the job.")
+@option("--data", type=click.Choice(list(DATASETS)), help="Data set.")
+@option("--model", type=click.Choice(list(MODELS)), help="Model.")
+@option("--epochs", type=int)
+@option("--batch-size", type=int)
+@option("--learning-rate", type=float)
+@option("--seed", type=int)
+@option("--validation-share", type=float)
+@option("--checkpoint-interval", "checkpoint_interval_s", type=float, help="Seconds.")
+@option("--key", help="Idempotency key: the same key is the same job.")
+@option("--watch", is_flag=True, help="Stay and show how it goes.")
 @click.pass_context
 def submit(ctx: click.Context, /, spec: Any, key: str | None, watch: bool, **options: Any) -> None:
     """Submit a job: from the file SPEC (JSON; - for standard input), from options, or both."""
     content = _overridden(_read_spec(spec), _from_options(options))
     if "name" not in content:
-        raise click.UsageError("The job needs a name: --name NAME.")
+        raise click.UsageError(_("The job needs a name: --name NAME."))
     with client_of(ctx) as client:
         job = client.submit(content, key=key)
         _say_accepted(job)
@@ -48,20 +54,22 @@ def submit(ctx: click.Context, /, spec: Any, key: str | None, watch: bool, **opt
 def _read_spec(spec: Any) -> dict[str, Any]:
     if spec is None:
         return {}
-    needed = 'it must hold one JSON object, such as {"name": "first"}.'
+    needed = {"file": spec.name, "example": '{"name": "first"}'}
     text = spec.read()
     if not text.strip():
-        raise click.ClickException(f"{spec.name} is empty: {needed}")
+        raise click.ClickException(_("{file} is empty: it must hold one JSON object, such as {example}.", **needed))
     try:
         content = json.loads(text)
     except UnicodeDecodeError as exc:
-        raise click.ClickException(f"{spec.name} is not text, so it is no JSON: {needed}") from exc
+        raise click.ClickException(_(_NO_TEXT, **needed)) from exc
     except (ValueError, RecursionError) as exc:
         if b"\0" in text:
-            raise click.ClickException(f"{spec.name} is not text, so it is no JSON: {needed}") from exc
-        raise click.ClickException(f"{spec.name} is not JSON ({exc}): {needed}") from exc
+            raise click.ClickException(_(_NO_TEXT, **needed)) from exc
+        raise click.ClickException(
+            _("{file} is not JSON ({why}): it must hold one JSON object, such as {example}.", why=exc, **needed)
+        ) from exc
     if not isinstance(content, dict):
-        raise click.ClickException(f'{spec.name} must hold one JSON object, such as {{"name": "first"}}.')
+        raise click.ClickException(_("{file} must hold one JSON object, such as {example}.", **needed))
     return content
 
 
@@ -81,11 +89,11 @@ def _overridden(spec: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]
 
 
 @job_command("list")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
-@click.option("--offset", type=click.IntRange(min=0), default=0, help="How many of the newest to pass over.")
-@click.option("--all", "everything", is_flag=True, help="All of them, whatever the limit.")
-@click.option("--state", type=click.Choice(STATES), help="Only jobs in this state.")
-@click.option("--kind", type=click.Choice([*KINDS]), help="Only trainings, or only evaluations.")
+@option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
+@option("--offset", type=click.IntRange(min=0), default=0, help="How many of the newest to pass over.")
+@option("--all", "everything", is_flag=True, help="All of them, whatever the limit.")
+@option("--state", type=click.Choice(STATES), help="Only jobs in this state.")
+@option("--kind", type=click.Choice([*KINDS]), help="Only trainings, or only evaluations.")
 @click.pass_context
 def list_jobs(
     ctx: click.Context, limit: int, offset: int, everything: bool, state: str | None, kind: str | None
@@ -95,16 +103,17 @@ def list_jobs(
         jobs = client.jobs(None if everything else limit, offset=offset, state=state, kind=kind)
     if not jobs:
         asked = state or kind or offset
-        click.echo("There are no such jobs." if asked else "There are no jobs yet: keepfit submit --name first")
+        none = _("There are no jobs yet: keepfit submit --name first")
+        click.echo(_("There are no such jobs.") if asked else none)
         return
     rows = [(job.id, printable(job.name), _state(job), _done(job), _accuracy(job)) for job in jobs]
-    for line in columns(("ID", "NAME", "STATE", "DONE", "ACCURACY"), rows):
+    for line in columns(("ID", _("NAME"), _("STATE"), _("DONE"), _("ACCURACY")), rows):
         click.echo(line)
 
 
 @job_command("show")
 @click.argument("job_id", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
+@option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
 @click.pass_context
 def show(ctx: click.Context, job_id: str, as_json: bool) -> None:
     """Show one job."""
@@ -113,17 +122,16 @@ def show(ctx: click.Context, job_id: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(dict(job.raw), indent=1))
         return
-    rows = [("name", printable(job.name)), ("state", _state(job)), ("why", job.reason), ("done", _done(job))]
-    rows += [("attempt", str(job.attempt or "")), ("accuracy", _accuracy(job))]
-    rows += [("loss", number(job.metrics["loss"]) if "loss" in job.metrics else "")]
-    rows += [("note", said) for said in job.raw.get("remarks") or ()]
-    rows += [("by", _by(job.raw.get("by")))]
+    rows = [(_("name"), printable(job.name)), (_("state"), _state(job)), (_("why"), job.reason)]
+    rows += [(_("done"), _done(job)), (_("attempt"), str(job.attempt or "")), (_("accuracy"), _accuracy(job))]
+    rows += [(_("loss"), number(job.metrics["loss"]) if "loss" in job.metrics else "")]
+    rows += [(_("note"), said) for said in remarks(job.result, job.progress.get("epochs"))]
+    rows += [(_("by"), _by(job.raw.get("by")))]
     if wished := _by(job.raw.get("wish_by")):
-        rows += [("wish", f"{job.raw['wish']}, by {wished}")]
-    rows += [("weights", job.weights_sha256), ("page", job.url)]
-    for title, value in rows:
-        if value:
-            click.echo(f"{title:<9} {value}")
+        rows += [(_("wish"), _("{wish}, by {who}", wish=wish_name(job.raw["wish"]), who=wished))]
+    rows += [(_("weights"), job.weights_sha256), (_("page"), job.url)]
+    for line in labelled(rows):
+        click.echo(line)
 
 
 @job_command("watch")
@@ -142,7 +150,10 @@ def _wish_command(action: str, explained: str) -> click.Command:
     def command(ctx: click.Context, job_id: str) -> None:
         with client_of(ctx) as client:
             job: Job = getattr(client, action)(job_id)
-        click.echo(job.raw.get("message") or f"{job.id}: {_state(job)}; wish: {job.raw['wish']}")
+        if message := job.raw.get("message"):
+            click.echo(_(message))
+        else:
+            click.echo(_("{id}: {state}; wish: {wish}", id=job.id, state=_state(job), wish=wish_name(job.raw["wish"])))
 
     return command
 
@@ -155,13 +166,13 @@ def priority(ctx: click.Context, job_id: str, number: int) -> None:
     """Have a job wait before others, or behind them: -9 to 9, higher runs first, 0 is the middle."""
     with client_of(ctx) as client:
         job = client.prioritise(job_id, number)
-    click.echo(f"{job.id}: priority {job.raw['priority']}")
+    click.echo(_("{id}: priority {number}", id=job.id, number=job.raw["priority"]))
 
 
 @job_command("evaluate")
 @click.argument("job_id", metavar="ID")
-@click.option("--data", type=click.Choice(list(DATASETS)), help="Data set; by default the job's own.")
-@click.option("--no-wait", is_flag=True, help="Only submit it, and print its id.")
+@option("--data", type=click.Choice(list(DATASETS)), help="Data set; by default the job's own.")
+@option("--no-wait", is_flag=True, help="Only submit it, and print its id.")
 @click.pass_context
 def evaluate(ctx: click.Context, job_id: str, data: str | None, no_wait: bool) -> None:
     """Measure a job's model on a data set, and print accuracy and loss."""
@@ -173,20 +184,20 @@ def evaluate(ctx: click.Context, job_id: str, data: str | None, no_wait: bool) -
         with _leaving(job.id):
             job = client.wait(job.id)
     _finish(job)
-    click.echo(f"accuracy {_accuracy(job)}   loss {number(job.metrics.get('loss'))}")
+    click.echo(f"{_('accuracy')} {_accuracy(job)}   {_('loss')} {number(job.metrics.get('loss'))}")
 
 
 @job_command("download")
 @click.argument("job_id", metavar="ID")
-@click.option("--file", "name", type=click.Choice(FILES), default=FILES[0], show_default=True)
-@click.option("--to", "target", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
+@option("--file", "name", type=click.Choice(FILES), default=FILES[0], show_default=True)
+@option("--to", "target", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
 @click.pass_context
 def download(ctx: click.Context, job_id: str, name: str, target: Path | None) -> None:
     """Write a job's model or weights to a file."""
     # `load_weights` takes no file whose name does not end in .weights.h5
     target = target or Path(f"{job_id}.keras" if name == FILES[0] else f"{job_id}.weights.h5")
     if not target.parent.is_dir():
-        raise click.ClickException(f"There is no directory {target.parent}.")
+        raise click.ClickException(_("There is no directory {path}.", path=target.parent))
     with client_of(ctx) as client:
         click.echo(client.download(job_id, name, target))
 
@@ -196,9 +207,9 @@ COMMANDS = (
     list_jobs,
     show,
     watch,
-    _wish_command("pause", "Have a job stop at a checkpoint."),
-    _wish_command("resume", "Have a paused, cancelled or failed job go on."),
-    _wish_command("cancel", "Give a job up."),
+    _wish_command("pause", marked("Have a job stop at a checkpoint.")),
+    _wish_command("resume", marked("Have a paused, cancelled or failed job go on.")),
+    _wish_command("cancel", marked("Give a job up.")),
     priority,
     evaluate,
     download,
@@ -210,7 +221,7 @@ def _say_accepted(job: Job) -> None:
     click.echo(f"{job.id}  {job.url}")
     waiting = job.raw.get("waiting") or {}
     if said := job.raw.get("message") or waiting.get("reason"):
-        click.echo(f"waiting: {said}" if "message" not in job.raw else said, err=True)
+        click.echo(_("waiting: {why}", why=said) if "message" not in job.raw else _(said), err=True)
 
 
 @contextmanager
@@ -220,7 +231,7 @@ def _leaving(job_id: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt as exc:
         raise click.ClickException(
-            f"Not watched any more; the job goes on. See it with: keepfit watch {job_id}"
+            _("Not watched any more; the job goes on. See it with: keepfit watch {id}", id=job_id)
         ) from exc
 
 
@@ -228,25 +239,25 @@ def _finish(job: Job) -> None:
     """Say how a job ended; anything but success is exit code 1."""
     if job.state is JobState.SUCCEEDED:
         return
-    ended = {JobState.FAILED: "has failed", JobState.CANCELLED: "was cancelled"}.get(job.state, f"is {job.state}")
+    said = _ENDED.get(job.state, marked("Job {id} is {state}"))
     why = f": {job.reason}" if job.reason else ""
-    raise click.ClickException(f"Job {job.id} {ended}{why}")
+    raise click.ClickException(_(said, id=job.id, state=_state(job)) + why)
 
 
 def _state(job: Job) -> str:
-    return "recovering" if job.recovering else job.state.value
+    return state_name(job.state, job.recovering)
 
 
 def _by(actor: Any) -> str:
     """Who has done something, and how; empty where nobody knows."""
-    return printable(f"{actor['who']}, {actor['how']}") if actor else ""
+    return f"{printable(actor['who'])}, {how_done(actor['how'])}" if actor else ""
 
 
 def _done(job: Job) -> str:
     if job.state is JobState.SUCCEEDED:  # the last report may be from before the last step
-        return "100 %"
+        return per_cent("100")
     steps = job.progress.get("steps") or 0
-    return f"{100 * (job.progress.get('step') or 0) // steps} %" if steps else ""
+    return per_cent(str(100 * (job.progress.get("step") or 0) // steps)) if steps else ""
 
 
 def _accuracy(job: Job) -> str:

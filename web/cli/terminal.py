@@ -10,6 +10,7 @@ Knows click and rich; nothing of jobs.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import click
@@ -20,25 +21,72 @@ from rich.console import Console
 from keepfit.shared.actors import How
 from keepfit.shared.addresses import url_of
 from keepfit.shared.errors import KeepfitError
-from keepfit.shared.settings import Settings
+from keepfit.shared.settings import Settings, terminal_language
 from keepfit.web.client import Client
+from keepfit.web.words.catalogue import _, marked, speaking
+from keepfit.web.words.refusals import in_words
 
-URL_HELP = "Address of the Keepfit to speak to, such as http://127.0.0.1:8080."
-HOW_TO_INSTALL = (
+URL_HELP = marked("Address of the Keepfit to speak to, such as http://127.0.0.1:8080.")
+HOW_TO_INSTALL = marked(
     "Install keepfit[all]: in a clone `make run` does it and starts the service, or pip install '.[all]'; "
     "without one, pip install 'keepfit-...-py3-none-any.whl[all]' with the name of the wheel."
 )
 """Keepfit is on no index: only what a person has as files can be installed."""
 
 
-class Commands(click.Group):
+class _Spoken:
+    """Its help, which stands in the code in English, is read in the language that is spoken."""
+
+    _help: str | None = None
+
+    @property
+    def help(self) -> str | None:
+        """What it is for."""
+        return self._help and _(self._help)
+
+    @help.setter  # noqa: A003  click's own name
+    def help(self, text: str | None) -> None:
+        self._help = text
+
+
+class Option(_Spoken, click.Option):
+    """An option whose help is translated."""
+
+
+class Command(_Spoken, click.Command):
+    """A command whose help is translated."""
+
+
+option = partial(click.option, cls=Option)
+
+
+CLICK = (click.core, click.decorators, click.exceptions, click.formatting, click.parser, click.types)
+
+
+def _one_or_many(one: str, many: str, number: int) -> str:
+    """As gettext's ``ngettext``, for click, which fills in the number itself."""
+    return _(one if number == 1 else many)
+
+
+class Commands(_Spoken, click.Group):
     """Turns what can go wrong into a message and exit code 1; everything else is a bug and shows as one."""
+
+    command_class = Command
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run as a program, in the language of the terminal."""
+        for module in CLICK:  # takes its own words from gettext's global catalogue, which only compiled files can fill
+            vars(module).update(_=_, ngettext=_one_or_many)
+        with speaking(terminal_language()):
+            return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. Raises ClickException with what a person can do about it."""
         try:
             return super().invoke(ctx)
-        except (KeepfitError, TimeoutError) as exc:
+        except KeepfitError as exc:
+            raise click.ClickException(in_words(exc)) from exc
+        except TimeoutError as exc:
             raise click.ClickException(str(exc)) from exc
         except BrokenPipeError:  # `keepfit list | head`: click ends quietly
             raise
@@ -53,9 +101,8 @@ def whole_installation() -> Iterator[None]:
     try:
         yield
     except ImportError as exc:
-        raise click.ClickException(
-            f"{exc.name} is not installed, and this command needs all of Keepfit. {HOW_TO_INSTALL}"
-        ) from exc
+        missing = _("{name} is not installed, and this command needs all of Keepfit.", name=exc.name)
+        raise click.ClickException(f"{missing} {_(HOW_TO_INSTALL)}") from exc
 
 
 def job_command(
@@ -64,8 +111,8 @@ def job_command(
     """A command that speaks to a service: it takes ``--url`` itself, as the group before it does."""
 
     def make(function: Callable[..., Any]) -> click.Command:
-        command = click.command(name, help=help, context_settings=context_settings)(function)
-        command.params.append(click.Option(["--url"], expose_value=False, callback=_take_url, help=URL_HELP))
+        command = click.command(name, cls=Command, help=help, context_settings=context_settings)(function)
+        command.params.append(Option(["--url"], expose_value=False, callback=_take_url, help=URL_HELP))
         return command
 
     return make
@@ -90,12 +137,18 @@ def settings_of(**given: Any) -> Settings:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as exc:
         lines = [f"KEEPFIT_{str(e['loc'][0]).upper()}: {e['msg']}" for e in exc.errors()]
-        raise click.UsageError("A setting is wrong. " + "; ".join(lines)) from exc
+        raise click.UsageError(_("A setting is wrong. {which}", which="; ".join(lines))) from exc
 
 
 def plain_console() -> Console:
     """A console that prints text as it is: no markup, no emoji codes, no colours of its own, no line cut in two."""
     return Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+def labelled(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Each value behind its title, as a line; what has no value has no line."""
+    width = max(9, *(cell_len(title) for title, _value in rows))
+    yield from (f"{title}{' ' * (width - cell_len(title))} {value}" for title, value in rows if value)
 
 
 def columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -12,6 +12,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from keepfit.shared.jobs.states import JobState
 from keepfit.shared.spec import printable
 from keepfit.web.client import RESTING, Client, Job, ServerEvent
+from keepfit.web.words.catalogue import _
+from keepfit.web.words.states import state_name
 
 
 def watch_job(client: Client, job_id: str, console: Console) -> Job:
@@ -19,7 +21,7 @@ def watch_job(client: Client, job_id: str, console: Console) -> Job:
     job = client.job(job_id)
     job = _told(client, job, console) if job.state in RESTING else _followed(client, job, console)
     for name, value in job.metrics.items():
-        console.print(f"{name} {number(value)}")
+        console.print(f"{_(name)} {number(value)}")
     return job
 
 
@@ -27,8 +29,8 @@ def _told(client: Client, job: Job, console: Console) -> Job:
     """What became of a job that rests: its epochs, from its files, and its end."""
     for row in client.history(job.id).get("epochs", []):
         logs = {name: value for name, value in row.items() if name not in ("step", "epoch")}
-        console.print(f"epoch {round(row['epoch'])}  {_numbers(logs)}")
-    console.print(f"{job.state}: {job.reason}" if job.reason else str(job.state))
+        console.print(f"{_('epoch {number}', number=round(row['epoch']))}  {_numbers(logs)}")
+    console.print(f"{state_name(job.state)}: {job.reason}" if job.reason else state_name(job.state))
     return job
 
 
@@ -57,17 +59,20 @@ def line_for(event: ServerEvent) -> str:
     data = event.data
     match event.type:
         case "state":
-            state = "recovering" if data["state"] == JobState.QUEUED and data["attempt"] else data["state"]
-            return f"{state}: {data['reason']}" if data.get("reason") else str(state)
+            state = state_name(data["state"], data["state"] == JobState.QUEUED and bool(data["attempt"]))
+            return f"{state}: {data['reason']}" if data.get("reason") else state
         case "attempt":
-            where = f"step {data['step']}" if data.get("resumed_attempt") else "the beginning"
-            return f"attempt {data['attempt']} on {data['host']} (process {data['pid']}) from {where}"
+            resumed = bool(data.get("resumed_attempt"))
+            where = _("step {number}", number=data["step"]) if resumed else _("the beginning")
+            about = {"number": data["attempt"], "host": data["host"], "pid": data["pid"], "start": where}
+            return _("attempt {number} on {host} (process {pid}) from {start}", **about)
         case "epoch":
-            return f"epoch {data['epoch'] + 1}  {_numbers(data['logs'])}  {data.get('seconds') or 0:.1f} s"
+            took = _("{seconds} s", seconds=f"{data.get('seconds') or 0:.1f}")
+            return f"{_('epoch {number}', number=data['epoch'] + 1)}  {_numbers(data['logs'])}  {took}"
         case "checkpoint-failed":
-            return f"a checkpoint could not be written: {data['reason']}"
+            return _("a checkpoint could not be written: {why}", why=data["reason"])
         case "checkpoint-rejected":
-            return f"checkpoint {data['name']} is damaged and was set aside: {data['reason']}"
+            return _("checkpoint {name} is damaged and was set aside: {why}", name=data["name"], why=data["reason"])
         case "log":
             return str(data["text"])
     return ""
@@ -75,8 +80,8 @@ def line_for(event: ServerEvent) -> str:
 
 def number(value: float | None) -> str:
     """A loss or accuracy with four digits; what was not finite travels as none."""
-    return "not a number" if value is None else f"{value:.4f}"
+    return _("not a number") if value is None else f"{value:.4f}"
 
 
 def _numbers(logs: Mapping[str, Any]) -> str:
-    return "  ".join(f"{name} {number(value)}" for name, value in logs.items())
+    return "  ".join(f"{_(name)} {number(value)}" for name, value in logs.items())

@@ -257,8 +257,9 @@ class Client:
 
     def _unreachable(self, exc: Exception) -> ServiceUnreachable:
         return ServiceUnreachable(
-            f"No Keepfit answers at {self.base_url} ({exc}). "
-            "Start it with `keepfit up`, or name its address with --url."
+            "No Keepfit answers at {url} ({why}). Start it with `keepfit up`, or name its address with --url.",
+            url=self.base_url,
+            why=exc,
         )
 
 
@@ -269,7 +270,7 @@ def _check_address(url: str) -> None:
     except httpx.InvalidURL:
         good = False
     if not good:
-        raise WrongAddress(f"{url} is not the address of a Keepfit; one looks like http://127.0.0.1:8080.")
+        raise WrongAddress("{url} is not the address of a Keepfit; one looks like http://127.0.0.1:8080.", url=url)
 
 
 def _path(job_id: str, *more: str) -> str:

@@ -3,12 +3,15 @@
 import datetime as dt
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from keepfit.shared.actors import Actor, How
+from keepfit.shared.actors import Actor
 from keepfit.shared.jobs.states import JobState, Wish
-from keepfit.shared.store.records import JobRecord
 from keepfit.web.words.catalogue import _, marked
+from keepfit.web.words.states import how_done
+
+if TYPE_CHECKING:
+    from keepfit.shared.store.records import JobRecord  # not loaded: who has only the client has no redis
 
 NOTHING = "\N{EN DASH}"
 """Stands where there is no value."""
@@ -39,18 +42,9 @@ LABELS = {
 _ASKED = {Wish.PAUSE: marked("Pausing"), Wish.CANCEL: marked("Cancelling")}
 
 
-_HOW = {
-    How.PAGE: marked("page"),
-    How.API: marked("API"),
-    How.COMMAND: marked("command"),
-    How.WORKER: marked("worker"),
-    How.KEEPER: marked("keeper"),
-}
-
-
 def actor(by: Actor) -> str:
     """Who has done something, and how: local, page."""
-    return f"{by.who}, {_(_HOW[by.how])}"
+    return f"{by.who}, {how_done(by.how)}"
 
 
 _WISHED = {
@@ -64,13 +58,13 @@ _WISHED = {
 """Of the states in which a job is because somebody has wished it, or which it is about to leave so."""
 
 
-def wished(record: JobRecord) -> str:
+def wished(record: "JobRecord") -> str:
     """Who has brought the job where it is; empty where nobody has, or nobody knows."""
     said = _WISHED.get((record.state, record.wish)) if record.wish_by else None
     return _(said, who=actor(record.wish_by)) if said and record.wish_by else ""
 
 
-def state_label(record: JobRecord, now_ms: int | None = None) -> str:
+def state_label(record: "JobRecord", now_ms: int | None = None) -> str:
     """The state in one word: what it is, or what it is about to be. ``now_ms``: the server's clock, if known."""
     if stalled(record, now_ms):
         return _("Stalled")
@@ -81,17 +75,17 @@ def state_label(record: JobRecord, now_ms: int | None = None) -> str:
     return _(LABELS[record.state])
 
 
-def stalled(record: JobRecord, now_ms: int | None) -> bool:
+def stalled(record: "JobRecord", now_ms: int | None) -> bool:
     """Whether a job's lease has lapsed and nobody has noticed yet: it must not be called running."""
     return record.state is JobState.RUNNING and now_ms is not None and now_ms > record.lease_ms > 0
 
 
-def was_asked_to_run(record: JobRecord) -> bool:
+def was_asked_to_run(record: "JobRecord") -> bool:
     """Whether a job that waits with an attempt behind it does so because a person resumed it."""
     return record.state is JobState.QUEUED and record.attempt > 0 and record.reason.startswith("resumed")
 
 
-def tone(record: JobRecord, now_ms: int | None = None) -> str:
+def tone(record: "JobRecord", now_ms: int | None = None) -> str:
     """The state's colour: a CSS class."""
     if stalled(record, now_ms) or (record.recovering and not was_asked_to_run(record)):
         return "recovering"
@@ -105,15 +99,16 @@ def count(value: float) -> str:
 
 def percent(share: float) -> str:
     """A share as per cent with two digits: 94.12 %, never torn apart at a line's end."""
-    return _per_cent(f"{share * 100:.2f}", "\N{NO-BREAK SPACE}")
+    return per_cent(f"{share * 100:.2f}", "\N{NO-BREAK SPACE}")
 
 
 def done(share: float) -> str:
     """How much of a job is done: 94 %."""
-    return _per_cent(f"{share * 100:.0f}", " ")
+    return per_cent(f"{share * 100:.0f}")
 
 
-def _per_cent(number: str, space: str) -> str:
+def per_cent(number: str, space: str = " ") -> str:
+    """A number of per cent, as each language writes it."""
     return _("{number}{space}%", number=number, space=space)
 
 
