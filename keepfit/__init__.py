@@ -8,7 +8,7 @@
 In a checkout the three are links to the folders beside this one. Importing this module loads none of them.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from keepfit.web.client.client import Client
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Whatever is asked for is imported then."""
     if name == "Client":
         from keepfit.web.client.client import Client

@@ -43,7 +43,7 @@ def write_bytes(path: Path, content: bytes, mode: int = 0o666) -> None:
     fsync_dir(path.parent)
 
 
-def to_json(value: Any, *, indent: int | None = None, sort_keys: bool = False) -> str:
+def to_json(value: object, *, indent: int | None = None, sort_keys: bool = False) -> str:
     """``value`` as JSON that every reader takes: what is no finite number is ``null``. Compact without ``indent``."""
     separators = (",", ":") if indent is None else None
     try:
@@ -53,7 +53,7 @@ def to_json(value: Any, *, indent: int | None = None, sort_keys: bool = False) -
         return json.dumps(plain, indent=indent, sort_keys=sort_keys, separators=separators, allow_nan=False)
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -74,7 +74,7 @@ def from_json(raw: str | bytes) -> Any:
         raise ValueError("nested too deeply") from exc
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """Replace ``path`` by ``value`` as JSON, atomically and durably."""
     write_bytes(path, (to_json(value, indent=1, sort_keys=True) + "\n").encode())
 

@@ -4,7 +4,6 @@ The JSON API speaks English only: its words are part of what programs rely on. A
 the language of its request.
 """
 
-from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, redirect, request, url_for
@@ -72,7 +71,7 @@ def _forget(_exc: BaseException | None) -> None:
     speak(ENGLISH)  # the thread serves somebody else next
 
 
-def _in_page(message: str, /, **values: Any) -> Markup:
+def _in_page(message: str, /, **values: object) -> Markup:
     """``message`` in the page's language, safe to stand in it; values may be pieces of a page."""
     said = escape(catalogue._(message))
     return said.format(**values) if values else said

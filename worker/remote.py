@@ -28,7 +28,7 @@ def read_only() -> None:
 
 
 def _refusal(name: str) -> Callable[..., dict[str, str]]:
-    def refuse(_state: Any, **_: Any) -> dict[str, str]:
+    def refuse(_state: object, **_: object) -> dict[str, str]:
         log.warning("the remote command %s is not taken", name)
         answer: dict[str, str] = nok(f"Keepfit's workers take no {name}: use signals for a worker, wishes for a job")
         return answer

@@ -185,7 +185,7 @@ def from_row(line: str) -> Event | None:
     return event_of(row.get("type"), row) if isinstance(row, dict) else None
 
 
-def event_of(kind: Any, values: Any) -> Event | None:
+def event_of(kind: object, values: object) -> Event | None:
     """The event of the type ``kind`` with these values; None for one that this version does not know or cannot read.
 
     A field that is missing has a default where the row still says something without it: versions differ, and a
@@ -219,14 +219,14 @@ def _exactly(*types: type) -> Callable[[Any], Any]:
     return read
 
 
-def _logs(value: Any) -> dict[str, float]:
+def _logs(value: object) -> dict[str, float]:
     if not isinstance(value, Mapping):
         raise TypeError
     known = {name: math.nan if v is None else v for name, v in value.items()}
     return {name: v for name, v in known.items() if type(v) in (int, float)}
 
 
-def _texts(value: Any) -> tuple[str, ...]:
+def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple):
         raise TypeError
     return tuple(map(str, value))

@@ -12,11 +12,13 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import psutil
 
 from keepfit.shared.durable import read_json, to_json
+
+Answer = TypeVar("Answer")
 
 PATIENCE_S = 5.0
 """Time for a part to end by itself, before it is killed."""
@@ -74,7 +76,7 @@ def _same(noted: object) -> psutil.Process | None:
     return process if same else None
 
 
-def _ask(process: psutil.Process, request: Callable[[psutil.Process], Any]) -> Any:
+def _ask(process: psutil.Process, request: Callable[[psutil.Process], Answer]) -> Answer | None:
     """What ``process`` answers; None once it has ended, or was never ours to ask."""
     try:
         return request(process)

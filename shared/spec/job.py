@@ -107,7 +107,7 @@ class Needs:
         return self.version <= READS and self.kind in KINDS
 
 
-def needs_of(raw: Any) -> Needs:
+def needs_of(raw: object) -> Needs:
     """What the reader of the kept spec ``raw`` needs. Whatever is damaged counts as of today's form."""
     spec = raw if isinstance(raw, dict) else {}
     version, kind = spec.get("version", READS), spec.get("kind", DEFAULT_KIND)
@@ -127,7 +127,7 @@ class Parent:
     """Its id."""
 
 
-def parents_of(raw: Any) -> tuple[Parent, ...]:
+def parents_of(raw: object) -> tuple[Parent, ...]:
     """The jobs that the kept spec ``raw`` names, in the order of its kind; none where it cannot be understood."""
     spec = raw if isinstance(raw, dict) else {}
     named = ((relation, spec.get(name)) for name, relation in kind_named(needs_of(spec).kind).parents.items())
@@ -139,7 +139,7 @@ def _is_name(job: str) -> bool:
     return bool(job) and job.isprintable() and "/" not in job
 
 
-def parse_spec(raw: Any, kept: bool = False) -> JobSpec:
+def parse_spec(raw: object, kept: bool = False) -> JobSpec:
     """Check ``raw`` (decoded JSON) and return the spec.
 
     Args:

@@ -5,7 +5,7 @@ printable("a\\x1b[31m")        # "a\N{REPLACEMENT CHARACTER}[31m": for names tha
 
 import re
 import unicodedata
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints, ValidationInfo
 from pydantic_core import PydanticCustomError, PydanticKnownError
@@ -17,13 +17,13 @@ _JOINERS = frozenset("\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}")
 """Parts of emoji, and of words in Persian and the scripts of India."""
 
 
-def _no_boolean_for_whole(value: Any) -> Any:
+def _no_boolean_for_whole(value: object) -> object:
     if isinstance(value, bool):  # JSON's true is not 1
         raise PydanticKnownError("int_type")
     return value
 
 
-def _no_boolean(value: Any) -> Any:
+def _no_boolean(value: object) -> object:
     if isinstance(value, bool):
         raise PydanticKnownError("float_type")
     return value

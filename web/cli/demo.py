@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -162,7 +162,7 @@ def _late(limit_s: float, what: str) -> TooSlow:
     return TooSlow("not within {seconds} s: {what}.", seconds=f"{limit_s:.0f}", what=what)
 
 
-def _until(condition: Any, what: str, limit_s: float) -> None:
+def _until(condition: Callable[[], object], what: str, limit_s: float) -> None:
     deadline = time.monotonic() + limit_s
     while not condition():
         if time.monotonic() > deadline:

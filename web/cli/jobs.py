@@ -1,10 +1,10 @@
 """The commands about jobs: they speak to a service over HTTP, and do from a terminal what the pages do."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
@@ -38,7 +38,7 @@ _NO_TEXT = marked("{file} is not text, so it is no JSON: it must hold one JSON o
 @option("--key", help="Idempotency key: the same key is the same job.")
 @option("--watch", is_flag=True, help="Stay and show how it goes.")
 @click.pass_context
-def submit(ctx: click.Context, /, spec: Any, key: str | None, watch: bool, **options: Any) -> None:
+def submit(ctx: click.Context, /, spec: BinaryIO | None, key: str | None, watch: bool, **options: Any) -> None:
     """Submit a job: from the file SPEC (JSON; - for standard input), from options, or both."""
     content = _overridden(_read_spec(spec), _from_options(options))
     if "name" not in content:
@@ -51,7 +51,7 @@ def submit(ctx: click.Context, /, spec: Any, key: str | None, watch: bool, **opt
                 _finish(watch_job(client, job.id, plain_console()))
 
 
-def _read_spec(spec: Any) -> dict[str, Any]:
+def _read_spec(spec: BinaryIO | None) -> dict[str, Any]:
     if spec is None:
         return {}
     needed = {"file": spec.name, "example": '{"name": "first"}'}
@@ -248,7 +248,7 @@ def _state(job: Job) -> str:
     return state_name(job.state, job.recovering)
 
 
-def _by(actor: Any) -> str:
+def _by(actor: Mapping[str, Any] | None) -> str:
     """Who has done something, and how; empty where nobody knows."""
     return f"{printable(actor['who'])}, {how_done(actor['how'])}" if actor else ""
 

@@ -4,7 +4,6 @@ accepted = evaluations.evaluate(actor, job_id, {"name": "mnist-5k"}, key)
 """
 
 import uuid
-from typing import Any
 
 from keepfit.shared.actors import Actor, Deed
 from keepfit.shared.durable import fsync_dir
@@ -25,7 +24,7 @@ class Evaluations:
         self._means = means
 
     def evaluate(
-        self, actor: Actor, job_id: str, data: Any = None, key: str | None = None, name: str | None = None
+        self, actor: Actor, job_id: str, data: object = None, key: str | None = None, name: str | None = None
     ) -> Accepted:
         """Measure the model of ``job_id`` on ``data``: a data spec, by default the job's own.
 

@@ -121,7 +121,7 @@ class JobIndex:
         """Give the file back."""
         self._file.close()
 
-    def _rows(self, question: str, *values: Any) -> Sequence[Any]:
+    def _rows(self, question: str, *values: object) -> Sequence[Any]:
         return self._file.run(lambda db: db.execute(question, values).fetchall())
 
 

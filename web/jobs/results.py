@@ -53,7 +53,7 @@ def _remarks(extra: Mapping[str, Any], early: tuple[int, int] | None) -> Iterato
     yield from (sentence(note) for note in (notes if isinstance(notes, list) else ()) if _text(note))
 
 
-def _missing(exports: Any) -> Iterator[str]:
+def _missing(exports: object) -> Iterator[str]:
     """One sentence for each form in which the model could not be exported, with the reason."""
     for name, why in exports.items() if isinstance(exports, Mapping) else ():
         if said := _text(why):
@@ -65,7 +65,7 @@ def _extra(result: Mapping[str, Any]) -> Mapping[str, Any]:
     return extra if isinstance(extra, Mapping) else {}
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value.strip().rstrip(".") if isinstance(value, str) else ""
 
 

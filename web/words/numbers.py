@@ -1,7 +1,5 @@
 """JSON that every reader takes: what is no finite number leaves the API as ``null``, never as bare NaN."""
 
-from typing import Any
-
 from flask.json.provider import DefaultJSONProvider
 
 from keepfit.shared.durable import from_json, to_json
@@ -10,7 +8,7 @@ from keepfit.shared.durable import from_json, to_json
 class FiniteJson(DefaultJSONProvider):
     """Flask's JSON without bare NaN and infinities."""
 
-    def dumps(self, obj: Any, **kwargs: Any) -> str:
+    def dumps(self, obj: object, **kwargs: object) -> str:
         """``obj`` as JSON."""
         try:
             return super().dumps(obj, **kwargs, allow_nan=False)

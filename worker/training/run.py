@@ -13,7 +13,6 @@ import socket
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any
 
 from keepfit.shared.checkpoints.disk import Disk
 from keepfit.shared.errors import StorageFull
@@ -69,7 +68,7 @@ def attempt_with(work: Work, session: Session) -> AttemptResult:
     return _commit(session, result)
 
 
-def write_record(session: Session, **more: Any) -> None:
+def write_record(session: Session, **more: object) -> None:
     """Write ``attempt.json``: where the attempt runs, and what its kind knows of it. Raises StorageFull."""
     record = AttemptFile(
         attempt=session.attempt.number,

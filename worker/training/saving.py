@@ -100,7 +100,9 @@ class GivenUp(Exception):
     """The checkpoint is not wanted any more: the lease was lost while it was written."""
 
 
-def write(attempt: AttemptDir, contents: Contents, disk: Disk, still_wanted: Any = lambda: True) -> Saved:
+def write(
+    attempt: AttemptDir, contents: Contents, disk: Disk, still_wanted: Callable[[], bool] = lambda: True
+) -> Saved:
     """Make ``contents`` durable as a checkpoint of ``attempt``.
 
     Raises:
@@ -145,7 +147,7 @@ def _is_there(found: Checkpoint, attempt: AttemptDir) -> bool:
     return False
 
 
-def _write_files(temp: Any, contents: Contents, disk: Disk) -> Manifest:
+def _write_files(temp: Path, contents: Contents, disk: Disk) -> Manifest:
     disk.make_dir(temp)
     files = {
         STATE: disk.write(temp / STATE, blocks(contents.tensors)),

@@ -91,12 +91,12 @@ def _canonical(value: Mapping[str, Any]) -> bytes:
     return to_json(value, indent=1, sort_keys=True).encode()
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """JSON has no infinity, and a callback's best value so far may be one."""
     return value if not isinstance(value, float) or math.isfinite(value) else str(value)
 
 
-def _exact(value: Any) -> Any:
+def _exact(value: object) -> object:
     return _NOT_FINITE.get(value, value) if isinstance(value, str) else value
 
 
@@ -196,7 +196,7 @@ def _rows_of(lines: bytes) -> Any:
         raise CorruptCheckpoint("its history cannot be read") from exc
 
 
-def _is_row(row: Any) -> bool:
+def _is_row(row: object) -> bool:
     return isinstance(row, dict) and all(value is None or type(value) is float for value in row.values())
 
 

@@ -40,13 +40,13 @@ class _Needed:
 Needed = _Needed()
 
 
-def _writable(value: Any) -> Any:
+def _writable(value: object) -> object:
     if isinstance(value, str) and text({"value": value}, "value", default="?") != value:
         raise ValueError("half a character cannot be written down")
     return value
 
 
-def _only_numbers(value: Any) -> Any:
+def _only_numbers(value: object) -> object:
     return numbers({"value": value}, "value") if isinstance(value, dict) else value
 
 
@@ -97,7 +97,7 @@ class Document(BaseModel):
 
     @field_validator("*", mode="wrap")
     @classmethod
-    def _or_default(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    def _or_default(cls, value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
         try:
             return handler(value)
         except ValidationError:
