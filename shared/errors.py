@@ -33,6 +33,10 @@ class JobNotFound(KeepfitError):
     """No job has this id."""
 
 
+class JobDeleted(JobNotFound):
+    """The job was deleted for good."""
+
+
 class BadTransition(KeepfitError):
     """The job is in a state from which the wished change does not exist."""
 

@@ -15,6 +15,7 @@ from keepfit.shared.settings import Settings, get_settings
 from keepfit.web import assets, compression, errors, language, security
 from keepfit.web.api.jobs import blueprint as api
 from keepfit.web.desk import open_desk
+from keepfit.web.jobs.deletion import blueprint as deletion
 from keepfit.web.jobs.views import blueprint as pages
 from keepfit.web.stream import blueprint as stream
 from keepfit.web.words import wording
@@ -48,6 +49,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     compression.init_app(app)
     assets.init_app(app)
     app.register_blueprint(pages)
+    app.register_blueprint(deletion)
     app.register_blueprint(api)
     app.register_blueprint(stream)
     return app

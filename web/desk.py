@@ -12,6 +12,7 @@ from flask import current_app
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Store, open_store
 from keepfit.web.deeds.accepting import Means
+from keepfit.web.deeds.delete import Deletions
 from keepfit.web.deeds.drill import Drills
 from keepfit.web.deeds.evaluate import Evaluations
 from keepfit.web.deeds.reminder import Reminder
@@ -35,6 +36,7 @@ class Desk:
     submissions: Submissions
     wishes: Wishes
     evaluations: Evaluations
+    deletions: Deletions
     drills: Drills
     hub: Hub
     """Tells the open pages what happens."""
@@ -58,6 +60,7 @@ def open_desk(settings: Settings) -> Desk:
         submissions=Submissions(means, evaluations),
         wishes=Wishes(means),
         evaluations=evaluations,
+        deletions=Deletions(means),
         drills=drills,
         hub=Hub(store, Messages(reader, drills.told_to_die), closing),
         closing=closing,

@@ -24,6 +24,7 @@ from pathlib import Path
 from keepfit.shared.actors import Actor
 from keepfit.shared.durable import fsync_dir
 from keepfit.shared.errors import DamagedFile, InvalidSpec, JobConflict, JobNotFound, NewerVersion, StorageFull
+from keepfit.shared.jobs import deleting
 from keepfit.shared.jobs.documents import JobFile, ResultFile, WishFile, hidden
 from keepfit.shared.jobs.documents.upgrade import latest
 from keepfit.shared.jobs.states import Wish
@@ -124,6 +125,10 @@ class JobDir:
     def id(self) -> str:
         """The job's id."""
         return self.path.name
+
+    def exists(self) -> bool:
+        """Whether the job is still there: it may have been deleted since this was made."""
+        return os.path.lexists(self.path / "job.json")
 
     @property
     def job_file(self) -> Path:
@@ -261,10 +266,12 @@ def is_job_id(name: str) -> bool:
 
 
 def open_jobdir(jobs_dir: Path, job_id: str) -> JobDir:
-    """The directory of ``job_id``, damaged or not. Raises JobNotFound for an unknown or malformed id."""
+    """The directory of ``job_id``, damaged or not. Raises JobNotFound for an unknown or malformed id; JobDeleted."""
     jobdir = JobDir(jobs_dir / job_id, jobs_dir.parent / "datasets")
-    if not _ID.fullmatch(job_id) or not os.path.lexists(jobdir.path / "job.json"):
+    if not _ID.fullmatch(job_id):
         raise JobNotFound(f"There is no job {job_id}.")
+    if not os.path.lexists(jobdir.path / "job.json"):
+        raise deleting.no_such_job(jobs_dir, job_id)
     return jobdir
 
 
@@ -298,7 +305,7 @@ def create_jobdir(
         The directory, and whether it is new.
 
     Raises:
-        JobConflict: ``key`` was used for another spec.
+        JobConflict: ``key`` was used for another spec, or for a job that was deleted.
         DamagedFile: what it was used for cannot be read.
         StorageFull: the data directory takes no write; nothing is left behind.
     """
@@ -306,6 +313,7 @@ def create_jobdir(
     jobdir = JobDir(jobs_dir / job_id_of(key), jobs_dir.parent / "datasets")
     if jobdir.path.exists():
         return _same_job(jobdir, spec), False
+    deleting.check_key(jobs_dir, jobdir.id)
     staged = jobs_dir / f"{_STAGED}{uuid.uuid4().hex}"
     try:
         jobs_dir.mkdir(parents=True, exist_ok=True)
@@ -321,6 +329,9 @@ def create_jobdir(
             f"The job was not accepted: the data directory {jobs_dir.parent} takes no writes "
             f"({exc.strerror}). Free some space or fix its permissions, then submit again."
         ) from exc
+    if deleting.is_deleted(jobs_dir, jobdir.id):  # made and deleted by others since we looked
+        deleting.bury(jobs_dir, jobdir.id)
+    deleting.check_key(jobs_dir, jobdir.id)
     return jobdir, True
 
 
@@ -351,6 +362,7 @@ def _same_job(jobdir: JobDir, spec: JobSpec) -> JobDir:
     try:
         same = same_spec(jobdir, spec)
     except JobNotFound as exc:
+        deleting.check_key(jobdir.path.parent, jobdir.id)  # it may have been deleted just now
         raise DamagedFile(
             f"The directory of the job {jobdir.id} has no job.json: it was removed in part. "
             "Remove what is left of it, or use a new key."

@@ -14,15 +14,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from keepfit.shared.errors import JobNotFound
+from keepfit.shared.jobs.deleting import clear, unfinished
 from keepfit.shared.jobs.directory import JobDir, list_jobdirs, open_jobdir
 from keepfit.shared.jobs.diskstate import damage_of, state_on_disk
-from keepfit.shared.jobs.restoring import is_of, note_stop, only_server_knows_stop, restore_from_disk
+from keepfit.shared.jobs.restoring import drop_deleted, is_of, note_stop, only_server_knows_stop, restore_from_disk
 from keepfit.shared.jobs.states import JobState, wish_allowed
 from keepfit.shared.store import JobRecord, Store, keys
 from keepfit.shared.store.jobs import fields_of
 
 PAGE = 500
 UNNOTED = "the disk does not know that the job has stopped"
+UNFREED = "the job was deleted, and its space is not freed yet"
 DAMAGED = "the server's record of the job is damaged"
 ASTRAY = {
     "unqueued": "the job is queued, but in no queue of the server",
@@ -56,6 +58,8 @@ def examine(jobs_dir: Path, store: Store) -> Iterator[Finding]:
     """
     for key in store.upkeep.sound(repair=False):
         yield Finding(key, "", "-", "-", "the key is of the wrong type, and what it holds cannot be read")
+    for job_id in unfinished(jobs_dir):
+        yield Finding(job_id, "", "deleted", "-", UNFREED)
     now_ms = store.now_ms()
     dirs = {jobdir.id: jobdir for jobdir in list_jobdirs(jobs_dir)}
     ids = sorted({*dirs, *store.upkeep.all_known()})
@@ -86,6 +90,8 @@ def mend(finding: Finding, jobs_dir: Path, store: Store) -> bool:
         return False
     if finding.job_id.startswith(keys.PREFIX):
         return bool(store.upkeep.sound())
+    if finding.problem == UNFREED:
+        return _finish_deletion(finding.job_id, jobs_dir, store)
     if finding.problem == UNNOTED:
         return _note_stop(finding.job_id, jobs_dir, store)
     if finding.problem in ASTRAY.values():
@@ -107,6 +113,15 @@ def _note_stop(job_id: str, jobs_dir: Path, store: Store) -> bool:
             return False
         note_stop(jobdir, record)
     except (JobNotFound, OSError):  # taken away meanwhile, or the disk is still full
+        return False
+    return True
+
+
+def _finish_deletion(job_id: str, jobs_dir: Path, store: Store) -> bool:
+    drop_deleted(jobs_dir, [job_id], store)
+    try:
+        clear(jobs_dir, job_id)
+    except OSError:  # its permissions, or the disk
         return False
     return True
 

@@ -1,6 +1,10 @@
 """Makes one side know what only the other knows: the queue server of a job, or the directory of a stop."""
 
+from collections.abc import Iterable
+from pathlib import Path
+
 from keepfit.shared.durable import to_json
+from keepfit.shared.jobs.deleting import is_deleted
 from keepfit.shared.jobs.directory import JobDir
 from keepfit.shared.jobs.diskstate import state_on_disk
 from keepfit.shared.jobs.documents import VerdictFile
@@ -16,7 +20,20 @@ def restore_from_disk(jobdir: JobDir, store: Store) -> bool:
     """
     found = state_on_disk(jobdir)
     result = to_json(dict(found.result)) if found.result else ""
-    return store.upkeep.put_back(jobdir, found.state, found.reason, result=result)
+    restored = store.upkeep.put_back(jobdir, found.state, found.reason, result=result)
+    return restored and not drop_deleted(jobdir.path.parent, [jobdir.id], store)
+
+
+def drop_deleted(jobs_dir: Path, job_ids: Iterable[str], store: Store) -> bool:
+    """Drop again, of jobs that were just put into the server, those that were deleted meanwhile; whether any was.
+
+    Whoever deletes a job moves its directory first and tells the server then: what a slow hand puts there after
+    that is seen by its second look at the disk. Raises StoreUnavailable.
+    """
+    deleted = [job_id for job_id in job_ids if is_deleted(jobs_dir, job_id) and not (jobs_dir / job_id).exists()]
+    for job_id in deleted:
+        store.upkeep.remove(job_id)
+    return bool(deleted)
 
 
 def may_be_running(jobdir: JobDir, store: Store) -> bool:

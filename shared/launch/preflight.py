@@ -33,7 +33,7 @@ def prepare_data_dir(path: Path) -> None:
     """Make the data directory with its folders, for this user only, and see that it takes writes and has room."""
     try:
         make_private(path)
-        for folder in ("run", "logs", "redis", "jobs", "datasets"):
+        for folder in ("run", "logs", "redis", "jobs", "jobs/deleted", "datasets"):
             (path / folder).mkdir(exist_ok=True)
         probe = path / "run" / f"probe-{os.getpid()}"
         probe.write_bytes(b"x" * 4096)

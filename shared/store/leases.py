@@ -168,7 +168,11 @@ class Leases:
             lease_ms=ms(lease_s),
             record=tuple(fields_of(jobdir).items()),
         )
-        return self._link.run(call)
+        state = self._link.run(call)
+        if not jobdir.exists():  # deleted just now: the record that was made for it must not stay
+            self._link.run(scripts.Remove(job_id=claim.job_id))
+            return LeaseState.LOST
+        return state
 
     def running(self) -> list[Running]:
         """All attempts that the server holds for running. A damaged field is 0: it matches no attempt."""

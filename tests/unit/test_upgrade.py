@@ -16,6 +16,7 @@ from keepfit.shared.jobs.documents import (
     Document,
     JobFile,
     ResultFile,
+    TombstoneFile,
     VerdictFile,
     WishFile,
 )
@@ -29,6 +30,7 @@ LEAST: dict[type[Document], dict[str, Any]] = {
     ClaimFile: {},
     AttemptFile: {},
     ResultFile: {"outcome": "finished"},
+    TombstoneFile: {},
 }
 """Of each document, what it cannot be without."""
 

@@ -85,7 +85,7 @@ def test_an_unknown_job_comes_before_what_is_wrong_with_the_body(
     ("method", "path", "allowed"),
     [
         ("DELETE", "/api/v1/jobs", {"GET", "HEAD", "POST"}),
-        ("PATCH", "/api/v1/jobs/aaaaaaaaaaaa", {"GET", "HEAD"}),
+        ("PATCH", "/api/v1/jobs/aaaaaaaaaaaa", {"GET", "HEAD", "DELETE"}),
         ("GET", "/api/v1/jobs/aaaaaaaaaaaa/pause", {"POST"}),
         ("POST", "/health", {"GET", "HEAD"}),
         ("PUT", "/", {"GET", "HEAD"}),

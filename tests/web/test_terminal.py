@@ -281,3 +281,46 @@ def test_a_job_whose_name_would_be_refused_now_is_still_whole(url: str, unchecke
 
     assert job.state is JobState.SUCCEEDED
     assert evaluation.name.startswith("Evaluation of a\N{REPLACEMENT CHARACTER}")
+
+
+def test_rm_says_what_goes_and_asks(url: str, finished: str, client: FlaskClient) -> None:
+    """Without a yes nothing is deleted; with it, what it has freed is said."""
+    evaluation = client.post(f"/api/v1/jobs/{finished}/evaluations", json={}).get_json()["id"]
+
+    kept = CliRunner().invoke(main, ["--url", url, "rm", finished], input="n\n")
+    assert client.get(f"/api/v1/jobs/{finished}").status_code == 200
+    done = CliRunner().invoke(main, ["--url", url, "rm", finished], input="y\n")
+
+    assert (kept.exit_code, done.exit_code) == (1, 0)
+    title, job, with_it = kept.output.splitlines()[:3]
+    assert (title.split()[-1], job.split()[:3]) == ("FREES", [finished, "first", "succeeded"])
+    assert with_it.split() == [evaluation, "Evaluation", "of", "first", "queued", "with", "it"]
+    assert f"{finished} deleted, " in done.output
+    assert client.get("/api/v1/jobs").get_json()["total"] == 0
+
+
+def test_rm_of_several_jobs_needs_no_question_with_yes(url: str, client: FlaskClient) -> None:
+    """One that was deleted before is said to be; one that has never been is an error before anything is done."""
+    first, second = (client.post("/api/v1/jobs", json={"name": n}).get_json()["id"] for n in ("first", "second"))
+
+    wrong = run(url, "rm", first, "aaaaaaaaaaaa", "--yes")
+    assert client.get("/api/v1/jobs").get_json()["total"] == 2
+    right = run(url, "rm", first, second, "--yes")
+    again = run(url, "rm", first, "--yes")
+
+    assert (wrong.exit_code, right.exit_code, again.exit_code) == (1, 0, 0)
+    assert "There is no job aaaaaaaaaaaa." in wrong.output
+    assert again.output == f"{first} was deleted before.\n"
+    assert client.get("/api/v1/jobs").get_json()["total"] == 0
+
+
+def test_rm_of_a_running_job_needs_to_be_told(url: str, submitted: str, actor: Actor, client: FlaskClient) -> None:
+    """It says how; one command then cancels and deletes."""
+    actor.claim(submitted)
+
+    refused = run(url, "rm", submitted, "--yes")
+    done = run(url, "rm", submitted, "--yes", "--cancel")
+
+    assert (refused.exit_code, done.exit_code) == (1, 0)
+    assert "cancel it first, or say --cancel" in refused.output
+    assert client.get("/api/v1/jobs").get_json()["total"] == 0

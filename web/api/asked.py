@@ -41,6 +41,11 @@ def asked_kind() -> str | None:
     return _one_of("kind", tuple(KINDS))
 
 
+def asked_whether(name: str) -> bool:
+    """Whether the address says ``true`` for ``name``; false if it says nothing. Raises WrongFields."""
+    return _one_of(name, ("true", "false")) == "true"
+
+
 def _one_of(name: str, known: tuple[str, ...]) -> str | None:
     text = request.args.get(name, "").strip()
     if text and text not in known:

@@ -6,6 +6,8 @@
     POST /api/v1/jobs/<id>/pause            also resume, cancel, drill
     POST /api/v1/jobs/<id>/priority         {"priority": 5}, from -9 to 9, higher runs first
     POST /api/v1/jobs/<id>/evaluations      {"data": {"name": "mnist-5k"}}
+    GET  /api/v1/jobs/<id>/deletion         what deleting it would take with it, and how much space that frees
+    DELETE /api/v1/jobs/<id>                for good, evaluations too; ?cancel=true also while it runs; again: the same
     GET  /api/v1/jobs/<id>/history          curves over all attempts
     GET  /api/v1/jobs/<id>/log.txt          the whole log of all attempts
     GET  /api/v1/jobs/<id>/files/<name>     model.keras, weights.h5
@@ -27,7 +29,7 @@ from keepfit.shared.jobs.states import LARGEST_PRIORITY, Wish
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store.records import JobRecord
 from keepfit.web.api import gauges
-from keepfit.web.api.asked import asked_kind, asked_state, whole_number
+from keepfit.web.api.asked import asked_kind, asked_state, asked_whether, whole_number
 from keepfit.web.asking import asking
 from keepfit.web.deeds.accepting import Accepted
 from keepfit.web.desk import desk
@@ -108,6 +110,26 @@ def evaluate(job_id: str) -> ResponseReturnValue:
     body = _body_about(job_id, "data", "name")
     evaluations, data, name = desk().evaluations, body.get("data"), body.get("name")
     return _accepted(evaluations.evaluate(asking(), job_id, data, key=_key(), name=name), 201)
+
+
+@blueprint.get("/api/v1/jobs/<job_id>/deletion")
+def deletion(job_id: str) -> ResponseReturnValue:
+    """What would be deleted with the job."""
+    doomed = desk().deletions.look(job_id)
+    jobs = [{"id": r.id, "name": r.name, "kind": r.kind, "state": r.state} for r in doomed.jobs]
+    return jsonify(jobs=jobs, bytes=doomed.bytes, running=[record.id for record in doomed.running])
+
+
+@blueprint.delete("/api/v1/jobs/<job_id>")
+def delete(job_id: str) -> ResponseReturnValue:
+    """Delete the job for good."""
+    if wrong := unknown_fields(request.args, ("cancel",)):
+        raise WrongFields(wrong)
+    deleted = desk().deletions.delete(asking(), job_id, asked_whether("cancel"))
+    body = {"deleted": deleted.job_ids, "bytes": deleted.bytes, "freed": deleted.freed}
+    if deleted.waits_for_queue:
+        return jsonify(body | {"message": LATER}), 202
+    return jsonify(body)
 
 
 @blueprint.get("/api/v1/jobs/<job_id>/history")

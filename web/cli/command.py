@@ -12,6 +12,7 @@ import click
 
 from keepfit.web.cli.care import doctor, verify_checkpoints
 from keepfit.web.cli.jobs import COMMANDS as ABOUT_JOBS
+from keepfit.web.cli.remove import remove
 from keepfit.web.cli.service import demo, up
 from keepfit.web.cli.terminal import URL_HELP, Commands, Option, option
 
@@ -25,5 +26,5 @@ def main(ctx: click.Context, url: str | None) -> None:
     ctx.obj = url
 
 
-for _command in (up, *ABOUT_JOBS, demo, verify_checkpoints, doctor):
+for _command in (up, *ABOUT_JOBS, remove, demo, verify_checkpoints, doctor):
     main.add_command(_command)

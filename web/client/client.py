@@ -180,6 +180,15 @@ class Client:
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}
         return _read(self._call("POST", _path(job_id, "evaluations"), json=body, headers=headers), _job)
 
+    def deletion(self, job_id: str) -> Mapping[str, Any]:
+        """What deleting the job would take with it (``jobs``, ``bytes``, ``running``); nothing is changed."""
+        return _read(self._call("GET", _path(job_id, "deletion")), dict)
+
+    def delete(self, job_id: str, cancel: bool = False) -> Mapping[str, Any]:
+        """Delete the job and its evaluations for good; ``cancel``: also if they run. Again: the same answer."""
+        params = {"cancel": "true"} if cancel else {}
+        return _read(self._call("DELETE", _path(job_id), params=params), dict)
+
     def history(self, job_id: str) -> Mapping[str, Any]:
         """The curves over all attempts."""
         return _read(self._call("GET", _path(job_id, "history")), dict)

@@ -12,7 +12,7 @@ import time
 
 from keepfit.shared.errors import KeepfitError, StoreRefused, StoreUnavailable
 from keepfit.shared.jobs.directory import JobDir
-from keepfit.shared.jobs.restoring import may_be_running, restore_from_disk
+from keepfit.shared.jobs.restoring import drop_deleted, may_be_running, restore_from_disk
 from keepfit.shared.store import Store
 
 AGAIN_S = 0.5
@@ -56,6 +56,8 @@ class Reminder:
     def _tell(self, jobdir: JobDir) -> bool:
         """Whether the server knows of everything now, or never will."""
         try:
+            if drop_deleted(jobdir.path.parent, [jobdir.id], self._store):
+                return True
             if may_be_running(jobdir, self._store):
                 return False
             status = jobdir.status()

@@ -51,6 +51,10 @@ class OnceForm(FlaskForm):
         """
         return f"form-{self.key.data}-{sha256(what.encode()).hexdigest()[:16]}" if self.key.data else None
 
+    def renew(self) -> None:
+        """Make another job from now on: the one that this form has made was deleted."""
+        self.key.data = uuid.uuid4().hex
+
 
 class NewJobForm(OnceForm):
     """A new training job."""

@@ -152,6 +152,10 @@ class JobReader:
         else:
             self._feeder.index.add(record_on_disk(jobdir))
 
+    def forget(self, job_id: str) -> None:
+        """Have a job that was just deleted out of the list at once."""
+        self._feeder.index.remove([job_id])
+
     def _is_there(self, job_id: str) -> bool:
         try:
             return bool(self.open(job_id))

@@ -65,6 +65,10 @@ def create_job() -> ResponseReturnValue:
         return render_template("new_job.html", form=form), 422
     try:
         accepted = desk().submissions.submit(asking(), spec, key=form.key_of(spec.model_dump_json()))
+    except JobConflict as exc:  # what this form has made before was deleted
+        form.renew()
+        form.form_errors.append(_("The job of this form was deleted. Press the button again to train it anew."))
+        return render_template("new_job.html", form=form), status_of(exc)
     except KeepfitError as exc:
         form.form_errors.append(in_words(exc))
         return render_template("new_job.html", form=form), status_of(exc)

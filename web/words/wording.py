@@ -151,7 +151,9 @@ def size(number_of_bytes: int) -> str:
         return _("{number} bytes", number=number_of_bytes)
     if number_of_bytes < 1_000_000:
         return f"{number_of_bytes / 1000:.0f} kB"
-    return f"{number_of_bytes / 1_000_000:.1f} MB"
+    if number_of_bytes < 1_000_000_000:
+        return f"{number_of_bytes / 1_000_000:.1f} MB"
+    return f"{number_of_bytes / 1_000_000_000:.1f} GB"
 
 
 def sentence(text: str) -> str:

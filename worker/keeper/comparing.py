@@ -22,7 +22,7 @@ from keepfit.shared.durable import to_json
 from keepfit.shared.errors import BadTransition, JobNotFound, StoreRefused, StoreUnavailable
 from keepfit.shared.jobs.directory import AttemptDir, DiskStatus, JobDir, is_job_id, open_jobdir
 from keepfit.shared.jobs.diskstate import state_on_disk
-from keepfit.shared.jobs.restoring import note_stop, only_server_knows_stop, restore_from_disk
+from keepfit.shared.jobs.restoring import drop_deleted, note_stop, only_server_knows_stop, restore_from_disk
 from keepfit.shared.jobs.states import ENDS, JobState, Wish
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import JobRecord, Store
@@ -106,6 +106,7 @@ class Comparison:
                 return False
             for part in _sliced(some, RESTORED_A_SLICE):
                 self._store.upkeep.put_back_many(self._restorations(part))
+                drop_deleted(self._jobs_dir, part, self._store)
                 done += len(part)
                 yield
         return True

@@ -32,6 +32,7 @@ from keepfit.shared.settings import Settings
 from keepfit.shared.store import Budget, Claim, LeaseState, Running, Store, open_store
 from keepfit.worker.consumer import Deafness
 from keepfit.worker.drain import draining
+from keepfit.worker.keeper.bury import Burial
 from keepfit.worker.keeper.deaths import DEATHS, OUT_OF_MEMORY
 from keepfit.worker.keeper.rebuild import Rebuilder
 from keepfit.worker.keeper.sweep import Sweeper
@@ -58,6 +59,7 @@ class Keeper:
         self._budget = Budget(settings.restart_budget, settings.backoff_s)
         self._main = Process.of(os.getpid())
         self._rebuilder = Rebuilder(settings, self._store, name)
+        self._burial = Burial(settings.jobs_dir, self._store)
         self._sweeper = Sweeper(settings.jobs_dir, settings.cache_dir, settings.sweep_s)
         grace_s = settings.stop_grace_s
         self._deafness = Deafness(DEAF_GRACES * grace_s, grace_s, leave=self._leave) if consumes else None
@@ -111,6 +113,7 @@ class Keeper:
         if running is not None:
             self._chore("look after what runs", lambda: self._look_around(running))
             self._chore("reap", lambda: self._reap(running))
+            self._chore("finish deletions", self._burial.tick)
             self._chore("sweep", lambda: self._sweeper.tick({r.claim.job_id for r in running}))
         if not draining():
             self._chore("kick", self._kick)

@@ -10,7 +10,7 @@ the streams are ``events``; ``trainer.json`` is a part of a checkpoint and belon
 
 from keepfit.shared.jobs.documents.attempt import AttemptFile, ClaimFile, ResultFile, ResumedFrom
 from keepfit.shared.jobs.documents.document import Document
-from keepfit.shared.jobs.documents.job import JobFile, VerdictFile, WishFile
+from keepfit.shared.jobs.documents.job import JobFile, TombstoneFile, VerdictFile, WishFile
 from keepfit.shared.jobs.documents.reading import (
     hidden,
     numbers,
@@ -30,6 +30,7 @@ __all__ = [
     "JobFile",
     "ResultFile",
     "ResumedFrom",
+    "TombstoneFile",
     "VerdictFile",
     "WishFile",
     "hidden",

@@ -63,3 +63,17 @@ class VerdictFile(Document):
         if state not in _SETTLED:
             raise ValueError("a job does not stop in this state")
         return state
+
+
+class TombstoneFile(Document):
+    """``deleted/<id>.json``: all that is kept of a deleted job. Written once its space is freed."""
+
+    kind = "tombstone"
+
+    version: Whole = latest("tombstone")
+    id: Text = ""
+    deleted_ms: Whole = 0
+    freed_bytes: Whole = 0
+    """As far as it is known: who finishes a deletion that was cut off knows only what was left."""
+    by: Actor | None = None
+    """Who has deleted it; None where somebody else has finished that."""

@@ -31,6 +31,7 @@ STEPS: dict[str, tuple[Callable[[Raw], Raw], ...]] = {
     "claim": (claim_1_to_2,),
     "job": (),
     "result": (),
+    "tombstone": (),
     "verdict": (),
     "wish": (),
 }
