@@ -16,6 +16,7 @@ from typing import Any
 from keepfit.shared.checkpoints.manifest import STATE, checkpoints_of
 from keepfit.shared.errors import KeepfitError
 from keepfit.shared.host import Owner
+from keepfit.shared.jobs.deleting import is_deleted, unfinished
 from keepfit.shared.jobs.directory import JobDir, open_jobdir
 from keepfit.shared.jobs.doctor import examine
 from keepfit.shared.jobs.states import ENDS, JobState
@@ -31,7 +32,7 @@ PROVOKED_S = 20.0
 WITHSTOOD = {
     "stop main", "kill server", "stop server", "FLUSHALL", "restart empty", "CLIENT KILL", "CLIENT PAUSE",
     "web killed in submit", "kill web", "stop web", "disk full", "key lost", "foreign messages", "half-open clients",
-    "row damaged", "server file damaged",
+    "row damaged", "server file damaged", "web killed in delete",
 }  # fmt: skip
 """Faults that must cost nobody the lease: training goes on, and no keeper robs who could not renew because of them."""
 AT_ANYBODY = {"key damaged"}
@@ -113,6 +114,7 @@ def check(evidence: Evidence) -> list[str]:
     """Every rule, over everything."""
     rules = (
         every_submit_has_ended_as_wished,
+        deleted_stays_deleted,
         both_sides_say_the_same,
         results_are_those_of_the_twin,
         curves_come_to_the_end,
@@ -140,6 +142,8 @@ def every_submit_has_ended_as_wished(e: Evidence) -> Iterator[str]:
             if promise.job_id in known or (e.jobs_dir / promise.job_id).exists():
                 yield f"job {promise.job_id} was removed by hand, and is still there"
             continue
+        if promise.deleted:
+            continue
         if promise.job_id not in known:
             yield f"a submit (key {promise.key}) has become no job"
             continue
@@ -152,6 +156,21 @@ def every_submit_has_ended_as_wished(e: Evidence) -> Iterator[str]:
             yield f"job {record.id} was seen {promise.ended}, and is {record.state}"
     for stranger in known - {promise.job_id for promise in e.promises}:
         yield f"nobody has submitted the job {stranger}"
+
+
+def deleted_stays_deleted(e: Evidence) -> Iterator[str]:
+    """No record, no key, no directory, no byte but the tombstone's; and nothing is deleted that nobody asked for."""
+    keys_left = e.store.link.ask(lambda r: list(r.scan_iter(count=1000)))
+    for promise in e.promises:
+        if promise.deleted and not is_deleted(e.jobs_dir, promise.job_id):
+            yield f"job {promise.job_id} was deleted and has no tombstone"
+        if promise.deleted and (e.jobs_dir / promise.job_id).exists():
+            yield f"job {promise.job_id} was deleted, and has a directory again"
+        if promise.deleted and any(promise.job_id in key for key in keys_left):
+            yield f"job {promise.job_id} was deleted, and the server still has something of it"
+        if not promise.deleting and is_deleted(e.jobs_dir, promise.job_id):
+            yield f"job {promise.job_id} was deleted although nobody has asked for it"
+    yield from (f"the space of the deleted job {job_id} is not freed" for job_id in unfinished(e.jobs_dir))
 
 
 def wished_ends(promise: Promise) -> set[JobState]:
@@ -171,7 +190,7 @@ def both_sides_say_the_same(e: Evidence) -> Iterator[str]:
 def results_are_those_of_the_twin(e: Evidence) -> Iterator[str]:
     """Weights by their sha256, steps by the result, by the optimizer's own count."""
     for promise in e.promises:
-        if promise.ended is not JobState.SUCCEEDED or promise.gone:
+        if promise.ended is not JobState.SUCCEEDED or promise.gone or promise.deleted:
             continue
         result, steps = e.record(promise.job_id).result, steps_of(promise.spec)
         if result.get("weights_sha256") != e.twins[promise.spec]:
@@ -187,7 +206,8 @@ def curves_come_to_the_end(e: Evidence) -> Iterator[str]:
     """A row that cannot be read costs that row: the last epoch is shown. A full disk may cost rows, damage all."""
     full = [(f.at, f.at + f.lasts_s) for f in e.faults if f.kind == "disk full"]
     for promise in e.promises:
-        if e.history is None or promise.ended is not JobState.SUCCEEDED or promise.damaged or promise.gone:
+        away = promise.damaged or promise.gone or promise.deleted
+        if e.history is None or promise.ended is not JobState.SUCCEEDED or away:
             continue
         times = [line.at for line in e.lines if line.job == promise.job_id]
         if any(start < max(times) and min(times) < end for start, end in full):
@@ -200,7 +220,7 @@ def curves_come_to_the_end(e: Evidence) -> Iterator[str]:
 def attempts_only_grow(e: Evidence) -> Iterator[str]:
     """Each attempt that begins has a higher number than all before, and a directory of its own."""
     highest: dict[str, int] = defaultdict(int)
-    gone = {p.job_id for p in e.promises if p.gone}
+    gone = {p.job_id for p in e.promises if p.gone or p.deleted}
     for line in e.lines:
         if line.event != "begin":
             continue
@@ -247,8 +267,9 @@ def _counted(e: Evidence, end: Line, later: Line) -> bool:
 
 def leases_lapse_for_a_reason(e: Evidence) -> Iterator[str]:
     """Nobody is robbed of a job whose own processes, or their line to the server, were not disturbed."""
+    deleted = {p.job_id for p in e.promises if p.deleting}
     for line in e.lines:
-        robbed = line.event == "lost" or line.event.startswith("lapsed")
+        robbed = (line.event == "lost" or line.event.startswith("lapsed")) and line.job not in deleted
         faults = [*e.faults_of(line.owner), *e.faults_at(line.job)] if robbed else []
         if robbed and not any(0 <= line.at - f.at <= PROVOKED_S + f.lasts_s for f in faults):
             yield f"job {line.job}: attempt {line.attempt} {line.event} although nothing had happened"

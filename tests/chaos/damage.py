@@ -137,7 +137,7 @@ class Damage:
     def _promise(self, over: bool | None = None) -> Promise | None:
         """A job that was accepted; only one that is over, or is not, if so asked."""
         dice = self.random.random()
-        found = [p for p in list(self.people.promises) if p.job_id and not p.gone]
+        found = [p for p in list(self.people.promises) if p.job_id and not p.gone and not p.deleting]
         found = [p for p in found if over is None or (p.ended is not None) == over]
         return found[int(dice * len(found))] if found else None
 

@@ -85,6 +85,7 @@ class Nemesis:
             "reset": (3, self.reset),
             "delay": (3, self.delay),
             "web killed in submit": (3, self.kill_web_in_submit),
+            "web killed in delete": (3, self.kill_web_in_delete),
             "disk full": (3, self.fill_disk),
             "key lost": (6, damage.lose_key),
             "key damaged": (3, damage.spoil_key),
@@ -235,6 +236,24 @@ class Nemesis:
         for pid in self.world.web.pids():
             self._signal(pid, signal.SIGKILL)
         posting.join(20)
+
+    def kill_web_in_delete(self) -> None:
+        """The web process dies between the move of a job's directory and the queue server's hearing of it."""
+        number = self.random.random()
+        alive = [p for p in list(self.people.promises) if p.job_id and p.ended is None and not (p.gone or p.deleting)]
+        if not alive:
+            return
+        promise = alive[int(number * len(alive))]
+        self._note("web killed in delete", promise.job_id)
+        promise.deleting = True
+        self._tell("CLIENT", "PAUSE", "1500", "ALL")
+        asking = threading.Thread(target=self.people.delete, args=(promise,), daemon=True)
+        asking.start()
+        with contextlib.suppress(StillWaiting):  # the web process may be frozen or away: then it is asked again
+            wait_until(lambda: not self.people.directory_of(promise).exists(), "it was moved", 3, poll_s=0.002)
+        for pid in self.world.web.pids():
+            self._signal(pid, signal.SIGKILL)
+        asking.join(20)
 
     def fill_disk(self) -> None:
         """The data directory's disk is full for a while."""

@@ -4,7 +4,7 @@
     people.start(); ...; people.finish(timeout_s)       # every promise has been kept, or StillWaiting
 
 A submit without an answer is repeated under the same key, as the API asks. A job that was paused
-because it could not go on (a full disk) is resumed.
+because it could not go on (a full disk) is resumed. A deletion is asked for until it is answered.
 """
 
 import random
@@ -47,8 +47,11 @@ PLANS: dict[tuple[str, ...], int] = {
     ("cancel",): 1,
     ("endless", "cancel"): 1,
     ("endless", "pause", "cancel"): 2,
+    ("delete",): 1,
+    ("endless", "delete"): 2,
+    ("endless", "pause", "delete"): 1,
 }
-"""What people wish of their jobs one after the other, and how often."""
+"""What people wish of their jobs one after the other, and how often. To delete one is the last wish."""
 SAMPLES = 3_600
 
 
@@ -84,6 +87,10 @@ class Promise:
     """When one of its documents was damaged, wall clock: it may be trained again."""
     gone: bool = False
     """Somebody has taken its directory away: nobody waits for it any more."""
+    deleting: bool = False
+    """A person has asked to delete it, and asks until it is answered; whatever it was doing, it may end so."""
+    deleted: bool = False
+    """That was answered with yes: it must never be seen again."""
 
 
 class People:
@@ -140,9 +147,21 @@ class People:
         except (ServiceUnreachable, RequestRefused) as exc:
             self._understand(exc)
 
+    def delete(self, promise: Promise) -> None:
+        """Ask to delete it, perhaps not for the first time; then repeat the submit, as a slow program would."""
+        promise.deleting = True
+        try:
+            self.client.delete(promise.job_id, cancel=True)
+            promise.deleted = True
+        except (ServiceUnreachable, RequestRefused) as exc:
+            if not promise.gone:
+                self._understand(exc)
+            return
+        self.submit(promise)
+
     def _open(self) -> list[Promise]:
         with self._lock:
-            return [p for p in self.promises if p.ended is None and not p.gone]
+            return [p for p in self.promises if p.ended is None and not p.gone and not p.deleted]
 
     def _live(self) -> None:
         while not self._ended.wait(LOOK_S):
@@ -158,6 +177,9 @@ class People:
     def _attend(self, promise: Promise) -> None:
         if not promise.job_id:
             self.submit(promise)
+            return
+        if promise.deleting:
+            self.delete(promise)
             return
         try:
             job = self.client.job(promise.job_id)
@@ -175,6 +197,9 @@ class People:
             self.client.resume(job.id)
             promise.pausing, promise.since = False, time.monotonic()
         elif promise.wishes and not promise.pausing and time.monotonic() - promise.since > promise.wish_after_s:
+            if promise.wishes[0] == "delete":
+                promise.deleting = True
+                return
             (self.client.cancel if promise.wishes[0] == "cancel" else self.client.pause)(job.id)
             promise.pausing = promise.wishes.pop(0) == "pause"
 

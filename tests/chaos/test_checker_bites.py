@@ -10,6 +10,7 @@ import pytest
 from celery import Celery
 
 from keepfit.shared.host import Owner
+from keepfit.shared.jobs.deleting import bury
 from keepfit.shared.jobs.states import JobState
 from keepfit.shared.queue import QUEUE, TASK_NAME
 from keepfit.shared.store import keys
@@ -145,3 +146,27 @@ def test_a_reader_that_stops_at_a_bad_row_is_seen(tmp_path: Path) -> None:
         promise = Promise(SPEC, job_id=job_id, ended=JobState.SUCCEEDED)
         found = Evidence(world.data_dir / "jobs", world.store, [promise], {}, lines, history=world.client.history)
         assert list(checker.curves_come_to_the_end(found))
+
+
+def test_a_submit_that_brings_a_deleted_job_back_is_seen(tmp_path: Path) -> None:
+    """A program repeats its submit after the job was deleted: the checker sees a directory again."""
+    with World(tmp_path, workers=1, web_module="tests.chaos.broken.forgets_tombstones") as world:
+        promise = Promise(SPEC, job_id=world.client.submit({"name": SPEC, **SPECS[SPEC]}, key="again").id)
+        world.client.delete(promise.job_id, cancel=True)
+        promise.deleting = promise.deleted = True
+        world.client.submit({"name": SPEC, **SPECS[SPEC]}, key="again")
+
+        found = Evidence(world.data_dir / "jobs", world.store, [promise], {}, [])
+        assert [said for said in checker.deleted_stays_deleted(found) if "has a directory again" in said]
+
+
+def test_a_scan_that_ignores_tombstones_is_seen(tmp_path: Path) -> None:
+    """The web process has died after the move: the checker sees that nobody frees the space."""
+    with broken_world(tmp_path, "leaves_graves", LONG, workers=1) as (world, job_id):
+        lines_of(world, begun(1), "it runs")
+        bury(world.data_dir / "jobs", job_id)
+        wait_until(lambda: not world.store.jobs.count(), "the server has heard of it", timeout_s=90)
+
+        promise = Promise(SPEC, job_id=job_id, deleting=True, deleted=True)
+        found = Evidence(world.data_dir / "jobs", world.store, [promise], {}, [])
+        assert [said for said in checker.deleted_stays_deleted(found) if "is not freed" in said]
