@@ -48,7 +48,7 @@ def _mixed() -> Any:
 
 MODELS: dict[str, Callable[[], Any]] = {
     "mlp": lambda: _images(L.Flatten(), L.Dense(16, activation="relu")),
-    "cnn": lambda: _images(L.Conv2D(4, 3, activation="relu"), L.MaxPooling2D(), L.Flatten()),
+    "cnn": lambda: _images(L.Reshape((8, 8, 1)), L.Conv2D(4, 3, activation="relu"), L.MaxPooling2D(), L.Flatten()),
     "batchnorm": lambda: _images(L.Flatten(), L.Dense(16), L.BatchNormalization(), L.ReLU()),
     "dropout": lambda: _images(L.Flatten(), L.Dense(16, activation="relu"), L.Dropout(0.5)),
     "noise": lambda: _images(L.GaussianNoise(0.3), L.Flatten(), L.Dense(16, activation="relu")),
