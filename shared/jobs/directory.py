@@ -161,9 +161,9 @@ class JobDir:
         try:
             job = JobFile.read(self.job_file)
         except DamagedFile as exc:
-            raise DamagedFile(self._damaged(str(exc))) from exc
+            raise self._damaged(str(exc)) from exc
         if job is None:
-            raise JobNotFound(f"There is no job {self.id}.")
+            raise JobNotFound("There is no job {job_id}.", job_id=self.id)
         return job
 
     @property
@@ -174,7 +174,7 @@ class JobDir:
         try:
             return parse_spec(self.job.spec, kept=True)
         except InvalidSpec as exc:  # whatever was accepted once is read for ever: nobody has accepted this
-            raise DamagedFile(self._damaged(f"its spec is none: {exc}")) from exc
+            raise self._damaged(f"its spec is none: {exc}") from exc
 
     @property
     def digest(self) -> str:
@@ -209,10 +209,12 @@ class JobDir:
             pass
         return ""
 
-    def _damaged(self, reason: str) -> str:
-        return (
-            f"The job {self.id} is damaged: its job.json cannot be read ({reason}). "
-            "Restore it from a backup, or remove the job's directory."
+    def _damaged(self, reason: str) -> DamagedFile:
+        return DamagedFile(
+            "The job {id} is damaged: its job.json cannot be read ({why}). "
+            "Restore it from a backup, or remove the job's directory.",
+            id=self.id,
+            why=reason,
         )
 
     def sibling(self, job_id: str) -> "JobDir":
@@ -269,7 +271,7 @@ def open_jobdir(jobs_dir: Path, job_id: str) -> JobDir:
     """The directory of ``job_id``, damaged or not. Raises JobNotFound for an unknown or malformed id; JobDeleted."""
     jobdir = JobDir(jobs_dir / job_id, jobs_dir.parent / "datasets")
     if not _ID.fullmatch(job_id):
-        raise JobNotFound(f"There is no job {job_id}.")
+        raise JobNotFound("There is no job {job_id}.", job_id=job_id)
     if not os.path.lexists(jobdir.path / "job.json"):
         raise deleting.no_such_job(jobs_dir, job_id)
     return jobdir
@@ -326,8 +328,10 @@ def create_jobdir(
         if jobdir.path.exists():  # another request with the same key was faster
             return _same_job(jobdir, spec), False
         raise StorageFull(
-            f"The job was not accepted: the data directory {jobs_dir.parent} takes no writes "
-            f"({exc.strerror}). Free some space or fix its permissions, then submit again."
+            "The job was not accepted: the data directory {path} takes no writes "
+            "({why}). Free some space or fix its permissions, then submit again.",
+            path=jobs_dir.parent,
+            why=exc.strerror,
         ) from exc
     if deleting.is_deleted(jobs_dir, jobdir.id):  # made and deleted by others since we looked
         deleting.bury(jobs_dir, jobdir.id)
@@ -364,8 +368,9 @@ def _same_job(jobdir: JobDir, spec: JobSpec) -> JobDir:
     except JobNotFound as exc:
         deleting.check_key(jobdir.path.parent, jobdir.id)  # it may have been deleted just now
         raise DamagedFile(
-            f"The directory of the job {jobdir.id} has no job.json: it was removed in part. "
-            "Remove what is left of it, or use a new key."
+            "The directory of the job {id} has no job.json: it was removed in part. "
+            "Remove what is left of it, or use a new key.",
+            id=jobdir.id,
         ) from exc
     if not same:
         raise JobConflict("This idempotency key was used for a different job. Use a new key.")

@@ -87,7 +87,7 @@ class Jobs:
         """The record of ``job_id``. Raises JobNotFound; DamagedFile until a keeper has put it right from the disk."""
         (raw,) = self._link.hashes([keys.job(job_id)])
         if not raw:
-            raise JobNotFound(f"There is no job {job_id}.")
+            raise JobNotFound("There is no job {job_id}.", job_id=job_id)
         try:
             return job_record(job_id, raw)
         except (ValueError, KeyError) as exc:
@@ -163,9 +163,9 @@ class Jobs:
         )
         how, state = self._link.run(call)
         if how == "missing":
-            raise JobNotFound(f"There is no job {job_id}.")
+            raise JobNotFound("There is no job {job_id}.", job_id=job_id)
         if how == "refused":
-            raise BadTransition(f"A job that is {state} cannot be asked to {_VERBS[wish]}.")
+            raise BadTransition("A job that is {state} cannot be asked to {wish}.", state=state, wish=_VERBS[wish])
         return self.get(job_id)
 
     def drill(self, job_id: str) -> bool:

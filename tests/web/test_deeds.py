@@ -61,7 +61,7 @@ def test_page_and_command_say_who(client: FlaskClient, url: str, submitted: str)
 
     shown = keepfit(url, "show", submitted).splitlines()
 
-    assert "by        local, api" in shown
+    assert "by        local, API" in shown
     assert "wish      pause, by local, command" in shown
     assert "by local, API · Paused by local, command · id" in client.get(f"/jobs/{submitted}").text
 

@@ -108,6 +108,22 @@ def test_refusals_speak_the_readers_language(client: FlaskClient, submitted: str
     assert "허용되지 않습니다" in foreign.text
 
 
+def test_what_cannot_be_is_said_in_the_readers_language(client: FlaskClient, finished: str) -> None:
+    """An error's values are put into the sentence of the language; a value may be a word of it."""
+    answer = client.post(f"/jobs/{finished}/pause", headers=KOREAN | {"X-CSRFToken": csrf_of(client)})
+    page = client.get(answer.headers["Location"], headers=KOREAN).text
+
+    assert "이미 끝난 작업입니다(성공). 일시 정지할 수 없습니다." in page
+    assert "nothing 작업이 없습니다." in client.get("/jobs/nothing", headers=KOREAN).text
+    api = client.post(f"/api/v1/jobs/{finished}/pause", json={}, headers=KOREAN).get_json()
+    assert api["error"]["message"] == "A job that has succeeded cannot be paused."
+
+
+def csrf_of(client: FlaskClient) -> str:
+    """A form token of this client's session."""
+    return client.get("/jobs/new").text.split('name="csrf_token" type="hidden" value="')[1].split('"')[0]
+
+
 def test_programs_are_spoken_to_in_english(client: FlaskClient, finished: str) -> None:
     """The API's words are part of what programs rely on, whatever language a library asks for."""
     for path in ("/api/v1/jobs?limit=x", "/api/v1/jobs/nothing", "/health", f"/api/v1/jobs/{finished}", "/api/v1/no"):

@@ -21,6 +21,7 @@ from keepfit.shared.spec import JobSpec
 from keepfit.shared.store import Store
 from keepfit.web.deeds.reminder import Reminder
 from keepfit.web.jobs.reading import JobReader, Seen
+from keepfit.web.words.catalogue import Marked, marked
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,9 @@ class Means:
     def allow(self, actor: Actor, deed: Deed, job: Job | None = None) -> None:
         """See that ``actor`` may do ``deed``: every deed asks here, before it does anything. Raises NotAllowed."""
         if not may(actor, deed, job):
-            raise NotAllowed(f"{actor.who} may not do this here: it takes another role than {actor.role.value}.")
+            raise NotAllowed(
+                "{who} may not do this here: it takes another role than {role}.", who=actor.who, role=actor.role.value
+            )
 
     def note(self, actor: Actor, event: str, job_id: str) -> None:
         """Keep in the audit file what was done."""
@@ -83,6 +86,13 @@ def undamaged(seen: Seen) -> Seen:
     return seen
 
 
-def ended(state: JobState) -> str:
+_ENDED = {
+    JobState.SUCCEEDED: marked("succeeded"),
+    JobState.FAILED: marked("failed"),
+    JobState.CANCELLED: marked("been cancelled"),
+}
+
+
+def ended(state: JobState) -> Marked:
     """What a job in ``state`` has come to, after "A job that has"."""
-    return "been cancelled" if state is JobState.CANCELLED else state.value
+    return _ENDED.get(state, Marked(state.value))

@@ -62,5 +62,5 @@ def _mark(source: JobDir, evaluation_id: str) -> None:
         fsync_dir(source.evaluations)
     except OSError as exc:
         raise StorageFull(
-            f"The evaluation was not accepted: the data directory takes no writes ({exc.strerror})."
+            "The evaluation was not accepted: the data directory takes no writes ({why}).", why=exc.strerror
         ) from exc

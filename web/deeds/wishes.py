@@ -16,10 +16,15 @@ from keepfit.shared.jobs.documents import WishFile
 from keepfit.shared.jobs.states import LARGEST_PRIORITY, JobState, Wish, wish_allowed
 from keepfit.web.deeds.accepting import Accepted, Means, ended, undamaged
 from keepfit.web.jobs.reading import Seen
+from keepfit.web.words.catalogue import marked
 
 log = logging.getLogger(__name__)
 
-_VERBS = {Wish.RUN: "resumed", Wish.PAUSE: "paused", Wish.CANCEL: "cancelled"}
+_REFUSED = {
+    Wish.RUN: marked("A job that has {ended} cannot be resumed."),
+    Wish.PAUSE: marked("A job that has {ended} cannot be paused."),
+    Wish.CANCEL: marked("A job that has {ended} cannot be cancelled."),
+}
 
 
 class Wishes:
@@ -43,7 +48,7 @@ class Wishes:
             seen = undamaged(self._means.reader.get(job_id))
             self._means.allow(actor, Deed.WISH, seen.jobdir.job)
             if not wish_allowed(seen.record.state, wish):
-                raise BadTransition(f"A job that has {ended(seen.record.state)} cannot be {_VERBS[wish]}.")
+                raise BadTransition(_REFUSED[wish], ended=ended(seen.record.state))
             accepted = self._keep(seen, wish, seen.jobdir.status().priority, actor)
             self._means.note(actor, f"wish:{wish.value}", job_id)
             return accepted
@@ -63,7 +68,7 @@ class Wishes:
         seen = undamaged(self._means.reader.get(job_id))
         self._means.allow(actor, Deed.PRIORITISE, seen.jobdir.job)
         if seen.record.state not in {JobState.QUEUED, JobState.RUNNING, JobState.PAUSED}:
-            raise BadTransition(f"A job that has {ended(seen.record.state)} does not wait for anything.")
+            raise BadTransition("A job that has {ended} does not wait for anything.", ended=ended(seen.record.state))
         kept = seen.jobdir.status()  # the wish in it stays that of whoever has made it
         if kept.wish_number > seen.record.wish_number:  # the server has not heard of it: it is told now
             return self._keep(seen, kept.wish, priority, kept.by)
@@ -83,8 +88,9 @@ class Wishes:
             WishFile(wish=wish, number=number, priority=priority, by=by).write(path)
         except OSError as exc:
             raise StorageFull(
-                f"The wish was not kept: the data directory takes no writes ({exc.strerror}). "
-                f"Free some space or fix its permissions, then try again."
+                "The wish was not kept: the data directory takes no writes ({why}). "
+                "Free some space or fix its permissions, then try again.",
+                why=exc.strerror,
             ) from exc
         try:
             self._means.store.jobs.request(

@@ -20,6 +20,7 @@ from keepfit.web.jobs.reading import Seen
 from keepfit.web.jobs.results import remarks
 from keepfit.web.words import wording
 from keepfit.web.words.catalogue import _, n_
+from keepfit.web.words.refusals import in_words
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ def facts(seen: Seen) -> tuple[tuple[str, str], ...]:
     except NewerVersion:
         return ((_("Kind"), seen.record.kind), (_("Spec"), _("needs a newer version of Keepfit")))
     except DamagedFile as exc:
-        return ((_("Damaged"), str(exc)),)
+        return ((_("Damaged"), in_words(exc)),)
     if not isinstance(spec, TrainSpec):
         return tuple(_data_set(spec))
     training = spec.training

@@ -1,7 +1,7 @@
 """What an error of ours says, in the language that is spoken. It is written, in English, where the error is raised.
 
 raise JobNotFound("There is no job {job_id}.", job_id=job_id)     # anywhere
-in_words(exc)                                                     # "작업 2fvswprk22rv: 없습니다."
+in_words(exc)                                                     # "2fvswprk22rv 작업이 없습니다."
 """
 
 from keepfit.shared.errors import KeepfitError
