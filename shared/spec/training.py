@@ -1,10 +1,23 @@
 """How a model is trained: epochs, batches, learning rate, seed, validation, checkpoints, callbacks."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticKnownError
 
+from keepfit.shared.spec.task import DEFAULT_TASK
 from keepfit.shared.spec.values import Number, Whole
+
+
+def _check_monitor(name: str) -> str:
+    known = DEFAULT_TASK.monitors
+    if name not in known:
+        raise PydanticKnownError("literal_error", {"expected": f"{', '.join(map(repr, known[:-1]))} or {known[-1]!r}"})
+    return name
+
+
+Monitor = Annotated[str, AfterValidator(_check_monitor)]
+"""A metric that a callback can watch."""
 
 
 class EarlyStoppingSpec(BaseModel):
@@ -12,7 +25,7 @@ class EarlyStoppingSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    monitor: Literal["val_loss", "val_accuracy", "loss", "accuracy"] = "val_loss"
+    monitor: Monitor = "val_loss"
     patience: Whole = Field(3, ge=0, le=1000)
     min_delta: Number = Field(0.0, ge=0, allow_inf_nan=False)
     restore_best_weights: bool = True
@@ -31,7 +44,7 @@ class ReduceLRSpec(BaseModel):
 
 
 class TrainingSpec(BaseModel):
-    """One training run. The optimizer is adam, the loss sparse_categorical_crossentropy."""
+    """One training run. The optimizer is adam, loss and metrics are those of the task."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -13,6 +13,7 @@ from keepfit.shared.durable import read_json
 from keepfit.shared.jobs.events import LogLine
 from keepfit.shared.jobs.states import Outcome
 from keepfit.shared.spec import TrainSpec, parse_spec
+from keepfit.shared.spec.task import DEFAULT_TASK
 from keepfit.worker.kinds.train import program_of
 from keepfit.worker.training import meaning
 from keepfit.worker.training.program import Arrays, Program
@@ -77,16 +78,18 @@ def test_a_job_that_has_learned_something_does_not(tmp_path: Path) -> None:
 )
 def test_guessing_is_told_by_the_commonest_class(accuracy: float | None, labels: Any, share: float | None) -> None:
     """Within the noise of so many samples; not asked of targets that are no classes."""
-    assert meaning.no_better_than_guessing(accuracy, labels) == share
+    metrics = {} if accuracy is None else {"accuracy": accuracy}
+
+    assert meaning.no_better_than_guessing(DEFAULT_TASK, metrics, labels) == share
 
 
 def test_a_diverged_model_is_no_better_than_guessing_though_one_class_is_right_by_luck() -> None:
     """A learning rate of 100 leaves one unit alive: accuracy 0.153, loss 52.7, where guessing gives 0.1 and 2.3."""
     labels = np.arange(1000) % 10
 
-    assert meaning.no_better_than_guessing(0.153, labels, 52.7) == 0.1
-    assert meaning.no_better_than_guessing(0.153, labels, 2.2) is None
-    assert meaning.no_better_than_guessing(0.90, labels, 52.7) is None
+    assert meaning.no_better_than_guessing(DEFAULT_TASK, {"accuracy": 0.153, "loss": 52.7}, labels) == 0.1
+    assert meaning.no_better_than_guessing(DEFAULT_TASK, {"accuracy": 0.153, "loss": 2.2}, labels) is None
+    assert meaning.no_better_than_guessing(DEFAULT_TASK, {"accuracy": 0.90, "loss": 52.7}, labels) is None
 
 
 @pytest.mark.parametrize("model", ["mlp", "cnn"])

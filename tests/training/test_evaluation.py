@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from keepfit.shared.catalog.library import builtin_library
+from keepfit.shared.errors import NotInLibrary
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
+from keepfit.shared.jobs.documents import AttemptFile
 from keepfit.shared.jobs.events import LogLine
 from keepfit.shared.jobs.states import Outcome
 from keepfit.shared.spec import EvaluateSpec, parse_spec
@@ -77,3 +80,35 @@ def test_data_that_cannot_be_measured_on_are_named(orphan: JobDir) -> None:
 
     assert result.outcome is Outcome.FAILED
     assert "The labels in y_test of mnist.npz are 1 to 10" in result.reason
+
+
+def test_a_model_is_rebuilt_from_what_its_attempt_has_kept(orphan: JobDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The card of its data is gone too: shapes, types, outputs and class names lie with the attempt."""
+    kept = AttemptFile.read(orphan.attempt_dirs()[0].record)
+    assert kept is not None
+    assert kept.signature is not None
+    assert [(one.shape, one.dtype) for one in kept.signature.inputs] == [((28, 28), "uint8")]
+    assert [(one.shape, one.dtype) for one in kept.signature.targets] == [((), "uint8")]
+    assert [one.shape for one in kept.signature.outputs] == [(10,)]
+    library = builtin_library()
+    others = [card for card in library.datasets() if card.name != "mnist"]
+    monkeypatch.setattr(library, "_datasets", tuple(others))
+    with pytest.raises(NotInLibrary):
+        library.dataset("mnist")
+
+    result = execute(evaluation_of(orphan, "mnist-5k"))
+
+    assert result.outcome is Outcome.FINISHED, result.reason
+
+
+def test_a_model_of_a_version_that_kept_nothing_is_rebuilt_from_the_card(orphan: JobDir) -> None:
+    """Its attempt.json has no signature."""
+    path = orphan.attempt_dirs()[0].record
+    record = AttemptFile.read(path)
+    assert record is not None
+    record.model_copy(update={"signature": None}).write(path)
+
+    result = execute(evaluation_of(orphan, "mnist-5k"))
+    record.write(path)
+
+    assert result.outcome is Outcome.FINISHED, result.reason

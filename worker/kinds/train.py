@@ -1,11 +1,14 @@
 """The kind ``train``: from a job's spec to a program, which is trained."""
 
 from pathlib import Path
+from typing import Any
 
+from keepfit.shared.catalog.cards import DatasetCard
 from keepfit.shared.catalog.library import builtin_library
 from keepfit.shared.jobs.directory import JobDir
 from keepfit.shared.jobs.documents import AttemptFile
 from keepfit.shared.spec import TrainSpec
+from keepfit.shared.spec.task import task_named
 from keepfit.worker.data import datasets
 from keepfit.worker.models import presets
 from keepfit.worker.training.callbacks import build_callbacks
@@ -25,6 +28,11 @@ def _begun_by_0_1(jobdir: JobDir) -> bool:
     """Whether version 0.1 has begun this job: its data stay as it took them."""
     records = [AttemptFile.read_or_none(attempt.record) for attempt in jobdir.attempt_dirs()]
     return any(record.data_as_found for record in records if record)
+
+
+def made_for(card: DatasetCard) -> dict[str, Any]:
+    """What is kept, with each attempt, of the data that its model is for: the card may be gone when it is measured."""
+    return {"signature": card.signature.model_dump(mode="json"), "classes": [*card.classes], "title": card.title}
 
 
 def program_of(spec: TrainSpec, datasets_dir: Path, digest: str, as_found: bool = False) -> Program:
@@ -49,5 +57,7 @@ def program_of(spec: TrainSpec, datasets_dir: Path, digest: str, as_found: bool 
         policy=CheckpointPolicy(wish.checkpoint_interval_s, wish.checkpoint_every_steps),
         plan=wish.plan,
         digest=digest,
+        task=task_named(card.task),
+        made_for=made_for(card),
         notes=data.notes,
     )

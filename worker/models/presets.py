@@ -13,6 +13,7 @@ import keras
 from keepfit.shared.catalog.cards import Signature
 from keepfit.shared.errors import InvalidSpec
 from keepfit.shared.spec import ModelSpec
+from keepfit.shared.spec.task import task_named
 
 
 def build_model(spec: ModelSpec, data: Signature, learning_rate: float) -> Any:
@@ -21,10 +22,11 @@ def build_model(spec: ModelSpec, data: Signature, learning_rate: float) -> Any:
     if layers is None:
         raise InvalidSpec(f"There is no model {spec.name!r}.")
     model = keras.Sequential([keras.layers.Input(data.shape), _rescaling(data), *layers(data)], name=spec.name)
+    task = task_named(data.task)
     model.compile(
         optimizer=keras.optimizers.Adam(learning_rate),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
+        loss=task.loss,
+        metrics=[*task.metrics],
     )
     return model
 

@@ -158,7 +158,7 @@ class Loop:
         self._at.cursor = Cursor(epoch + 1, 0, Phase.FINALISE if done else Phase.TRAIN)
         self._p.reporter.report(EpochEnded(epoch, self.step, logs, time.monotonic() - self._epoch_began))
         if done or self._p.saver.due(self.step, epoch_end=True):
-            self._p.saver.save(self._contents(take(self._p.model), score(logs)))
+            self._p.saver.save(self._contents(take(self._p.model), self._p.program.task.score(logs)))
 
     def _validate(self) -> dict[str, float]:
         held = take(self._p.model)
@@ -229,9 +229,3 @@ class Loop:
 def step_of(cursor: Cursor, batches: int) -> int:
     """Optimizer steps before ``cursor``."""
     return cursor.epoch * batches + cursor.batch
-
-
-def score(logs: Mapping[str, float]) -> float | None:
-    """What makes a checkpoint the best one: the lowest validation loss, or loss where there is no validation."""
-    value = logs.get("val_loss", logs.get("loss"))
-    return value if value is not None and math.isfinite(value) else None

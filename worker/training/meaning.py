@@ -2,7 +2,7 @@
 
     known = not_finite(tensors)              # at step 0: what never was finite, and may stay so
     words = fault(tensors, known)            # the first variable beyond these that is no number; empty: none
-    share = no_better_than_guessing(accuracy=0.098, labels=test.y)      # 0.113: no better; None: better, or no classes
+    share = no_better_than_guessing(task, metrics, test.y)     # 0.113: no better; None: better, or no classes
 
 The state is looked at where checkpoints are written, off the training thread. Metrics are left alone in there: with a
 scaled loss, a step that overflows is skipped by design, and the running mean of its epoch is infinite.
@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from keepfit.shared.errors import KeepfitError
+from keepfit.shared.spec.task import LOSS, Task
 from keepfit.worker.training.model_state import Array, Tensor
 from keepfit.worker.training.program import Program
 
@@ -84,25 +85,23 @@ def _bad_value(array: Array) -> Any:
 
 
 _DEVIATIONS = 3
-"""How far above the commonest class's share an accuracy must be to count: chance gets there once in 700 times."""
+"""How far above the commonest class's share the right answers must be to count: chance does it once in 700 times."""
 _HARDLY = 0.1
 """The part of what there is to gain over the commonest class's share that still counts as nothing."""
-_NAMES = ("accuracy", "sparse_categorical_accuracy", "categorical_accuracy")
 
 
-def accuracy_in(metrics: dict[str, float], prefix: str = "") -> float | None:
-    """The accuracy among ``metrics``, if there is one."""
-    return next((metrics[prefix + name] for name in _NAMES if prefix + name in metrics), None)
-
-
-def no_better_than_guessing(accuracy: float | None, labels: Any, loss: float | None = None) -> float | None:
+def no_better_than_guessing(task: Task, metrics: Mapping[str, float], labels: Any, prefix: str = "") -> float | None:
     """The share of the commonest class if the model is no better than always saying that one; else None.
 
-    That is: its accuracy is within noise of the share, or below it; or it is hardly above it, while its
-    cross-entropy is worse than that of one who says each class as often as it occurs.
+    That is: it is right for a share of the samples within noise of that share, or below it; or for hardly more, while
+    its cross-entropy is worse than that of one who says each class as often as it occurs. ``metrics`` are those whose
+    names begin with ``prefix``. Of a task without classes there is nothing to guess.
     """
+    if not task.has_classes:
+        return None
+    right, loss = task.primary_in(metrics, prefix), metrics.get(f"{prefix}{LOSS}")
     classes = _classes(labels)
-    if accuracy is None or classes is None:
+    if right is None or classes is None:
         return None
     counts = np.unique(classes, return_counts=True)[1]
     if len(counts) < 2:
@@ -110,9 +109,9 @@ def no_better_than_guessing(accuracy: float | None, labels: Any, loss: float | N
     shares = counts / counts.sum()
     share = float(shares.max())
     noise = math.sqrt(share * (1 - share) / len(classes))
-    hardly = accuracy <= share + _HARDLY * (1 - share)
+    hardly = right <= share + _HARDLY * (1 - share)
     worse = loss is not None and loss > -float((shares * np.log(shares)).sum())
-    return share if accuracy <= share + _DEVIATIONS * noise or (hardly and worse) else None
+    return share if right <= share + _DEVIATIONS * noise or (hardly and worse) else None
 
 
 def _classes(labels: Any) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from keepfit.shared.errors import InvalidSpec
+from keepfit.shared.spec.task import DEFAULT_TASK, Task
 from keepfit.worker.training.model_state import raw_bytes
 
 RESIDENT_BYTES = 512 << 20
@@ -106,6 +107,10 @@ class Program:
     """Arrays up to this size are held in memory; bigger ones are read from their file as they are needed."""
     digest: str = ""
     """Of the spec that this program was made from; a checkpoint of another program is refused."""
+    task: Task = DEFAULT_TASK
+    """What it is trained for: which metric counts, and what makes a checkpoint the best one."""
+    made_for: Mapping[str, Any] = field(default_factory=dict)
+    """What ``build_model`` was told of the data; kept with the model's signature."""
     notes: tuple[str, ...] = ()
     """What people should know of its data before the first step."""
 

@@ -23,6 +23,7 @@ from keepfit.worker.training.program import TEST_BATCH_SIZE, Arrays, Program
 from keepfit.worker.training.resume import Start, prepare
 from keepfit.worker.training.run import Session, started, write_record
 from keepfit.worker.training.saving import Destination, Saver
+from keepfit.worker.training.signature import signature_of
 
 _EXPORTS_PER_STATE = 2
 
@@ -31,7 +32,9 @@ def train(program: Program, session: Session) -> AttemptResult:
     """Train ``program`` from where the earlier attempts have left it, to its end."""
     keep.sweep(session.jobdir, session.attempt.number, session.disk)
     start = prepare(program, session.jobdir, session.attempt, session.reporter)
-    write_record(session, **_public(start.facts), resumed=start.resumed, notes=tuple(program.notes))
+    signature = signature_of(start.model, program.train, program.made_for)
+    notes = tuple(program.notes)
+    write_record(session, **_public(start.facts), resumed=start.resumed, notes=notes, signature=signature)
     for note in program.notes:
         session.say(note, "warning")
     _warn_of_little_space(session, start)
@@ -106,7 +109,7 @@ def _test(program: Program, start: Start, session: Session, step: int) -> tuple[
     last = dict(start.position.history.last)
     if program.test is None:
         prefix, part = ("val_", program.validation) if program.validation is not None else ("", program.train)
-        return last, _guessing(last, prefix, part, session)
+        return last, _guessing(program, last, prefix, part, session)
     try:
         with contextlib.closing(
             Evaluator(start.model, program.test, TEST_BATCH_SIZE, program.resident_bytes)
@@ -121,12 +124,14 @@ def _test(program: Program, start: Start, session: Session, step: int) -> tuple[
     if found is None:
         raise Stopped(step, durable=True)
     meaning.check_figures(found, "on the test part", program)
-    return found, _guessing(found, "", program.test, session)
+    return found, _guessing(program, found, "", program.test, session)
 
 
-def _guessing(metrics: dict[str, float], prefix: str, part: Arrays, session: Session) -> dict[str, Any]:
+def _guessing(
+    program: Program, metrics: dict[str, float], prefix: str, part: Arrays, session: Session
+) -> dict[str, Any]:
     """For the result, whether the model is no better than always saying the commonest class; said, too."""
-    share = meaning.no_better_than_guessing(meaning.accuracy_in(metrics, prefix), part.y, metrics.get(f"{prefix}loss"))
+    share = meaning.no_better_than_guessing(program.task, metrics, part.y, prefix)
     if share is None:
         return {}
     session.say(meaning.guessing_in_words(share, len(part)), "warning")

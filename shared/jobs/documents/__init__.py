@@ -8,7 +8,14 @@ Where the files lie says ``directory``; what they mean together, ``diskstate``. 
 the streams are ``events``; ``trainer.json`` is a part of a checkpoint and belongs to what trains.
 """
 
-from keepfit.shared.jobs.documents.attempt import AttemptFile, ClaimFile, ResultFile, ResumedFrom
+from keepfit.shared.jobs.documents.attempt import (
+    AttemptFile,
+    ClaimFile,
+    ResultFile,
+    ResumedFrom,
+    SignatureFile,
+    TensorSignature,
+)
 from keepfit.shared.jobs.documents.document import Document
 from keepfit.shared.jobs.documents.job import JobFile, TombstoneFile, VerdictFile, WishFile
 from keepfit.shared.jobs.documents.reading import (
@@ -30,6 +37,8 @@ __all__ = [
     "JobFile",
     "ResultFile",
     "ResumedFrom",
+    "SignatureFile",
+    "TensorSignature",
     "TombstoneFile",
     "VerdictFile",
     "WishFile",

@@ -31,6 +31,31 @@ class ResumedFrom(BaseModel):
     step: Whole
 
 
+class TensorSignature(BaseModel):
+    """One tensor that a model takes or gives, for one sample."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: Text = ""
+    at: tuple[Whole | Text, ...] = ()
+    """Where it is in a nest of tensors: names and numbers; nothing where it is the only one."""
+    shape: tuple[Whole | None, ...] = ()
+    dtype: Text = ""
+
+
+class SignatureFile(BaseModel):
+    """What a model takes and gives: enough to build it again without the data of its training."""
+
+    model_config = ConfigDict(frozen=True)
+
+    inputs: tuple[TensorSignature, ...] = ()
+    targets: tuple[TensorSignature, ...] = ()
+    outputs: tuple[TensorSignature, ...] = ()
+    """Empty for a model that does not say."""
+    made_for: dict[str, Any] = Field(default_factory=dict)
+    """What its builder was told of the data."""
+
+
 class AttemptFile(Document):
     """``attempt.json``: host, process, environment, and the checkpoint resumed from. Written before the first step."""
 
@@ -52,6 +77,8 @@ class AttemptFile(Document):
     """None for a start from the beginning."""
     notes: tuple[Text, ...] = ()
     """What was seen in the data, in words."""
+    signature: SignatureFile | None = None
+    """Of the model that is trained; older versions did not keep it."""
     data_as_found: StrictBool = False
     """Whether the data were taken without a look at what they mean."""
 
