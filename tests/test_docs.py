@@ -30,9 +30,11 @@ SIDES = ("shared", "web", "worker")
 MADE = {"docs/proof.md"}
 """Is made by `make proof`."""
 HOUSE_WORDS = (
+    "actor",
     "barren",
     "beat",
     "bump",
+    "card",
     "chunk",
     "claim",
     "deaf",
@@ -41,10 +43,12 @@ HOUSE_WORDS = (
     "drain",
     "drill",
     "fence",
+    "hub",
     "index",
     "intake",
     "keeper",
     "kick",
+    "lane",
     "lease",
     "nemesis",
     "note",

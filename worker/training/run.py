@@ -1,7 +1,7 @@
 """One attempt of a job, whatever its kind: its session, and the end that is committed to disk.
 
     session = Session(jobdir, attempt, reporter, stop)
-    result = attempt_with(lambda session: train(program, session), session)
+    result = attempt_with(work, session)      # work is a kind's run: it takes the session
 
 All of it happens under ``attempt.path``; ``result.json`` is written last and says that the rest is whole.
 An attempt that has lost its lease writes nothing more. What is done in between belongs to ``worker.kinds``.
