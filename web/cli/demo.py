@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
+from keepfit.shared.actors import How
 from keepfit.shared.errors import KeepfitError
 from keepfit.shared.host import die_with_parent
 from keepfit.shared.jobs.states import JobState
@@ -124,7 +125,7 @@ def own_service(directory: Path, console: Console) -> Iterator[tuple[Client, sub
         )
     parts: list[psutil.Process] = []
     try:
-        with Client(f"http://127.0.0.1:{port}") as client:
+        with Client(f"http://127.0.0.1:{port}", via=How.COMMAND) as client:
             with console.status(_("Starting a service of its own ...")):
                 _until(lambda: _is_ready(output) or service.poll() is not None, _("the service starts"), START_S)
             if service.poll() is not None:
