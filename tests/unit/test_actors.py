@@ -96,4 +96,4 @@ def test_every_deed_asks_whether_it_may() -> None:
     """Each kind of deed that a person can do is asked about somewhere in ``web/deeds``."""
     source = "".join(path.read_text() for path in (ROOT / "web" / "deeds").glob("*.py"))
 
-    assert {deed for deed in Deed if f".allow(actor, Deed.{deed.name}" not in source} <= {Deed.DELETE}
+    assert not [deed for deed in Deed if f".allow(actor, Deed.{deed.name}" not in source]

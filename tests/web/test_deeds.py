@@ -132,10 +132,11 @@ def _nothing_but_look(desk: Desk, job_id: str) -> dict[str, Callable[[], Any]]:
         "prioritise": lambda: desk.wishes.prioritise(VIEWER, job_id, 9),
         "evaluate": lambda: desk.evaluations.evaluate(VIEWER, job_id),
         "drill": lambda: desk.drills.drill(VIEWER, job_id),
+        "delete": lambda: desk.deletions.delete(VIEWER, job_id, cancel=True),
     }
 
 
-@pytest.mark.parametrize("deed", ["submit", "wish", "prioritise", "evaluate", "drill"])
+@pytest.mark.parametrize("deed", ["submit", "wish", "prioritise", "evaluate", "drill", "delete"])
 def test_a_deed_that_is_not_allowed_leaves_nothing(
     app: Flask, settings: Settings, store: Store, submitted: str, actor: Actor, deed: str
 ) -> None:
