@@ -70,6 +70,21 @@ def test_korean_is_korean() -> None:
     assert [one for one, said in known.items() if not HANGUL.search(said) and not SAME_IN_KOREAN.fullmatch(one)] == []
 
 
+def test_a_term_has_one_word_in_korean() -> None:
+    """Where the English of a message has a term of the table beside the catalogue, its Korean has the table's word."""
+    rows = re.findall(r"^\| ([a-z ]+) \| ([가-힣 ]+) \|$", (FOLDER / "README.md").read_text(), re.MULTILINE)
+    known = read_po((FOLDER / "ko.po").read_text())
+    assert len(rows) > 20
+
+    other = [
+        (term, one, said)
+        for one, said in known.items()
+        for term, word in rows
+        if re.search(rf"(?<![{{-]\b)\b{term}s?\b(?![}}.-]\w*)", one) and word not in said
+    ]
+    assert other == []
+
+
 PARTICLE = re.compile(r"}['\"]?(?:이|가|을|를|은|는|과|와|로|으로|이나|나)(?=[ .,\"]|$)")
 FIXED_VALUES = {"Keeps {call} going."}
 """What stands in them is known, so its particle is."""
