@@ -16,10 +16,10 @@ from keepfit.shared.actors import How, local, note
 from keepfit.shared.errors import DamagedFile, KeepfitError, NewerVersion, StorageFull, StoreRefused, StoreUnavailable
 from keepfit.shared.host import Owner
 from keepfit.shared.jobs.directory import AttemptDir, JobDir, open_jobdir
-from keepfit.shared.jobs.diskstate import state_on_disk
 from keepfit.shared.jobs.documents import ClaimFile
-from keepfit.shared.jobs.restoring import restore_from_disk
+from keepfit.shared.jobs.mending import put_back
 from keepfit.shared.jobs.states import Cause, JobState, Outcome
+from keepfit.shared.jobs.truth import state_on_disk
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import JobSpec, kind_named
 from keepfit.shared.store import Budget, Claim, LeaseState, Store, open_store
@@ -99,7 +99,7 @@ class _Attempt:
         """Leave the job to a newer worker: its record, made anew, says what it needs."""
         self._finish(AttemptResult(Outcome.STOPPED, str(why)))
         if self._store.upkeep.forget(self._claim.job_id):
-            restore_from_disk(open_jobdir(self._settings.jobs_dir, self._claim.job_id), self._store)
+            put_back(open_jobdir(self._settings.jobs_dir, self._claim.job_id), self._store)
 
     def _ended_before(self, jobdir: JobDir) -> bool:
         """Whether the directory holds the job's end already, which the server had lost; reports it."""

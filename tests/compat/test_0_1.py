@@ -16,9 +16,9 @@ from flask.testing import FlaskClient
 
 from keepfit.shared.checkpoints.manifest import newest_valid
 from keepfit.shared.jobs.directory import JobDir, list_jobdirs, open_jobdir
-from keepfit.shared.jobs.diskstate import state_on_disk
-from keepfit.shared.jobs.restoring import restore_from_disk
+from keepfit.shared.jobs.mending import put_back
 from keepfit.shared.jobs.states import JobState, Wish
+from keepfit.shared.jobs.truth import state_on_disk
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Budget, Store, open_store
 from keepfit.web.app import create_app
@@ -61,7 +61,7 @@ def old_store(data_dir: Path) -> Iterator[Store]:
 def rebuilt(settings: Settings, store: Store) -> Store:
     """An empty server, rebuilt from the directories."""
     for jobdir in list_jobdirs(settings.jobs_dir):
-        assert restore_from_disk(jobdir, store)
+        assert put_back(jobdir, store)
     return store
 
 

@@ -17,7 +17,7 @@ import pytest
 from keepfit.shared.errors import JobConflict
 from keepfit.shared.jobs.directory import create_jobdir, list_jobdirs, open_jobdir
 from keepfit.shared.jobs.events import Event
-from keepfit.shared.jobs.restoring import restore_from_disk
+from keepfit.shared.jobs.mending import put_back
 from keepfit.shared.jobs.states import JobState
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import TrainSpec, parse_spec
@@ -148,7 +148,7 @@ def test_two_versions_on_one_server_lose_nothing(later: Path, settings: Settings
     assert [claim and claim.job_id for claim in claims] == [records["version 1"].id, None]
 
     store.link.ask(lambda r: r.flushdb())
-    assert all(restore_from_disk(jobdir, store) for jobdir in list_jobdirs(settings.jobs_dir))
+    assert all(put_back(jobdir, store) for jobdir in list_jobdirs(settings.jobs_dir))
     again = store.jobs.get(records["version 2"].id)
     assert (again.name, again.needs, again.state) == ("version 2", 2, JobState.QUEUED)
     claims = [

@@ -9,7 +9,7 @@ from keepfit.shared.durable import write_json
 from keepfit.shared.errors import JobNotFound
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.doctor import examine, mend
-from keepfit.shared.jobs.restoring import restore_from_disk
+from keepfit.shared.jobs.mending import put_back
 from keepfit.shared.jobs.states import JobState, Outcome, Wish
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
@@ -173,7 +173,7 @@ def test_a_stop_that_only_the_server_knows_is_put_on_disk(
     assert store.jobs.get(jobdir.id) == stopped
     assert stopped.state is state
     store.link.ask(lambda r: r.flushall())
-    restore_from_disk(jobdir, store)
+    put_back(jobdir, store)
     restored = store.jobs.get(jobdir.id)
     assert (restored.state, restored.reason) == (state, stopped.reason)
 

@@ -11,8 +11,8 @@ import pytest
 from keepfit.shared.durable import write_json
 from keepfit.shared.host import Owner, Process, machine
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
-from keepfit.shared.jobs.diskstate import state_on_disk
 from keepfit.shared.jobs.states import JobState, Outcome, Wish
+from keepfit.shared.jobs.truth import state_on_disk
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Budget, Store

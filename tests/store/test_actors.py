@@ -7,7 +7,7 @@ from typing import Any
 from keepfit.shared.actors import How, local
 from keepfit.shared.jobs.directory import create_jobdir
 from keepfit.shared.jobs.events import StateChanged, WishChanged
-from keepfit.shared.jobs.restoring import restore_from_disk
+from keepfit.shared.jobs.mending import put_back
 from keepfit.shared.jobs.states import Outcome, Wish
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Budget, Store, keys
@@ -47,7 +47,7 @@ def test_who_it_was_survives_a_wipe(store: Store, tmp_path: Path) -> None:
     jobdir, _ = create_jobdir(tmp_path / "jobs", parse_spec({"name": "first"}), by=local(How.PAGE))
     write_wish(jobdir, Wish.PAUSE, 1, by=local(How.COMMAND))
 
-    assert restore_from_disk(jobdir, store)
+    assert put_back(jobdir, store)
 
     record, (event,) = store.jobs.get(jobdir.id), store.events.read(jobdir.id)
     assert (record.by, record.wish_by) == (local(How.PAGE), local(How.COMMAND))

@@ -6,7 +6,7 @@ import pytest
 
 from keepfit.shared.jobs.directory import open_jobdir
 from keepfit.shared.jobs.doctor import examine, mend
-from keepfit.shared.jobs.restoring import may_be_running, restore_from_disk
+from keepfit.shared.jobs.mending import put_back, tell
 from keepfit.shared.store import Store
 from keepfit.web.jobs.ondisk import record_on_disk
 from tests.unit.test_documents import DAMAGE, DOCUMENTS, make, put
@@ -20,8 +20,8 @@ def test_one_damaged_document_costs_itself(store: Store, tmp_path: Path, name: s
     put(jobdir.path / name, damage)
     damaged = open_jobdir(tmp_path / "jobs", jobdir.id)
 
-    assert may_be_running(damaged, store)
-    assert all(restore_from_disk(found, store) for found in (damaged, other))
+    assert not tell(damaged, store), "an attempt may be at work on it"
+    assert all(put_back(found, store) for found in (damaged, other))
     found = {finding.job_id: finding for finding in examine(tmp_path / "jobs", store)}
 
     assert set(found) == {jobdir.id, other.id}

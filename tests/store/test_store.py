@@ -9,7 +9,7 @@ from keepfit.shared.durable import write_json
 from keepfit.shared.errors import BadTransition, JobNotFound, StoreUnavailable
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.events import CheckpointFailed, CheckpointSaved, LogLine, StateChanged, decode, encode
-from keepfit.shared.jobs.restoring import restore_from_disk
+from keepfit.shared.jobs.mending import put_back
 from keepfit.shared.jobs.states import Cause, JobState, Outcome, Wish, wish_allowed
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Budget, LeaseState, Store, keys, open_store
@@ -129,7 +129,7 @@ def test_after_a_wipe_the_directory_says_why_an_attempt_ended(store: Store, jobs
     write_json(attempt.result, {"outcome": "stopped", "reason": "its worker was stopped", "step": 3})
     store.link.ask(lambda r: r.flushdb())
 
-    restore_from_disk(jobdir, store)
+    put_back(jobdir, store)
     claim = store.leases.claim("worker", lease_s=60)
 
     assert claim

@@ -10,8 +10,9 @@ import pytest
 from keepfit.shared.jobs.directory import JobDir, create_jobdir, open_jobdir
 from keepfit.shared.jobs.doctor import examine, mend
 from keepfit.shared.jobs.events import LogLine
-from keepfit.shared.jobs.restoring import only_server_knows_stop, restore_from_disk
+from keepfit.shared.jobs.mending import put_back
 from keepfit.shared.jobs.states import JobState, Outcome, Wish
+from keepfit.shared.jobs.truth import Difference, compare, on_disk
 from keepfit.shared.spec import KINDS, READS, parse_spec
 from keepfit.shared.store import Budget, Store, keys
 from tests.harness.documents import write_wish
@@ -83,7 +84,7 @@ def test_an_older_keeper_restores_a_newer_job(store: Store, jobs_dir: Path) -> N
     write_wish(newer, Wish.PAUSE, 3)
     store.link.ask(lambda r: r.flushdb())
 
-    assert restore_from_disk(newer, store)
+    assert put_back(newer, store)
 
     record = store.jobs.get(newer.id)
     assert (record.name, record.kind, record.needs, record.state) == (
@@ -152,13 +153,13 @@ def test_what_an_old_record_says_is_not_written_onto_a_new_directory(store: Stor
     assert claim is not None
     store.leases.finish(claim, Outcome.FAILED, reason="There is no job.", budget=Budget(3, 60.0))
     record = store.jobs.get(old.id)
-    assert only_server_knows_stop(old, record)
+    assert compare(on_disk(old), record) is Difference.STOP_UNNOTED
     shutil.rmtree(old.path)
 
     new, made = create_jobdir(jobs_dir, parse_spec({"name": "key"}), "key")
 
     assert made
-    assert not only_server_knows_stop(new, record)
+    assert compare(on_disk(new), record) is Difference.ANOTHER
     assert [finding.problem for finding in examine(jobs_dir, store)] != [""]
 
 
@@ -168,7 +169,7 @@ def test_doctor_names_a_damaged_job_and_sees_that_it_was_restored(store: Store, 
     content = (jobdir.path / "job.json").read_bytes()
     (jobdir.path / "job.json").write_text("{")
     store.link.ask(lambda r: r.flushdb())
-    restore_from_disk(open_jobdir(jobs_dir, jobdir.id), store)
+    put_back(open_jobdir(jobs_dir, jobdir.id), store)
     [damaged] = examine(jobs_dir, store)
 
     (jobdir.path / "job.json").write_bytes(content)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from keepfit.shared.durable import to_json, write_json
 from keepfit.shared.errors import DamagedFile, JobConflict, KeepfitError, NewerVersion
 from keepfit.shared.jobs.directory import JobDir, create_jobdir, list_jobdirs, open_jobdir
-from keepfit.shared.jobs.diskstate import state_on_disk, wish_obeyed
 from keepfit.shared.jobs.documents import AttemptFile, ClaimFile, ResultFile
 from keepfit.shared.jobs.states import JobState, Wish
+from keepfit.shared.jobs.truth import state_on_disk, wish_obeyed
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store.jobs import fields_of
 from tests.harness.documents import result_of, write_claim, write_verdict, write_wish

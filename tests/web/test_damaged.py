@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from keepfit.shared.durable import write_json
 from keepfit.shared.jobs.directory import JobDir, open_jobdir
-from keepfit.shared.jobs.restoring import restore_from_disk
+from keepfit.shared.jobs.mending import put_back
 from keepfit.shared.jobs.states import JobState, Outcome, Wish
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Budget, LeaseState, Store
@@ -83,7 +83,7 @@ def test_a_wipe_brings_a_damaged_job_back_and_runs_nothing(
     with contextlib.closing(redis.Redis.from_url(valkey_url)) as server:
         server.flushdb()
 
-    restore_from_disk(open_jobdir(settings.jobs_dir, submitted), store)
+    put_back(open_jobdir(settings.jobs_dir, submitted), store)
 
     record = store.jobs.get(submitted)
     assert (record.state, record.name) == (JobState.PAUSED, submitted)
@@ -102,7 +102,7 @@ def test_a_cancelled_job_whose_wish_is_damaged_stays_stopped(
     with contextlib.closing(redis.Redis.from_url(valkey_url)) as server:
         server.flushdb()
 
-    restore_from_disk(open_jobdir(settings.jobs_dir, submitted), store)
+    put_back(open_jobdir(settings.jobs_dir, submitted), store)
     shown = client.get(f"/api/v1/jobs/{submitted}").get_json()
 
     assert (shown["state"], "wish.json is damaged" in shown["reason"]) == ("paused", True)
@@ -163,7 +163,7 @@ def test_a_job_of_a_newer_version_is_shown_as_what_it_is(
     job = json.loads(path.read_text())
     write_json(path, job | {"spec": job["spec"] | newer})
     assert store.upkeep.forget(submitted)
-    restore_from_disk(open_jobdir(settings.jobs_dir, submitted), store)
+    put_back(open_jobdir(settings.jobs_dir, submitted), store)
 
     page, shown = client.get(f"/jobs/{submitted}"), client.get(f"/api/v1/jobs/{submitted}").get_json()
 

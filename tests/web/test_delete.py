@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from keepfit.shared.jobs.deleting import bury, is_deleted, unfinished
 from keepfit.shared.jobs.directory import JobDir, list_jobdirs, open_jobdir
 from keepfit.shared.jobs.doctor import examine, mend
-from keepfit.shared.jobs.restoring import restore_from_disk
+from keepfit.shared.jobs.mending import put_back
 from keepfit.shared.jobs.states import JobState
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import LeaseState, Store, keys
@@ -232,7 +232,7 @@ def test_a_keeper_with_slow_hands_does_not_bring_it_back(
         return restored
 
     monkeypatch.setattr(store.upkeep, "put_back", slow)
-    assert not restore_from_disk(jobdir, store)
+    assert not put_back(jobdir, store)
 
     assert store.jobs.ids() == []
     assert keys.job(finished) not in keys_about(settings, finished)

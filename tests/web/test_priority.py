@@ -11,8 +11,8 @@ from werkzeug.test import TestResponse
 
 from keepfit.shared.actors import How, local
 from keepfit.shared.jobs.directory import open_jobdir
-from keepfit.shared.jobs.diskstate import state_on_disk
 from keepfit.shared.jobs.states import JobState, Outcome
+from keepfit.shared.jobs.truth import state_on_disk
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Budget, Store

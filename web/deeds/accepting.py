@@ -14,7 +14,7 @@ from keepfit.shared import actors
 from keepfit.shared.actors import Actor, Deed, Job, may
 from keepfit.shared.errors import DamagedFile, NotAllowed, StoreRefused, StoreUnavailable
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
-from keepfit.shared.jobs.restoring import drop_deleted, may_be_running, restore_from_disk
+from keepfit.shared.jobs.mending import drop_deleted, tell
 from keepfit.shared.jobs.states import JobState
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import JobSpec
@@ -68,10 +68,8 @@ def accept(means: Means, actor: Actor, spec: JobSpec, key: str | None) -> Accept
         if new:
             means.store.jobs.create(jobdir)
             drop_deleted(means.settings.jobs_dir, [jobdir.id], means.store)
-        elif may_be_running(jobdir, means.store):  # wiped just now
+        elif not tell(jobdir, means.store):  # wiped just now, and an attempt may be at work on it
             means.reminder.note(jobdir)
-        else:  # the server may have been wiped since; the job may even be over
-            restore_from_disk(jobdir, means.store)
     except (StoreUnavailable, StoreRefused):
         log.warning("job accepted on disk only", extra={"job_id": jobdir.id, "action": "submit"})
         means.reminder.note(jobdir)

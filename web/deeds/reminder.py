@@ -12,7 +12,7 @@ import time
 
 from keepfit.shared.errors import KeepfitError, StoreRefused, StoreUnavailable
 from keepfit.shared.jobs.directory import JobDir
-from keepfit.shared.jobs.restoring import drop_deleted, may_be_running, restore_from_disk
+from keepfit.shared.jobs.mending import tell
 from keepfit.shared.store import Store
 
 AGAIN_S = 0.5
@@ -56,16 +56,7 @@ class Reminder:
     def _tell(self, jobdir: JobDir) -> bool:
         """Whether the server knows of everything now, or never will."""
         try:
-            if drop_deleted(jobdir.path.parent, [jobdir.id], self._store):
-                return True
-            if may_be_running(jobdir, self._store):
-                return False
-            status = jobdir.status()
-            restore_from_disk(jobdir, self._store)
-            if status.wish_number:
-                self._store.jobs.request(
-                    jobdir.id, status.wish, number=status.wish_number, by=status.by, priority=status.priority
-                )
+            return tell(jobdir, self._store)
         except (StoreUnavailable, StoreRefused):  # a keeper mends a damaged key within seconds
             return False
         except KeepfitError as exc:  # deleted, or it has ended before the wish could reach it

@@ -11,9 +11,9 @@ import threading
 
 from keepfit.shared.actors import Actor, Deed
 from keepfit.shared.errors import BadTransition, JobNotFound, StorageFull, StoreRefused, StoreUnavailable
-from keepfit.shared.jobs.diskstate import wish_obeyed
 from keepfit.shared.jobs.documents import WishFile
 from keepfit.shared.jobs.states import LARGEST_PRIORITY, JobState, Wish, wish_allowed
+from keepfit.shared.jobs.truth import wish_obeyed
 from keepfit.web.deeds.accepting import Accepted, Means, ended, undamaged
 from keepfit.web.jobs.reading import Seen
 from keepfit.web.words.catalogue import marked

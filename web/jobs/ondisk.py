@@ -14,9 +14,9 @@ from typing import Any
 from keepfit.shared import actors
 from keepfit.shared.checkpoints.manifest import checkpoints_in
 from keepfit.shared.jobs.directory import AttemptDir, JobDir
-from keepfit.shared.jobs.diskstate import state_on_disk
 from keepfit.shared.jobs.events import Progress
 from keepfit.shared.jobs.states import JobState
+from keepfit.shared.jobs.truth import state_on_disk
 from keepfit.shared.store.jobs import fields_of
 from keepfit.shared.store.records import JobRecord
 from keepfit.web.jobs.rows import last_row

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from keepfit.shared.jobs.deleting import FOLDER, clear, unfinished
-from keepfit.shared.jobs.restoring import drop_deleted
+from keepfit.shared.jobs.mending import drop_deleted
 from keepfit.shared.store import Store
 
 LOOK_S = 1.0

@@ -19,11 +19,11 @@ from functools import cached_property
 from typing import TypeVar
 
 from keepfit.shared.durable import to_json
-from keepfit.shared.errors import BadTransition, JobNotFound, StoreRefused, StoreUnavailable
+from keepfit.shared.errors import JobNotFound, StoreRefused, StoreUnavailable
 from keepfit.shared.jobs.directory import AttemptDir, DiskStatus, JobDir, is_job_id, open_jobdir
-from keepfit.shared.jobs.diskstate import state_on_disk
-from keepfit.shared.jobs.restoring import drop_deleted, note_stop, only_server_knows_stop, restore_from_disk
-from keepfit.shared.jobs.states import ENDS, JobState, Wish
+from keepfit.shared.jobs.mending import drop_deleted, mend
+from keepfit.shared.jobs.states import JobState, Wish
+from keepfit.shared.jobs.truth import Difference, Lack, compare, on_disk, state_on_disk
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import JobRecord, Store
 from keepfit.shared.store.keepers import put_back_call
@@ -39,6 +39,9 @@ CLOCKS_S = 2.0
 """How far a file's time may lie behind the clock."""
 GONE_S = 5.0
 """A directory that is missing for so long was removed, and not just moved aside for a moment."""
+
+KEEPERS = frozenset({Difference.WISH_UNHEARD, Difference.STOP_UNNOTED})
+"""What a keeper mends of a job that the server knows."""
 
 T = TypeVar("T")
 
@@ -154,37 +157,28 @@ class Comparison:
             self._compare_one(job_id, record)
 
     def _compare_one(self, job_id: str, record: JobRecord) -> None:
-        """Pass on a wish that the server has not heard of; note a stop that only the server knows."""
+        """Mend what differs, of what a keeper may: the rest may be a moment in the hands of a person or an attempt."""
         with _costs_itself(job_id):
             jobdir = open_jobdir(self._jobs_dir, job_id)
-            self._pass_on_wish(jobdir, record.wish_number)
-            if record.state in (JobState.PAUSED, JobState.FAILED):
-                record = self._store.jobs.get(job_id)  # anew: a person may have had it go on just now
-                if only_server_knows_stop(jobdir, record):
-                    note_stop(jobdir, record)
-
-    def _pass_on_wish(self, jobdir: JobDir, known: int) -> None:
-        """Tell the server of a wish that a person made while it was away."""
-        status = jobdir.status()
-        if status.wish_number > known:
-            try:
-                self._store.jobs.request(
-                    jobdir.id, status.wish, number=status.wish_number, by=status.by, priority=status.priority
-                )
-            except BadTransition as exc:  # the job ended before the wish could reach it
-                log.info("a wish came too late: %s", exc, extra={"job_id": jobdir.id})
+            stopped = record.state in (JobState.PAUSED, JobState.FAILED)
+            if not stopped and jobdir.status().wish_number <= record.wish_number:
+                return  # nothing below can be found; most jobs are so, and reading all of them costs much more
+            found = compare(on_disk(jobdir), record)
+            if found in KEEPERS:
+                mend(found, self._jobs_dir, job_id, self._store)
 
     def _put_back(self, job_id: str, at_once: bool = False) -> None:
-        """Restore a job from its directory; one that may be running a moment later, so that its owner can adopt it."""
+        """Put a job back that the server does not know; where its owner may adopt it, only after a moment."""
         with _costs_itself(job_id):
             try:
-                jobdir = open_jobdir(self._jobs_dir, job_id)
+                disk = on_disk(open_jobdir(self._jobs_dir, job_id))
             except JobNotFound:
                 self._gone.setdefault(job_id, time.monotonic())
                 return
-            if not at_once and jobdir.attempt_dirs() and state_on_disk(jobdir).state not in ENDS:
+            found = compare(disk, Lack.MISSING, owner_may_adopt=not at_once)
+            if found is Difference.AWAITS_OWNER:
                 self._missing.setdefault(job_id, time.monotonic())
-            elif restore_from_disk(jobdir, self._store):
+            elif mend(found, self._jobs_dir, job_id, self._store):
                 log.info("a job is put back from its directory", extra={"job_id": job_id})
 
     def _restorations(self, names: Iterable[str]) -> list[PutBack]:

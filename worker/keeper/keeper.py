@@ -26,7 +26,7 @@ from keepfit.shared.errors import KeepfitError, StoreUnavailable
 from keepfit.shared.host import Owner, Process, machine
 from keepfit.shared.jobs.directory import open_jobdir
 from keepfit.shared.jobs.documents import ResultFile
-from keepfit.shared.jobs.restoring import is_of, note_stop
+from keepfit.shared.jobs.mending import note_settled
 from keepfit.shared.jobs.states import Cause, JobState, Outcome, Wish
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Budget, Claim, LeaseState, Running, Store, open_store
@@ -293,8 +293,6 @@ class Keeper:
         if state is JobState.QUEUED:
             return
         try:
-            record, jobdir = self._store.jobs.get(job_id), open_jobdir(self._settings.jobs_dir, job_id)
-            if record.state is state and is_of(record, jobdir):  # else a person has had it go on, or made it anew
-                note_stop(jobdir, record)
+            note_settled(self._settings.jobs_dir, job_id, state, self._store)
         except (KeepfitError, OSError) as exc:
             log.warning("the end of the job is only in the queue server: %s", exc, extra={"job_id": job_id})

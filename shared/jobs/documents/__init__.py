@@ -4,7 +4,7 @@
     claim = ClaimFile.read_or_none(attempt.claim)       # a damaged one is as if absent
     ClaimFile(owner=owner, wish_number=3).write(attempt.claim)
 
-Where the files lie says ``directory``; what they mean together, ``diskstate``. The rows of ``metrics.jsonl`` and of
+Where the files lie says ``directory``; what they mean together, ``truth``. The rows of ``metrics.jsonl`` and of
 the streams are ``events``; ``trainer.json`` is a part of a checkpoint and belongs to what trains.
 """
 

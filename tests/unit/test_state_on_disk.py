@@ -6,8 +6,8 @@ import pytest
 
 from keepfit.shared.durable import write_json
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
-from keepfit.shared.jobs.diskstate import state_on_disk
 from keepfit.shared.jobs.states import JobState, Wish
+from keepfit.shared.jobs.truth import state_on_disk
 from keepfit.shared.spec import parse_spec
 from tests.harness.documents import write_claim, write_verdict, write_wish
 
