@@ -12,7 +12,6 @@ import contextlib
 import itertools
 import logging
 import os
-import time
 import uuid
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import cached_property
@@ -28,6 +27,7 @@ from keepfit.shared.settings import Settings
 from keepfit.shared.store import JobRecord, Store
 from keepfit.shared.store.keepers import put_back_call
 from keepfit.shared.store.scripts import PutBack
+from keepfit.worker.keeper.chores import REAL, Clock
 
 KEYS_A_SLICE = 200
 NAMES_A_SLICE = 500
@@ -51,8 +51,8 @@ log = logging.getLogger(__name__)
 class Comparison:
     """What one keeper does, while it has the lock, to make the server say what the directories say."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
-        self._jobs_dir, self._store = settings.jobs_dir, store
+    def __init__(self, settings: Settings, store: Store, clock: Clock = REAL) -> None:
+        self._jobs_dir, self._store, self._clock = settings.jobs_dir, store, clock
         self._adoption_s = 4 * settings.renew_s
         self._missing: dict[str, float] = {}
         """Jobs without a record that an owner may be about to adopt, and since when."""
@@ -116,7 +116,7 @@ class Comparison:
 
     def settle(self) -> None:
         """Put back what nobody has adopted in time, and drop what stays without a directory."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         for job_id, since in list(self._missing.items()):
             if now - since >= self._adoption_s:
                 del self._missing[job_id]
@@ -173,11 +173,11 @@ class Comparison:
             try:
                 disk = on_disk(open_jobdir(self._jobs_dir, job_id))
             except JobNotFound:
-                self._gone.setdefault(job_id, time.monotonic())
+                self._gone.setdefault(job_id, self._clock.monotonic())
                 return
             found = compare(disk, Lack.MISSING, owner_may_adopt=not at_once)
             if found is Difference.AWAITS_OWNER:
-                self._missing.setdefault(job_id, time.monotonic())
+                self._missing.setdefault(job_id, self._clock.monotonic())
             elif mend(found, self._jobs_dir, job_id, self._store):
                 log.info("a job is put back from its directory", extra={"job_id": job_id})
 
@@ -197,7 +197,7 @@ class Comparison:
             ids = self._store.jobs.ids(NAMES_A_SLICE, start)
             for job_id in ids:
                 if self._is_gone(job_id):
-                    self._gone.setdefault(job_id, time.monotonic())
+                    self._gone.setdefault(job_id, self._clock.monotonic())
             if len(ids) < NAMES_A_SLICE:
                 return
             yield

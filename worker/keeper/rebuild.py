@@ -7,12 +7,12 @@ hold them. A key of the wrong type is dropped as soon as anything was refused be
 """
 
 import logging
-import time
 from collections.abc import Iterator
 from itertools import chain
 
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Store
+from keepfit.worker.keeper.chores import REAL, Chore, Clock
 from keepfit.worker.keeper.comparing import Comparison
 
 MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86_400.0
@@ -30,16 +30,18 @@ NEVER = -HOUR_S
 log = logging.getLogger(__name__)
 
 
-class Rebuilder:
-    """Part of a keeper; ``tick`` is called several times a second."""
+class Rebuilder(Chore):
+    """One of several does it, while it has the lock, which is given to ``worker``."""
 
-    def __init__(self, settings: Settings, store: Store, name: str) -> None:
-        self._store, self._name = store, name
+    name = "compare and rebuild"
+
+    def __init__(self, settings: Settings, store: Store, worker: str, clock: Clock = REAL) -> None:
+        self._store, self._worker, self._clock = store, worker, clock
         self._adoption_s = 4 * settings.renew_s
-        self._comparison = Comparison(settings, store)
+        self._comparison = Comparison(settings, store, clock)
         self._lock_at = self._sound_at = self._minute_at = self._hour_at = NEVER
         self._holds_lock = False
-        self._changed_since = time.time() - DAY_S
+        self._changed_since = clock.wall() - DAY_S
         """What has changed on the day before this worker started is looked for soon; all else within the hour."""
         self._hourly_not_before = NEVER
         self._wiped_at: float | None = None
@@ -63,14 +65,14 @@ class Rebuilder:
 
     def tick(self) -> None:
         """Take the next slice of whatever is due. Raises StoreUnavailable, StoreRefused."""
-        now = time.monotonic()
-        self._look_at_keys(now)
+        at = self._clock.monotonic()
+        self._look_at_keys(at)
         if self._store.upkeep.booted():
             self._wiped_at = self._rebuild = None
-            if self._has_lock(now):
-                self._compare(now)
+            if self._has_lock(at):
+                self._compare(at)
         else:
-            self._put_all_back(now)
+            self._put_all_back(at)
 
     def scan(self) -> None:
         """Compare everything now, in one go, whoever else does."""
@@ -93,13 +95,13 @@ class Rebuilder:
     def _has_lock(self, now: float) -> bool:
         if now - self._lock_at > LOCK_S:
             self._lock_at = now
-            self._holds_lock = self._store.upkeep.lock(self._name)
+            self._holds_lock = self._store.upkeep.lock(self._worker)
         return self._holds_lock
 
     def _compare(self, now: float) -> None:
         if self._minutely is None and now - self._minute_at > MINUTE_S:
             self._minute_at = now
-            since, self._changed_since = self._changed_since, time.time()
+            since, self._changed_since = self._changed_since, self._clock.wall()
             self._minutely = chain(self._comparison.live(), self._comparison.directories(since))
         if self._hourly is None and now - self._hour_at > HOUR_S:
             self._hour_at = now
@@ -107,10 +109,10 @@ class Rebuilder:
         self._comparison.settle()
         until = now + SLICE_S
         if self._minutely is not None:
-            self._minutely = _advance(self._minutely, until)
+            self._minutely = self._advance(self._minutely, until)
         if self._hourly is not None and self._minutely is None and now >= self._hourly_not_before:
-            self._hourly = _advance(self._hourly, until=now)
-            ended = time.monotonic()
+            self._hourly = self._advance(self._hourly, until=now)
+            ended = self._clock.monotonic()
             self._hourly_not_before = ended + (ended - now) / HOURLY_SHARE
 
     def _put_all_back(self, now: float) -> None:
@@ -124,15 +126,14 @@ class Rebuilder:
             self._rebuild = None
             return
         if self._rebuild is None:
-            self._rebuild, self._changed_since = self._comparison.rebuild(), time.time()
-        self._rebuild = _advance(self._rebuild, now + REBUILD_SLICE_S)
+            self._rebuild, self._changed_since = self._comparison.rebuild(), self._clock.wall()
+        self._rebuild = self._advance(self._rebuild, now + REBUILD_SLICE_S)
         if self._rebuild is None:  # every directory was read just now
             self._hour_at = now
 
-
-def _advance(work: Iterator[None], until: float) -> Iterator[None] | None:
-    """Take slices of ``work``, one at least, until then; what is left of it."""
-    while next(work, work) is not work:
-        if time.monotonic() >= until:
-            return work
-    return None
+    def _advance(self, work: Iterator[None], until: float) -> Iterator[None] | None:
+        """Take slices of ``work``, one at least, until then; what is left of it."""
+        while next(work, work) is not work:
+            if self._clock.monotonic() >= until:
+                return work
+        return None

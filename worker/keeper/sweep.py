@@ -8,13 +8,13 @@ cache go as well. Part of a keeper; only looks at the disk. What two keepers swe
 import contextlib
 import logging
 import shutil
-import time
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 from keepfit.shared import host
 from keepfit.shared.jobs.directory import JobDir, list_jobdirs, staged_jobdirs
+from keepfit.worker.keeper.chores import REAL, Chore, Clock, RollCall
 
 JOBS_A_TICK = 10
 """So that a data directory of many thousand jobs keeps the keeper neither from its leases nor a core from its work."""
@@ -22,22 +22,26 @@ JOBS_A_TICK = 10
 log = logging.getLogger(__name__)
 
 
-class Sweeper:
+class Sweeper(Chore):
     """Walks over all job directories every ``stale_s`` seconds and removes leftovers that are older than that."""
 
-    def __init__(self, jobs_dir: Path, cache_dir: Path, stale_s: float) -> None:
+    name = "sweep"
+
+    def __init__(self, jobs_dir: Path, cache_dir: Path, stale_s: float, roll: RollCall, clock: Clock = REAL) -> None:
         self._jobs_dir, self._cache_dir, self._stale_s = jobs_dir, cache_dir, stale_s
-        self._began = time.monotonic()
+        self._roll, self._clock = roll, clock
+        self._began = clock.monotonic()
         self._walk: Iterator[JobDir] = iter(())
 
-    def tick(self, running: Container[str]) -> None:
-        """Sweep a few jobs, but none of those that are ``running``: their writers may be at work."""
+    def tick(self) -> None:
+        """Sweep a few jobs, but none of those that run: their writers may be at work."""
+        running = {attempt.claim.job_id for attempt in self._roll.running}
         jobs = list(islice(self._walk, JOBS_A_TICK))
         for job in jobs:
             if job.id not in running:
                 self._sweep(job.unfinished())
-        if not jobs and time.monotonic() - self._began > self._stale_s:
-            self._began = time.monotonic()
+        if not jobs and self._clock.monotonic() - self._began > self._stale_s:
+            self._began = self._clock.monotonic()
             self._sweep(staged_jobdirs(self._jobs_dir))
             for shared in self._cache_dir.glob("*/"):
                 host.sweep_private(shared)
@@ -46,7 +50,7 @@ class Sweeper:
     def _sweep(self, leftovers: list[Path]) -> None:
         for path in leftovers:
             with contextlib.suppress(OSError):  # gone already, or not ours to remove; the next walk tries again
-                if time.time() - path.stat().st_mtime > self._stale_s:
+                if self._clock.wall() - path.stat().st_mtime > self._stale_s:
                     remove(path)
                     log.info("removed a leftover of a killed writer: %s", path)
 
