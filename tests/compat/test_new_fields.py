@@ -41,33 +41,42 @@ print(client.post("/api/v1/jobs", json=spec, headers={"Idempotency-Key": key}).t
 """
 
 
-def grow(source: str) -> tuple[str, set[str]]:
-    """``source`` with a field more in each class that is a document, and which these are."""
-    lines, grown = source.splitlines(), set()
+def grow(source: str) -> tuple[str, set[str], dict[str, set[str]]]:
+    """``source`` with a field more in each document, which these are, and the bases of all classes in it."""
+    lines, grown, bases = source.splitlines(), set(), {}
     for node in reversed(ast.parse(source).body):
         if not isinstance(node, ast.ClassDef):
             continue
-        bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
-        if bases & GROWING or node.name == "JobRecord":
+        bases[node.name] = {base.id for base in node.bases if isinstance(base, ast.Name)}
+        if bases[node.name] & GROWING or node.name == "JobRecord":
             lines.insert(node.end_lineno or 0, "    added_later: int | None = None")
             grown.add(node.name)
-    return "\n".join(lines) + "\n", grown
+    return "\n".join(lines) + "\n", grown, bases
+
+
+def grow_all(root: Path) -> set[str]:
+    """Add a field to each document of the code in ``root``. Which these are, those that inherit it too."""
+    grown, bases = set[str](), dict[str, set[str]]()
+    for path in [path for name in ("shared", "web", "worker") for path in root.glob(f"{name}/**/*.py")]:
+        changed, found, classes = grow(path.read_text())
+        if found:
+            path.write_text(changed)
+        grown |= found
+        bases |= classes
+    while heirs := {name for name, found in bases.items() if found & grown} - grown:
+        grown |= heirs
+    return grown
 
 
 @pytest.fixture(scope="module")
 def later(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The code of a version to come."""
-    root, grown = tmp_path_factory.mktemp("later"), set[str]()
+    root = tmp_path_factory.mktemp("later")
     for name in ("shared", "web", "worker", "keepfit"):
         shutil.copytree(ROOT / name, root / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     (root / "tests" / "compat").mkdir(parents=True)
     shutil.copy(ROOT / "tests" / "compat" / "resuming.py", root / "tests" / "compat")
-    for path in [path for name in ("shared", "web", "worker") for path in root.glob(f"{name}/**/*.py")]:
-        changed, found = grow(path.read_text())
-        if found:
-            path.write_text(changed)
-        grown |= found
-    assert grown >= KNOWN | {event.__name__ for event in Event.__subclasses__()}
+    assert grow_all(root) >= KNOWN | {event.__name__ for event in Event.__subclasses__()}
     _replace(root / "shared" / "spec" / "job.py", "READS = 1\n", "READS = 2\n")
     _replace(root / "shared" / "spec" / "values.py", "Literal[1]", "Literal[1, 2]")
     return root
