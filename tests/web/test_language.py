@@ -13,7 +13,8 @@ from tests.web.acting import Actor
 KOREAN = {"Accept-Language": "ko-KR,ko;q=0.9,en-US;q=0.8,en;q=0.7"}
 NAMES = {
     "Keepfit", "English", "model", "fit", "MNIST", "Fashion", "MLP", "CNN", "Flatten", "Dense", "relu", "softmax",
-    "Dropout", "adam", "first", "id", "UTC", "keras", "weights", "h5", "JavaScript", "lab", "local", "API",
+    "Dropout", "adam", "first", "id", "UTC", "keras", "weights", "h5", "JavaScript", "lab", "local",
+    "API", "nothing", "kB",
 }  # fmt: skip
 """Words that are the same in every language: names of things, and what a test has called its job."""
 
@@ -82,7 +83,7 @@ def test_only_a_page_of_ours_can_choose(client: FlaskClient) -> None:
 
 
 def test_no_english_is_left_on_a_korean_page(client: FlaskClient, actor: Actor, finished: str) -> None:
-    """The list, the form, a job that has ended, one that trains, an evaluation, a wrong address."""
+    """The list, the form, a job that has ended, one that trains, an evaluation, a deletion, a wrong address."""
     training = str(client.post("/api/v1/jobs", json={"name": "first"}).get_json()["id"])
     run = actor.claim(training)
     run.start()
@@ -90,6 +91,7 @@ def test_no_english_is_left_on_a_korean_page(client: FlaskClient, actor: Actor, 
     evaluation = str(client.post(f"/api/v1/jobs/{finished}/evaluations", json={"name": "first"}).get_json()["id"])
     actor.claim(evaluation).start()
     paths = ["/", "/?state=failed", "/jobs/new", f"/jobs/{finished}", f"/jobs/{training}", f"/jobs/{evaluation}", "/no"]
+    paths += [f"/jobs/{finished}/delete", "/jobs/nothing"]
 
     left = {path: english_in(client.get(path, headers=KOREAN).text) for path in paths}
 
