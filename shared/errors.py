@@ -3,18 +3,23 @@
 Library errors are translated into one of these once, at the border, with ``raise ... from exc``.
 """
 
+from keepfit.shared.reasons import Reason, said
+
 
 class KeepfitError(Exception):
     """Something went wrong that a person can act on; the message says how.
 
     Where the message has places for values, ``{like_this}``, they are given by name: the web side says it in other
-    languages too.
+    languages too. A reason has its message and its values.
     """
 
-    def __init__(self, message: str = "", /, **values: object) -> None:
-        super().__init__(message.format(**values) if values else message)
-        self.message = message
-        self.values = values
+    def __init__(self, message: str | Reason = "", /, **values: object) -> None:
+        if isinstance(message, Reason):
+            self.reason, self.message, self.values = message, message.wording, dict(message.args)
+            super().__init__(str(message))
+        else:
+            super().__init__(message.format(**values) if values else message)
+            self.reason, self.message, self.values = said(str(self)), message, values
 
 
 class InvalidSpec(KeepfitError):

@@ -23,7 +23,7 @@ MAY_SAY_BARE_NAMES = {
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 40
 TRAINING_ROOMS = ("worker/training", "worker/data", "worker/models", "worker/evaluation", "worker/kinds")
-TRAINING_MAY_USE = {"spec", "catalog", "jobs", "checkpoints", "durable", "errors", "host"}
+TRAINING_MAY_USE = {"spec", "catalog", "jobs", "checkpoints", "durable", "errors", "host", "reasons"}
 
 
 def _files(*folders: str) -> list[Path]:

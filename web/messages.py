@@ -14,10 +14,12 @@ from functools import partial
 from typing import Any
 
 from keepfit.shared.durable import to_json
+from keepfit.shared.jobs.events import StateChanged
 from keepfit.shared.jobs.loglines import describe
 from keepfit.shared.store import JobRecord, StoredEvent
 from keepfit.web.jobs.live import live_view
 from keepfit.web.jobs.reading import JobReader, Seen
+from keepfit.web.words import reasons
 from keepfit.web.words.catalogue import Marked, _, speaking
 from keepfit.web.words.wording import OUTAGE
 
@@ -97,6 +99,8 @@ BACK = change("", "back")
 def _of_event(stored: StoredEvent) -> dict[str, Any]:
     said = describe(stored.event)  # for an open page, whose log is to say the same as the file
     fields = {"at_ms": stored.at_ms, "in_attempt": stored.attempt, **dataclasses.asdict(stored.event)}
+    if isinstance(stored.event, StateChanged):
+        fields |= reasons.fields(stored.event.reason, "reason")
     return fields | ({"line": said} if said else {})
 
 

@@ -20,6 +20,7 @@ from keepfit.shared.jobs.documents import ClaimFile
 from keepfit.shared.jobs.mending import put_back
 from keepfit.shared.jobs.states import Cause, JobState, Outcome
 from keepfit.shared.jobs.truth import state_on_disk
+from keepfit.shared.reasons import Code, Reason
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import JobSpec, kind_named
 from keepfit.shared.store import Budget, Claim, LeaseState, Store, open_store
@@ -34,7 +35,6 @@ SHORT_NICENESS = 2
 """A second of work that somebody waits for comes before hours of it."""
 OOM_SCORE = "500"
 """When memory runs out the kernel should choose the training process, not the worker."""
-DRAINED = "its worker was stopped"
 STORE_TIMEOUT_S = 0.5
 RETRY_S = 0.3
 REFUSED_S = 30.0
@@ -82,10 +82,10 @@ class _Attempt:
             self._leave_to_newer(exc)
             return
         except DamagedFile as exc:  # no failure either: a person can restore the file
-            self._finish(AttemptResult(Outcome.STOPPED, str(exc)), pause_with_reason=True)
+            self._finish(AttemptResult(Outcome.STOPPED, exc.reason), pause_with_reason=True)
             return
         except KeepfitError as exc:
-            self._finish(AttemptResult(Outcome.FAILED, str(exc)))
+            self._finish(AttemptResult(Outcome.FAILED, exc.reason))
             return
         except OSError as exc:
             self._finish(
@@ -97,7 +97,7 @@ class _Attempt:
 
     def _leave_to_newer(self, why: NewerVersion) -> None:
         """Leave the job to a newer worker: its record, made anew, says what it needs."""
-        self._finish(AttemptResult(Outcome.STOPPED, str(why)))
+        self._finish(AttemptResult(Outcome.STOPPED, why.reason))
         if self._store.upkeep.forget(self._claim.job_id):
             put_back(open_jobdir(self._settings.jobs_dir, self._claim.job_id), self._store)
 
@@ -144,7 +144,7 @@ class _Attempt:
                 try:
                     result = self._compute(spec, jobdir, attempt, reporter)
                 except StorageFull as exc:
-                    result, pause_with_reason = AttemptResult(Outcome.STOPPED, str(exc)), True
+                    result, pause_with_reason = AttemptResult(Outcome.STOPPED, exc.reason), True
             if result.outcome is Outcome.FAILED:
                 # A wish made before the job failed has come too late; only a later one resumes it.
                 self._write_claim(attempt, jobdir.status().wish_number)
@@ -167,7 +167,7 @@ class _Attempt:
         """Report the end until the server has it, the lease is lost, or the worker must go. Raises StoreRefused."""
         reason = result.reason
         if result.outcome is Outcome.STOPPED and self._stop.reason is StopReason.DRAIN and not pause_with_reason:
-            reason = DRAINED
+            reason = Reason.of(Code.WORKER_STOPPED)
         outcome = result.outcome
         if heartbeat is not None and heartbeat.fault and outcome is Outcome.STOPPED and not pause_with_reason:
             outcome, reason = Outcome.INTERRUPTED, heartbeat.fault  # so that it is not tried again at once, for ever
@@ -203,7 +203,7 @@ class _Attempt:
         """The worker is about to be killed with this attempt in it: say why, while somebody can."""
         begun = attempt.record.exists()  # before that it has computed nothing that a stop could lose
         outcome = Outcome.INTERRUPTED if begun else Outcome.STOPPED
-        reason = DRAINED + (" before it could write a checkpoint" if begun else "")
+        reason = Reason.of(Code.WORKER_STOPPED_EARLY if begun else Code.WORKER_STOPPED)
         state = self._store.leases.finish(self._claim, outcome, reason=reason, budget=self._budget, cause=Cause.WORKER)
         if state is not LeaseState.LOST:
             self._audit(f"end:{state.value}")
@@ -221,11 +221,8 @@ class _Attempt:
         )  # fmt: skip
 
 
-def _no_writes(data_dir: Path, exc: OSError) -> str:
-    return (
-        f"the data directory {data_dir} takes no writes ({exc.strerror}); free some space or fix its "
-        "permissions, then resume the job"
-    )
+def _no_writes(data_dir: Path, exc: OSError) -> Reason:
+    return Reason.of(Code.NO_WRITES, directory=str(data_dir), error=str(exc.strerror))
 
 
 def _yield_to_others(niceness: int) -> None:

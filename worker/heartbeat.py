@@ -16,6 +16,7 @@ from typing import Self
 from keepfit.shared.errors import StoreRefused, StoreUnavailable
 from keepfit.shared.jobs.directory import JobDir
 from keepfit.shared.jobs.states import Wish
+from keepfit.shared.reasons import NONE, Code, Reason
 from keepfit.shared.store import Claim, Leases, LeaseState, WishChannel
 from keepfit.worker.training.interfaces import StopReason, StopSignal
 
@@ -50,8 +51,8 @@ class Heartbeat:
         self._lost = threading.Event()
         self._away = False
         self._well_at = time.monotonic()
-        self.fault = ""
-        """What stopped the heartbeat, in words; empty while it is well. It goes on trying, so as to keep the lease."""
+        self.fault = NONE
+        """What stopped the heartbeat; none while it is well. It goes on trying, so as to keep the lease."""
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
@@ -88,7 +89,7 @@ class Heartbeat:
     def _give_up(self, exc: Exception) -> None:
         if not self.fault:
             log.error("no heartbeat, stopping the attempt", exc_info=exc, extra={"job_id": self._claim.job_id})
-            self.fault = f"its heartbeat failed: {exc}"
+            self.fault = Reason.of(Code.HEARTBEAT_FAILED, error=str(exc))
             self._stop.set(StopReason.DRAIN)
 
     def _renew(self) -> None:

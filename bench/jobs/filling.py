@@ -16,6 +16,7 @@ from pathlib import Path
 from bench.first_step import one_worker
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.states import ENDS, JobState, Wish
+from keepfit.shared.reasons import said
 from keepfit.shared.spec import parse_spec
 from tests.harness.documents import write_verdict, write_wish
 from tests.harness.waiting import wait_until
@@ -91,7 +92,7 @@ def _make(data_dir: Path, own: Path, folders: list[str], files: list[str], index
 def _stop(jobdir: JobDir, failed: bool) -> None:
     if failed:
         write_verdict(
-            jobdir, JobState.FAILED, f"an error of {time.strftime('%Y')}, for the list", attempt=1, wish_number=0
+            jobdir, JobState.FAILED, said(f"an error of {time.strftime('%Y')}, for the list"), attempt=1, wish_number=0
         )
     else:
         write_wish(jobdir, Wish.PAUSE, 1)

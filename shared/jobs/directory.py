@@ -28,7 +28,8 @@ from keepfit.shared.jobs import deleting
 from keepfit.shared.jobs.documents import JobFile, ResultFile, WishFile, hidden
 from keepfit.shared.jobs.documents.upgrade import latest
 from keepfit.shared.jobs.states import Wish
-from keepfit.shared.spec import NEWER, READS, JobSpec, Needs, Parent, needs_of, parents_of, parse_spec, spec_digest
+from keepfit.shared.reasons import NONE, Code, Reason
+from keepfit.shared.spec import READS, JobSpec, Needs, Parent, needs_of, parents_of, parse_spec, spec_digest
 
 _ID = re.compile(r"[a-z0-9]{12}")
 _ATTEMPT = re.compile(r"(?!0+$)(0[0-9]{5}|[1-9][0-9]{5,8})")
@@ -109,7 +110,7 @@ class DiskStatus:
     """The result of the highest attempt, if it has one."""
     by: Actor | None = None
     """Who has wished it, where that is known."""
-    damage: str = ""
+    damage: Reason = NONE
     """What is wrong with ``wish.json``: nobody knows what was wished, so the job stops until a person says it again."""
 
 
@@ -170,7 +171,7 @@ class JobDir:
     def spec(self) -> JobSpec:
         """What the job is asked to do. Raises JobNotFound, DamagedFile, or NewerVersion where this code cannot tell."""
         if not self.needs.met:
-            raise NewerVersion(NEWER)
+            raise NewerVersion(Reason.of(Code.NEWER_JOB))
         try:
             return parse_spec(self.job.spec, kept=True)
         except InvalidSpec as exc:  # whatever was accepted once is read for ever: nobody has accepted this
@@ -198,24 +199,19 @@ class JobDir:
         return Needs(version, needs.kind)
 
     @property
-    def damage(self) -> str:
-        """What is wrong with ``job.json`` and what to do, in words; empty if nothing is."""
+    def damage(self) -> Reason:
+        """What is wrong with ``job.json`` and what to do; none if nothing is."""
         try:
             if self.needs.met:
                 _ = self.spec
         except DamagedFile as exc:
-            return str(exc)
+            return exc.reason
         except JobNotFound:  # removed just now
             pass
-        return ""
+        return NONE
 
-    def _damaged(self, reason: str) -> DamagedFile:
-        return DamagedFile(
-            "The job {id} is damaged: its job.json cannot be read ({why}). "
-            "Restore it from a backup, or remove the job's directory.",
-            id=self.id,
-            why=reason,
-        )
+    def _damaged(self, error: str) -> DamagedFile:
+        return DamagedFile(Reason.of(Code.JOB_DAMAGED, job=self.id, error=error))
 
     def sibling(self, job_id: str) -> "JobDir":
         """The directory of another job of the same data directory."""
@@ -253,9 +249,7 @@ class JobDir:
         try:
             kept = WishFile.read(self.wish_file)
         except DamagedFile as exc:
-            damage = (
-                f"its wish.json is damaged ({exc}), so nobody knows what was wished; resume the job to have it go on"
-            )
+            damage = Reason.of(Code.WISH_DAMAGED, error=str(exc))
             return DiskStatus(Wish.PAUSE, 0, None, attempt, result, damage=damage)
         if kept is None:
             return DiskStatus(Wish.RUN, 0, None, attempt, result)

@@ -108,7 +108,7 @@ def _in_words(difference: Difference, jobdir: JobDir, disk: OnDisk, server: JobR
     if difference is Difference.WISH_UNHEARD:
         return f"the server has not heard of the wish to {disk.wish.value}"
     if difference is Difference.DISK_DAMAGED:
-        return disk.damage
+        return str(disk.damage)
     if difference is Difference.RUNS and not isinstance(server, Lack) and server.lease_ms < now_ms:
         return LAPSED
     if difference is Difference.NONE:

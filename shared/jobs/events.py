@@ -17,6 +17,7 @@ from typing import Any, ClassVar, get_type_hints
 
 from keepfit.shared.actors import Actor, actor_of
 from keepfit.shared.durable import from_json, to_json
+from keepfit.shared.reasons import NONE, Reason, read
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class StateChanged(Event):
     type: ClassVar[str] = "state"
     state: str
     attempt: int
-    reason: str = ""
+    reason: Reason = NONE
     outcome: str = ""
     by: Actor | None = None
     """Who has brought it into that state: the person whose wish it is, or the service."""
@@ -241,6 +242,7 @@ _READERS: dict[Any, tuple[Callable[[Any], Any], Any]] = {
     bool: (_exactly(bool), False),
     Actor | None: (actor_of, None),
     str: (_exactly(str), ""),
+    Reason: (read, NONE),
     Mapping[str, float]: (_logs, {}),
     tuple[str, ...]: (_texts, ()),
 }

@@ -1,6 +1,6 @@
 """What is true of a job: what its directory says, and how that differs from what the queue server says.
 
-    state_on_disk(jobdir)                   # DiskState(JobState.PAUSED, "paused by a person", {})
+    state_on_disk(jobdir)                   # DiskState(JobState.PAUSED, Reason("paused"), {})
     compare(on_disk(jobdir), record)        # Difference.WISH_UNHEARD
 
 The directory is the truth. It does not know whether a job is running: that is one on which a live worker holds a
@@ -18,6 +18,7 @@ from keepfit.shared.errors import DamagedFile
 from keepfit.shared.jobs.directory import DiskStatus, JobDir
 from keepfit.shared.jobs.documents import AttemptFile, ClaimFile, ResultFile, VerdictFile, read_object
 from keepfit.shared.jobs.states import JobState, Outcome, Wish, wish_allowed
+from keepfit.shared.reasons import NONE, Code, Reason
 from keepfit.shared.store.jobs import fields_of
 from keepfit.shared.store.records import JobRecord
 
@@ -27,7 +28,7 @@ class DiskState:
     """The state that a job has when nobody runs it."""
 
     state: JobState
-    reason: str = ""
+    reason: Reason = NONE
     result: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -41,8 +42,8 @@ class OnDisk:
     wish_number: int = 0
     attempt: int = 0
     """The highest; 0 before the first."""
-    damage: str = ""
-    """What is wrong with ``job.json`` or ``wish.json``, in words."""
+    damage: Reason = NONE
+    """What is wrong with ``job.json`` or ``wish.json``."""
     name: str = ""
     created_ms: int = 0
 
@@ -166,15 +167,15 @@ def _state_of_whole(jobdir: JobDir, status: DiskStatus) -> DiskState:
         # Before the result: an attempt that was cut off may have written one after its end was settled.
         return DiskState(verdict.state, verdict.reason)
     if outcome is Outcome.FINISHED:
-        return DiskState(JobState.SUCCEEDED, "", result)
+        return DiskState(JobState.SUCCEEDED, NONE, result)
     if outcome is Outcome.FAILED and not resumed:
-        return DiskState(JobState.FAILED, str(result.get("reason", "")), result)
+        return DiskState(JobState.FAILED, status.result.reason if status.result else NONE, result)
     if status.damage:
         return DiskState(JobState.PAUSED, status.damage)
     if status.wish is Wish.CANCEL:
-        return DiskState(JobState.CANCELLED, "cancelled by a person")
+        return DiskState(JobState.CANCELLED, Reason.of(Code.CANCELLED))
     if status.wish is Wish.PAUSE:
-        return DiskState(JobState.PAUSED, "paused by a person")
+        return DiskState(JobState.PAUSED, Reason.of(Code.PAUSED))
     return DiskState(JobState.QUEUED)
 
 

@@ -8,7 +8,6 @@ from keepfit.shared.spec.data import DATASETS, DatasetInfo, DataSpec
 from keepfit.shared.spec.job import (
     DEFAULT_KIND,
     KINDS,
-    NEWER,
     READS,
     EvaluateSpec,
     JobSpec,
@@ -31,7 +30,6 @@ __all__ = [
     "DEFAULT_KIND",
     "KINDS",
     "MODELS",
-    "NEWER",
     "READS",
     "DataSpec",
     "DatasetInfo",

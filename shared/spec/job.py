@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from keepfit.shared.errors import InvalidSpec, NewerVersion
+from keepfit.shared.reasons import Code, Reason
 from keepfit.shared.spec.data import DATASETS, DataSpec
 from keepfit.shared.spec.model import ModelSpec
 from keepfit.shared.spec.training import TrainingSpec
@@ -86,7 +87,6 @@ DEFAULT_KIND = "train"
 _UNKNOWN = Kind(spec=JobSpec, title="Job")
 _ANY_KIND: Any = reduce(or_, (kind.spec for kind in KINDS.values()))
 _ADAPTER: TypeAdapter[JobSpec] = TypeAdapter(Annotated[_ANY_KIND, Field(discriminator="kind")])
-NEWER = "This job needs a newer version of Keepfit: it was made by one. Its directory is left as it is."
 
 
 def kind_named(name: str) -> Kind:
@@ -153,7 +153,7 @@ def parse_spec(raw: object, kept: bool = False) -> JobSpec:
             The pydantic ``ValidationError`` is its ``__cause__``.
     """
     if kept and not needs_of(raw).met:
-        raise NewerVersion(NEWER)
+        raise NewerVersion(Reason.of(Code.NEWER_JOB))
     if isinstance(raw, dict) and "kind" not in raw:
         raw = {**raw, "kind": DEFAULT_KIND}
     try:

@@ -11,6 +11,7 @@ from keepfit.shared.errors import BadTransition, DamagedFile, JobNotFound
 from keepfit.shared.jobs.directory import JobDir
 from keepfit.shared.jobs.documents import part, text
 from keepfit.shared.jobs.states import JobState, Wish
+from keepfit.shared.reasons import Code, Reason
 from keepfit.shared.spec import DEFAULT_KIND, READS, Needs, kind_named, parents_of
 from keepfit.shared.store import keys, scripts
 from keepfit.shared.store.link import Link
@@ -27,7 +28,7 @@ class Waiting:
 
     place: int
     """Jobs before it in the queue."""
-    reason: str
+    reason: Reason
 
 
 def fields_of(jobdir: JobDir) -> dict[str, str | int]:
@@ -58,7 +59,7 @@ def fields_of(jobdir: JobDir) -> dict[str, str | int]:
         "by": actors.text_of(by),
         "wish_by": actors.text_of(status.by),
         "attempt": status.attempt,
-        **({"last_end": status.result.reason} if status.result and status.result.reason else {}),
+        **({"last_end": status.result.reason.to_text()} if status.result and status.result.reason else {}),
     }
 
 
@@ -173,26 +174,28 @@ class Jobs:
         return self._link.run(scripts.Drill(job_id=job_id, kept_ms=DRILL_KEPT_MS))
 
     def waiting(self, job_id: str) -> Waiting:
-        """The job's place in the queue, and why it waits, in plain words."""
+        """The job's place in the queue, and why it waits."""
         needs, kind, lane = self._link.ask(lambda r: r.hmget(keys.job(job_id), "needs", "kind", "lane"))
         short = lane == "short"
         queue = keys.SHORT if short else keys.READY
         rank, delayed_ms, now, workers = self._link.ask(lambda r: _queue_position(r, queue, job_id))
+        place = rank or 0
         if not needs_of_record(needs, kind).met:
-            return Waiting(rank or 0, "it needs a worker of a newer version of Keepfit")
+            return Waiting(place, Reason.of(Code.WAITS_FOR_NEWER))
         if delayed_ms is not None:
             seconds = max(1, round((delayed_ms - now) / 1000))
-            return Waiting(0, f"a pause of {seconds} s after repeated interruptions")
-        place = rank or 0
+            return Waiting(0, Reason.of(Code.WAITS_BACKING_OFF, seconds=seconds))
         if not workers:
-            return Waiting(place, "no worker is alive")
+            return Waiting(place, Reason.of(Code.WAITS_NOBODY_ALIVE))
         rows = [raw for raw in self._link.hashes([keys.worker(name) for name in workers]) if raw.get("takes") != "0"]
         if not rows:
-            return Waiting(place, "no worker takes jobs now")
+            return Waiting(place, Reason.of(Code.WAITS_NOBODY_TAKES))
+        if place == 1:
+            return Waiting(place, Reason.of(Code.WAITS_ONE_BEFORE))
         if place:
-            return Waiting(place, f"{place} {'job' if place == 1 else 'jobs'} before it")
+            return Waiting(place, Reason.of(Code.WAITS_SOME_BEFORE, place=place))
         free = sum(max(0, whole(raw, "slots") + short - whole(raw, "busy")) for raw in rows)
-        return Waiting(0, "a worker is about to take it" if free > 0 else "workers are busy")
+        return Waiting(0, Reason.of(Code.WAITS_NEXT if free > 0 else Code.WAITS_ALL_BUSY))
 
 
 _VERBS = {Wish.RUN: "run", Wish.PAUSE: "pause", Wish.CANCEL: "be cancelled"}

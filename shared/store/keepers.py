@@ -11,6 +11,7 @@ from typing import Any
 from keepfit.shared.errors import StoreUnavailable
 from keepfit.shared.jobs.directory import JobDir
 from keepfit.shared.jobs.states import ENDS, JobState
+from keepfit.shared.reasons import Reason
 from keepfit.shared.store import keys, scripts
 from keepfit.shared.store.jobs import WORKER_SILENT_MS, fields_of
 from keepfit.shared.store.link import Link
@@ -166,7 +167,7 @@ class Upkeep:
         (raw,) = self._link.hashes([keys.REBUILD])
         return (whole(raw, "done"), whole(raw, "total")) if raw else None
 
-    def put_back(self, jobdir: JobDir, state: JobState, reason: str, *, result: str = "") -> bool:
+    def put_back(self, jobdir: JobDir, state: JobState, reason: Reason, *, result: str = "") -> bool:
         """Put back a job that the server does not know. False if it knows it."""
         return self._link.run(put_back_call(jobdir, state, reason, result=result))
 
@@ -257,7 +258,7 @@ class Upkeep:
         return list({job_id: None for ids in self._link.ask(ask) for job_id in ids})
 
 
-def put_back_call(jobdir: JobDir, state: JobState, reason: str, *, result: str = "") -> scripts.PutBack:
+def put_back_call(jobdir: JobDir, state: JobState, reason: Reason, *, result: str = "") -> scripts.PutBack:
     """What puts a job back. Raises JobNotFound and what else says that it cannot be read."""
     fields = fields_of(jobdir)
     if result:

@@ -2,7 +2,7 @@
 
     claim = store.leases.claim(owner, hint="", lease_s=3)
     renewal = store.leases.renew(claim, lease_s=3)
-    store.leases.finish(claim, Outcome.FINISHED, reason="", budget=budget, result={...})
+    store.leases.finish(claim, Outcome.FINISHED, reason=NONE, budget=budget, result={...})
 
 Every call carries the owner and the attempt number (the fencing token); one whose lease no longer holds is
 answered with ``LeaseState.LOST`` and changes nothing.
@@ -19,6 +19,7 @@ from keepfit.shared.errors import DamagedFile, JobNotFound
 from keepfit.shared.jobs.directory import JobDir
 from keepfit.shared.jobs.events import Event, encode
 from keepfit.shared.jobs.states import Cause, JobState, Outcome, Wish
+from keepfit.shared.reasons import NONE, Reason
 from keepfit.shared.spec import KINDS, READS
 from keepfit.shared.store import keys, scripts
 from keepfit.shared.store.jobs import fields_of
@@ -35,8 +36,8 @@ class Claim:
     job_id: str
     attempt: int
     owner: str
-    previous_end: str = ""
-    """Why the attempt before it ended, in words; empty for the first."""
+    previous_end: Reason = NONE
+    """Why the attempt before it ended; none for the first."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class Leases:
         claim: Claim,
         outcome: Outcome,
         *,
-        reason: str,
+        reason: Reason,
         budget: Budget,
         by: How = How.WORKER,
         result: Mapping[str, Any] | None = None,
@@ -144,7 +145,7 @@ class Leases:
         )
         return self._link.run(call)
 
-    def reap(self, budget: Budget, *, reason: str, silent: Collection[str] = ()) -> dict[str, JobState]:
+    def reap(self, budget: Budget, *, reason: Reason, silent: Collection[str] = ()) -> dict[str, JobState]:
         """Settle every attempt whose lease has lapsed. Returns the new state of each job.
 
         ``silent``: the jobs whose worker lives, so that the silence was their own fault.

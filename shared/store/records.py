@@ -9,6 +9,7 @@ from keepfit.shared import actors
 from keepfit.shared.actors import Actor
 from keepfit.shared.durable import from_json
 from keepfit.shared.jobs.states import JobState, Wish
+from keepfit.shared.reasons import NONE, Reason, read_text
 from keepfit.shared.spec import DEFAULT_KIND, Needs
 
 
@@ -48,10 +49,10 @@ class JobRecord:
     heartbeat_ms: int = 0
     """When its owner was last heard of."""
     priority: int = 0
-    reason: str = ""
-    """Why it is in this state, in words for people."""
-    last_end: str = ""
-    """Why the latest attempt that has ended did so, in words; later wishes leave it as it is."""
+    reason: Reason = NONE
+    """Why it is in this state."""
+    last_end: Reason = NONE
+    """Why the latest attempt that has ended did so; later wishes leave it as it is."""
     created_ms: int = 0
     since_ms: int = 0
     """When it came into this state."""
@@ -142,8 +143,8 @@ def job_record(job_id: str, raw: Mapping[str, str]) -> JobRecord:
         lease_ms=_number(raw, "lease_ms"),
         heartbeat_ms=_number(raw, "heartbeat_ms"),
         priority=_number(raw, "priority"),
-        reason=raw.get("reason", ""),
-        last_end=raw.get("last_end", ""),
+        reason=read_text(raw.get("reason", "")),
+        last_end=read_text(raw.get("last_end", "")),
         created_ms=_number(raw, "created_ms"),
         since_ms=_number(raw, "since_ms"),
         needs=_number(raw, "needs") or 1,

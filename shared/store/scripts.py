@@ -17,6 +17,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_type_hints
 
 from keepfit.shared.actors import How
 from keepfit.shared.jobs.states import Cause, JobState, Outcome, Wish
+from keepfit.shared.reasons import Reason, read_text
 from keepfit.shared.store import keys
 from keepfit.shared.store.records import LeaseState, Lost
 
@@ -82,7 +83,7 @@ class Claimed(NamedTuple):
 
     job_id: str
     attempt: int
-    previous_end: str
+    previous_end: Reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +102,7 @@ class Claim(Script[Claimed | None]):
 
     def read(self, raw: Any) -> Claimed | None:
         """Nothing when no job is ready."""
-        return Claimed(raw[0], int(raw[1]), raw[2]) if raw else None
+        return Claimed(raw[0], int(raw[1]), read_text(raw[2])) if raw else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +152,7 @@ class Finish(_Fenced[JobState | Lost]):
     """The end of an attempt."""
 
     outcome: Outcome
-    reason: str
+    reason: Reason
     cause: Cause
     """Of an interruption."""
     result: str
@@ -173,7 +174,7 @@ class Finish(_Fenced[JobState | Lost]):
 class Reap(Script[dict[str, JobState]]):
     """The end of every attempt whose lease has lapsed."""
 
-    reason: str
+    reason: Reason
     budget: int
     backoff_ms: int
     silent: Names
@@ -227,7 +228,7 @@ class PutBack(_YesNo):
 
     job_id: str
     state: JobState
-    reason: str
+    reason: Reason
     record: Pairs
 
 
@@ -366,7 +367,7 @@ def _lua_value(hint: Any, argument: str) -> str:
         return f"{argument} == '1'"
     if hint in (int, int | None):  # nothing where there is none
         return f"tonumber({argument})"
-    assert hint is str or issubclass(hint, StrEnum), hint
+    assert hint in (str, Reason) or issubclass(hint, StrEnum), hint
     return argument
 
 
@@ -382,5 +383,7 @@ def _flat(value: Any) -> Iterator[Argument]:
             yield int(value)
         case StrEnum():
             yield value.value
+        case Reason():
+            yield value.to_text()
         case _:
             yield value

@@ -19,6 +19,7 @@ from keepfit.shared.jobs.directory import JobDir, list_jobdirs, open_jobdir
 from keepfit.shared.jobs.mending import put_back
 from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.jobs.truth import state_on_disk
+from keepfit.shared.reasons import Code, read, said
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Budget, Store, open_store
 from keepfit.web.app import create_app
@@ -92,7 +93,8 @@ def test_each_job_opens_in_its_state(data_dir: Path, role: str) -> None:
     assert jobdir.spec.name == role
     assert found.state == GO_ON.get(JOBS[role]["state"], JOBS[role]["state"])
     if found.state in (JobState.FAILED, JobState.CANCELLED) or role == "full disk":
-        assert found.reason == JOBS[role]["reason"]
+        assert found.reason == read(JOBS[role]["reason"])
+        assert found.reason.code != Code.SAID
 
 
 def test_all_are_listed(client: FlaskClient) -> None:
@@ -126,7 +128,7 @@ def test_the_append_only_file_is_read(old_store: Store) -> None:
     states = {record.name: record.state.value for record in old_store.jobs.list(100)}
     assert states == {role: job["state"] for role, job in JOBS.items()}
 
-    old_store.leases.reap(Budget(5, 0.0), reason="its worker has gone")
+    old_store.leases.reap(Budget(5, 0.0), reason=said("its worker has gone"))
     claimed = {claim.job_id for _ in range(9) if (claim := old_store.leases.claim("worker", lease_s=60))}
 
     assert claimed == {job["id"] for job in JOBS.values() if job["state"] in ("running", "queued")}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from keepfit.shared import reasons
 from keepfit.shared.jobs.documents import (
     AttemptFile,
     ClaimFile,
@@ -23,6 +24,8 @@ READERS: dict[str, type[Document]] = {
     "result": ResultFile,
 }  # fmt: skip
 RENAMED = {"claim": {"after": "previous_end"}}
+REASONS = {"claim": "previous_end", "result": "reason", "verdict": "reason"}
+"""Fields that were sentences."""
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -39,6 +42,9 @@ def test_nothing_that_0_1_wrote_is_lost(name: str) -> None:
         assert found is not None
         now = json.loads(found.model_dump_json())
         renamed = {RENAMED.get(name, {}).get(field, field): value for field, value in raw.items()}
+        if (field := REASONS.get(name)) and field in renamed:
+            renamed[field] = reasons.read_sentence(renamed[field]).to_json()
+            assert renamed[field].get("code") != reasons.Code.SAID
         assert now == now | renamed | {"version": latest(name)}
         assert path.read_bytes() == content
 

@@ -4,6 +4,7 @@ from keepfit.shared.actors import Actor
 from keepfit.shared.jobs.directory import AttemptDir, JobDir
 from keepfit.shared.jobs.documents import AttemptFile, ClaimFile, ResultFile, VerdictFile, WishFile
 from keepfit.shared.jobs.states import JobState, Wish
+from keepfit.shared.reasons import NONE, Reason
 
 
 def record_of(attempt: AttemptDir) -> AttemptFile:
@@ -27,7 +28,7 @@ def claim_of(attempt: AttemptDir) -> ClaimFile:
     return claim
 
 
-def write_claim(attempt: AttemptDir, owner: str, wish_number: int, previous_end: str = "") -> None:
+def write_claim(attempt: AttemptDir, owner: str, wish_number: int, previous_end: Reason = NONE) -> None:
     """Claim the attempt, as its worker does."""
     ClaimFile(owner=owner, wish_number=wish_number, previous_end=previous_end).write(attempt.claim)
 
@@ -37,6 +38,6 @@ def write_wish(jobdir: JobDir, wish: Wish, number: int, priority: int | None = N
     WishFile(wish=wish, number=number, priority=priority, by=by).write(jobdir.wish_file)
 
 
-def write_verdict(jobdir: JobDir, state: JobState, reason: str, attempt: int, wish_number: int) -> None:
+def write_verdict(jobdir: JobDir, state: JobState, reason: Reason, attempt: int, wish_number: int) -> None:
     """Settle the job, as a keeper does."""
     VerdictFile(state=state, reason=reason, attempt=attempt, wish_number=wish_number).write(jobdir.verdict)

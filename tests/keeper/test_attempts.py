@@ -31,7 +31,7 @@ def test_a_dead_child_of_ours_is_given_a_moment_to_be_explained(
 
     record = store.jobs.get(jobdir.id)
     assert (early, record.state) == (JobState.RUNNING, JobState.QUEUED)
-    assert record.last_end == "the training process ended unexpectedly"
+    assert str(record.last_end) == "the training process ended unexpectedly"
 
 
 def test_where_the_whole_worker_is_dead_nothing_is_waited_for(
@@ -42,7 +42,7 @@ def test_where_the_whole_worker_is_dead_nothing_is_waited_for(
 
     ticking(local_chore(short, store, roll, clock), roll)()
 
-    assert store.jobs.get(jobdir.id).last_end == "the worker was killed"
+    assert str(store.jobs.get(jobdir.id).last_end) == "the worker was killed"
 
 
 def test_a_process_that_has_lost_its_lease_is_killed_after_the_grace(

@@ -11,6 +11,7 @@ from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.doctor import examine, mend
 from keepfit.shared.jobs.mending import put_back
 from keepfit.shared.jobs.states import JobState, Outcome, Wish
+from keepfit.shared.reasons import said
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Budget, Store
@@ -154,7 +155,11 @@ def stop_unnoted(store: Store, jobdir: JobDir, outcome: Outcome) -> None:
     assert claim
     write_claim(jobdir.new_attempt(claim.attempt), claim.owner, 0)
     store.leases.finish(
-        claim, outcome, reason="it cannot go on", budget=Budget(1, 1.0), pause_with_reason=outcome is Outcome.STOPPED
+        claim,
+        outcome,
+        reason=said("it cannot go on"),
+        budget=Budget(1, 1.0),
+        pause_with_reason=outcome is Outcome.STOPPED,
     )
 
 

@@ -67,7 +67,7 @@ def test_a_damaged_job_is_paused_and_never_failed(settings: Settings, store: Sto
 
         record = store.jobs.get(jobdir.id)
         assert record.state is JobState.PAUSED
-        assert "its job.json cannot be read" in record.reason
+        assert "its job.json cannot be read" in str(record.reason)
         assert not jobdir.attempt_dirs()
         store.jobs.request(jobdir.id, Wish.RUN, number=record.wish_number + 1)
 

@@ -13,6 +13,7 @@ from keepfit.shared.host import Owner, Process, machine
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.states import JobState, Outcome, Wish
 from keepfit.shared.jobs.truth import state_on_disk
+from keepfit.shared.reasons import said
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Budget, Store
@@ -192,7 +193,7 @@ def test_a_stop_that_only_the_server_knows_is_noted_on_disk(settings: Settings, 
     assert claim
     jobdir.new_attempt(claim.attempt)
     store.leases.finish(
-        claim, Outcome.STOPPED, reason="the disk is full", budget=Budget(5, 1.0), pause_with_reason=True
+        claim, Outcome.STOPPED, reason=said("the disk is full"), budget=Budget(5, 1.0), pause_with_reason=True
     )
     rebuilder = Rebuilder(settings, store, "keeper")
     rebuilder.scan()
@@ -206,7 +207,7 @@ def test_a_stop_that_only_the_server_knows_is_noted_on_disk(settings: Settings, 
     wait_until(back, "the job is back")
 
     record = store.jobs.get(jobdir.id)
-    assert (record.state, record.reason) == (JobState.PAUSED, "the disk is full")
+    assert (record.state, str(record.reason)) == (JobState.PAUSED, "the disk is full")
 
 
 @pytest.mark.parametrize("file", ["job.json", "wish.json", "verdict.json"])

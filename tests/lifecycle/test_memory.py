@@ -61,7 +61,7 @@ def kill_for_memory(cramped: Path) -> None:
 def reasons_of(service: Service, job_id: str) -> list[str]:
     """The reason of each state that the job has been in."""
     events = [stored.event for stored in service.store.events.read(job_id, count=20_000)]
-    return [event.reason for event in events if isinstance(event, StateChanged)]
+    return [str(event.reason) for event in events if isinstance(event, StateChanged)]
 
 
 def test_a_job_killed_for_memory_goes_on_and_says_so(service: Service, cramped: Path) -> None:
@@ -74,7 +74,8 @@ def test_a_job_killed_for_memory_goes_on_and_says_so(service: Service, cramped: 
     ended = service.wait_for_end(job_id)
 
     assert (ended.state, ended.attempt) == (JobState.SUCCEEDED, 2)
-    assert claim_of(open_jobdir(service.data_dir / "jobs", job_id).attempt_dirs()[1]).previous_end == BY_THE_KERNEL
+    claim = claim_of(open_jobdir(service.data_dir / "jobs", job_id).attempt_dirs()[1])
+    assert str(claim.previous_end) == BY_THE_KERNEL
     assert reasons_of(service, job_id) == ["", "", BY_THE_KERNEL, "", ""]
 
 
@@ -86,7 +87,7 @@ def test_each_kill_for_memory_explains_one_death(cramped: Path) -> None:
     for pid in (1, 2):
         deaths.record(pid, SIGKILLED)
 
-    assert [deaths.take(1), deaths.take(2)] == [BY_THE_KERNEL, "the training process was killed (SIGKILL)"]
+    assert [str(deaths.take(pid)) for pid in (1, 2)] == [BY_THE_KERNEL, "the training process was killed (SIGKILL)"]
 
 
 def test_an_old_kill_for_memory_explains_no_death(service: Service, cramped: Path) -> None:

@@ -40,7 +40,7 @@ def test_a_cancelled_job_stays_cancelled(service: Service) -> None:
     service.client.cancel(job_id)
     ended = service.wait_for_end(job_id)
 
-    assert (ended.state, ended.reason) == (JobState.CANCELLED, "cancelled by a person")
+    assert (ended.state, str(ended.reason)) == (JobState.CANCELLED, "cancelled by a person")
     with pytest.raises(RequestRefused):
         service.client.pause(job_id)
 
@@ -79,7 +79,7 @@ def test_a_wish_made_before_the_job_failed_does_not_resume_it(service: Service, 
     service.client.prioritise(job_id, 7)
     os.kill(owner.child.pid, signal.SIGCONT)
     failed = service.wait_for_end(job_id)
-    assert "has the shape" in failed.reason
+    assert "has the shape" in str(failed.reason)
     assert (failed.state, failed.attempt) == (JobState.FAILED, 1)
 
     service.store.link.ask(lambda r: r.flushall())

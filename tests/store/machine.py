@@ -21,6 +21,7 @@ from keepfit.shared.errors import BadTransition, JobNotFound
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.events import CheckpointFailed, CheckpointSaved, Event, LogLine, Progress
 from keepfit.shared.jobs.states import Cause, JobState, Outcome, Transition, Wish
+from keepfit.shared.reasons import said
 from keepfit.shared.spec import kind_named, parse_spec
 from keepfit.shared.store import Budget, Claim, LeaseState, Store, keys
 from tests.harness.documents import write_wish
@@ -164,7 +165,7 @@ class Transitions(RuleBasedStateMachine):
     def claim(self, owner: str, hint: str, lease_s: float, slots: int | None = None) -> None:
         """One claim."""
         claim = self.store.leases.claim(owner, hint=hint, lease_s=lease_s, slots=slots)
-        answer = claim and (claim.job_id, claim.attempt, claim.previous_end)
+        answer = claim and (claim.job_id, claim.attempt, claim.previous_end.to_text())
         self.step("claim", answer, lambda: self.model.claim(owner, hint, round(lease_s * 1000), slots))
         if claim:
             self.past.append(claim)
@@ -221,11 +222,11 @@ class Transitions(RuleBasedStateMachine):
         """One end, with a result or without."""
         result = {"seconds": pick} if pick % 2 else None
         state = self.store.leases.finish(
-            c, outcome, reason="because", budget=budget, by=How.KEEPER if pick % 3 else How.WORKER, result=result,
+            c, outcome, reason=said("because"), budget=budget, by=How.KEEPER if pick % 3 else How.WORKER, result=result,
             pause_with_reason=pause, cause=cause,
         )  # fmt: skip
         by = KEEPER if pick % 3 else WORKER
-        end = End(outcome, "because", budget.restarts, round(budget.backoff_s * 1000), pause, cause, by)
+        end = End(outcome, said("because"), budget.restarts, round(budget.backoff_s * 1000), pause, cause, by)
         stored = f'{{"seconds":{pick}}}' if result else ""
         self.step("finish", state, lambda: self.model.finish((c.job_id, c.attempt, c.owner), end, stored), c)
 
@@ -233,9 +234,9 @@ class Transitions(RuleBasedStateMachine):
     @rule(budget=st.sampled_from(BUDGETS), pick=picks)
     def reap(self, budget: Budget, pick: int) -> None:
         """A keeper settles what has lapsed, and nothing else; some of it had a worker that lives."""
-        end = End(Outcome.INTERRUPTED, "silence", budget.restarts, round(budget.backoff_s * 1000), by=KEEPER)
+        end = End(Outcome.INTERRUPTED, said("silence"), budget.restarts, round(budget.backoff_s * 1000), by=KEEPER)
         silent = [jobdir.id for n, jobdir in enumerate(self.dirs) if pick >> n & 1]
-        reaped = self.store.leases.reap(budget, reason="silence", silent=silent)
+        reaped = self.store.leases.reap(budget, reason=said("silence"), silent=silent)
         self.step("reap", reaped, lambda: self.model.reap(end, silent))
 
     @precondition(lambda self: self.adoptable() or (self.past and self.every(6)))
@@ -255,8 +256,8 @@ class Transitions(RuleBasedStateMachine):
         """A keeper puts a job back whose record is gone; one that is there stays as it is."""
         jobdir = self.aimed(pick, self.unknown())
         result = '{"seconds": 1}' if pick % 2 else ""
-        put_back = self.store.upkeep.put_back(jobdir, state, "found so", result=result)
-        self.step("put_back", put_back, lambda: self.model.put_back(jobdir.id, state, "found so", result))
+        put_back = self.store.upkeep.put_back(jobdir, state, said("found so"), result=result)
+        self.step("put_back", put_back, lambda: self.model.put_back(jobdir.id, state, said("found so"), result))
 
     @precondition(lambda self: self.every(2 if self.model.delayed else 6))
     @rule(pick=picks, damaged=rarely)

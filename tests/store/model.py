@@ -19,6 +19,7 @@ from keepfit.shared import actors
 from keepfit.shared.actors import How
 from keepfit.shared.jobs.events import Event, encode
 from keepfit.shared.jobs.states import ENDS, OWN_FAULTS, Cause, JobState, Outcome, Wish
+from keepfit.shared.reasons import NONE, Code, Reason
 from keepfit.shared.store import LeaseState, Renewal
 from keepfit.shared.store.records import Lost
 
@@ -34,7 +35,7 @@ WISHES: dict[JobState, dict[Wish, JobState]] = {
     S.CANCELLED: {W.RUN: S.QUEUED, W.CANCEL: S.CANCELLED},
     S.SUCCEEDED: {},
 }
-SAID = {S.QUEUED: "resumed by a person", S.PAUSED: "paused by a person", S.CANCELLED: "cancelled by a person"}
+SAID = {S.QUEUED: Code.RESUMED, S.PAUSED: Code.PAUSED, S.CANCELLED: Code.CANCELLED}
 
 
 @dataclass(frozen=True)
@@ -182,10 +183,10 @@ class Model:
         if job_id in self.jobs:
             return False
         self._insert(job_id)
-        self._become(job_id, S.QUEUED, "", self.disks[job_id].by)
+        self._become(job_id, S.QUEUED, NONE, self.disks[job_id].by)
         return True
 
-    def put_back(self, job_id: str, state: JobState, reason: str, result: str = "") -> bool:
+    def put_back(self, job_id: str, state: JobState, reason: Reason, result: str = "") -> bool:
         """A job comes back from its directory; False if it is there."""
         if job_id in self.jobs:
             return False
@@ -226,7 +227,7 @@ class Model:
         job.attempt += 1
         self.counters.update(["recoveries"] * (job.last_outcome == "interrupted"))
         self._lease(job, owner, lease_ms)
-        self._become(job_id, S.RUNNING, "", WORKER)
+        self._become(job_id, S.RUNNING, NONE, WORKER)
         return job_id, job.attempt, job.last_end
 
     def top_up(self, waiting: int, most: int) -> int:
@@ -300,7 +301,7 @@ class Model:
         if target is not job.state:
             job.barren = job.setbacks = 0
             job.result = "" if target is S.QUEUED else job.result
-            self._become(job_id, target, SAID[target], by)
+            self._become(job_id, target, Reason.of(SAID[target]), by)
         return target
 
     def adopt(self, job_id: str, attempt: int, owner: str, lease_ms: int) -> LeaseState:
@@ -315,7 +316,7 @@ class Model:
             return LeaseState.LOST
         job.attempt = attempt
         self._lease(job, owner, lease_ms)
-        self._become(job_id, S.RUNNING, "went on while the queue server was away", WORKER)
+        self._become(job_id, S.RUNNING, Reason.of(Code.ADOPTED), WORKER)
         return LeaseState.HELD
 
     def _insert(self, job_id: str) -> Record:
@@ -332,12 +333,12 @@ class Model:
         job.owner, job.heartbeat_ms, job.lease_ms = owner, self.now, self.now + lease_ms
 
     def _become(
-        self, job_id: str, state: JobState, reason: str, by: str, outcome: str = "", *, happened: bool = True
+        self, job_id: str, state: JobState, reason: Reason, by: str, outcome: str = "", *, happened: bool = True
     ) -> None:
         job = self.jobs[job_id]
-        job.state, job.reason, job.since_ms = state, reason, self.now
+        job.state, job.reason, job.since_ms = state, reason.to_text(), self.now
         self.delayed.pop(job_id, None)
-        data = {"state": state, "attempt": job.attempt, "reason": reason, "outcome": outcome} | _by(by)
+        data = {"state": state, "attempt": job.attempt, "reason": reason.to_text(), "outcome": outcome} | _by(by)
         self._emit(job_id, "state", data, happened)
         self.counters.update([f"ended:{state}"] * (happened and state in ENDS))
 
@@ -352,7 +353,7 @@ class Model:
         job.barren += interrupted and end.cause in OWN_FAULTS
         self.counters.update([f"interrupted:{end.cause}"] * interrupted)
         state, reason = end.of(job.wish, job.barren)
-        job.last_end = reason if end.outcome is Outcome.STOPPED else end.reason
+        job.last_end = (reason if end.outcome is Outcome.STOPPED else end.reason).to_text()
         by = job.wish_by if end.obeys(job.wish) else end.by
         self._become(job_id, state, reason, by, end.outcome)
         if state is S.QUEUED and interrupted and job.setbacks >= 2:
@@ -367,7 +368,7 @@ class End:
     """How an attempt ended, and how much patience there is with it."""
 
     outcome: Outcome
-    reason: str
+    reason: Reason
     restarts: int
     backoff_ms: int
     pause_with_reason: bool = False
@@ -378,7 +379,7 @@ class End:
         """Whether the state that a job comes to with it is that of the wish."""
         return wish is not W.RUN and self.outcome not in (Outcome.FINISHED, Outcome.FAILED)
 
-    def of(self, wish: Wish, barren: int) -> tuple[JobState, str]:
+    def of(self, wish: Wish, barren: int) -> tuple[JobState, Reason]:
         """The state that a job comes to with it, and the reason given."""
         if self.outcome is Outcome.FINISHED:
             return S.SUCCEEDED, self.reason
@@ -386,12 +387,11 @@ class End:
             return S.FAILED, self.reason
         if self.obeys(wish):
             state = S.CANCELLED if wish is W.CANCEL else S.PAUSED
-            return state, SAID[state]
+            return state, Reason.of(SAID[state])
         if self.pause_with_reason:
             return S.PAUSED, self.reason
         if self.outcome is Outcome.INTERRUPTED and self.cause in OWN_FAULTS and barren >= self.restarts:
-            row = f"{barren} attempts in a row ended without a new checkpoint; the last one: {self.reason}"
-            return S.FAILED, row
+            return S.FAILED, Reason.of(Code.BUDGET_USED_UP, count=barren, last=self.reason)
         return S.QUEUED, self.reason
 
 

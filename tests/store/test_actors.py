@@ -9,6 +9,7 @@ from keepfit.shared.jobs.directory import create_jobdir
 from keepfit.shared.jobs.events import StateChanged, WishChanged
 from keepfit.shared.jobs.mending import put_back
 from keepfit.shared.jobs.states import Outcome, Wish
+from keepfit.shared.reasons import NONE, said
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Budget, Store, keys
 from tests.harness.documents import write_wish
@@ -24,13 +25,13 @@ def test_each_change_of_state_says_who_has_made_it(store: Store, tmp_path: Path)
     first = store.leases.claim("worker", lease_s=60)
     assert first
     store.jobs.request(jobdir.id, Wish.PAUSE, number=1, by=command)
-    store.leases.finish(first, Outcome.STOPPED, reason="", budget=BUDGET)
+    store.leases.finish(first, Outcome.STOPPED, reason=NONE, budget=BUDGET)
     store.jobs.request(jobdir.id, Wish.RUN, number=2, by=api)
     assert store.leases.claim("worker", lease_s=0.0)
-    store.leases.reap(BUDGET, reason="silence")
+    store.leases.reap(BUDGET, reason=said("silence"))
     third = store.leases.claim("worker", lease_s=60)
     assert third
-    store.leases.finish(third, Outcome.FAILED, reason="wrong", budget=BUDGET, by=How.KEEPER)
+    store.leases.finish(third, Outcome.FAILED, reason=said("wrong"), budget=BUDGET, by=How.KEEPER)
     store.jobs.request(jobdir.id, Wish.RUN, number=3)
 
     events = [stored.event for stored in store.events.read(jobdir.id)]
@@ -65,7 +66,7 @@ def test_what_cannot_be_read_of_an_actor_costs_nothing_else(store: Store, tmp_pa
         claim = store.leases.claim("worker", lease_s=60)
         assert claim
         store.link.ask(partial(_put, key=keys.job(jobdir.id), fields=fields))
-        store.leases.finish(claim, Outcome.STOPPED, reason="", budget=BUDGET)
+        store.leases.finish(claim, Outcome.STOPPED, reason=NONE, budget=BUDGET)
         last = store.events.read(jobdir.id)[-1].event
         assert isinstance(last, StateChanged)
         assert (last.state, last.by, store.jobs.get(jobdir.id).wish_by) == ("paused", None, None)

@@ -10,6 +10,7 @@ from keepfit.shared.errors import StoreUnavailable
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.events import LogLine, StateChanged
 from keepfit.shared.jobs.states import Cause, JobState, Outcome, Wish
+from keepfit.shared.reasons import said
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Budget, LeaseState, Store, WishChannel, keys, open_store
 from keepfit.shared.store.keepers import READY_LOOKED_AT
@@ -90,11 +91,11 @@ def test_how_long_the_longest_wait_is(store: Store, tmp_path: Path) -> None:
 def test_a_job_waits_for_workers_that_take_none(store: Store, jobdir: JobDir) -> None:
     """A worker that drains is alive, but of no use to it; one that has left is not even that."""
     store.workers.beat("w", host="host", pid=1, slots=2, busy=0, takes=False)
-    assert store.jobs.waiting(jobdir.id).reason == "no worker takes jobs now"
+    assert str(store.jobs.waiting(jobdir.id).reason) == "no worker takes jobs now"
 
     store.workers.leave("w")
 
-    assert store.jobs.waiting(jobdir.id).reason == "no worker is alive"
+    assert str(store.jobs.waiting(jobdir.id).reason) == "no worker is alive"
     assert store.workers.list() == []
 
 
@@ -127,7 +128,7 @@ def test_a_job_that_was_interrupted_is_recovering(store: Store, jobdir: JobDir) 
     assert claim is not None
     assert not store.jobs.get(jobdir.id).recovering
 
-    store.leases.finish(claim, Outcome.INTERRUPTED, reason="killed", budget=Budget(3, 60.0), cause=Cause.PROCESS)
+    store.leases.finish(claim, Outcome.INTERRUPTED, reason=said("killed"), budget=Budget(3, 60.0), cause=Cause.PROCESS)
 
     record = store.jobs.get(jobdir.id)
     assert record.state is JobState.QUEUED

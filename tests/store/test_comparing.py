@@ -7,6 +7,7 @@ import pytest
 
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.states import JobState, Wish
+from keepfit.shared.reasons import said
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Store
@@ -56,7 +57,7 @@ def test_only_directories_that_have_changed_are_read(settings: Settings, store: 
     """A wish made while the server was away is found by its directory's time; each hour all are read anyway."""
     fresh, old = many(settings, 2)
     for jobdir in (fresh, old):
-        store.upkeep.put_back(jobdir, JobState.FAILED, "wrong")
+        store.upkeep.put_back(jobdir, JobState.FAILED, said("wrong"))
         write_wish(jobdir, Wish.RUN, 1)
     os.utime(old.path, (1e9, 1e9))
     comparison = Comparison(settings, store)

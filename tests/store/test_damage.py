@@ -12,6 +12,7 @@ from keepfit.shared.errors import DamagedFile, JobNotFound
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.doctor import examine, mend
 from keepfit.shared.jobs.states import JobState, Outcome, Wish
+from keepfit.shared.reasons import NONE, said
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Budget, Claim, LeaseState, Store, keys
@@ -49,7 +50,7 @@ def crowd(settings: Settings, store: Store) -> dict[JobState, JobDir]:
         dirs[state].new_attempt(claim.attempt)
         outcome = Outcome.FINISHED if state is JobState.SUCCEEDED else Outcome.FAILED
         if state is not JobState.RUNNING:
-            store.leases.finish(claim, outcome, reason="", budget=BUDGET)
+            store.leases.finish(claim, outcome, reason=NONE, budget=BUDGET)
     for state, wish in ((JobState.PAUSED, Wish.PAUSE), (JobState.CANCELLED, Wish.CANCEL)):
         write_wish(dirs[state], wish, 1)
         store.jobs.request(dirs[state].id, wish, number=1)
@@ -110,12 +111,12 @@ def test_a_damaged_record_costs_itself(
     with pytest.raises((DamagedFile, JobNotFound)):
         store.jobs.get(harmed)
     store.leases.running()
-    store.leases.reap(BUDGET, reason="silence")
+    store.leases.reap(BUDGET, reason=said("silence"))
     rebuilder = make_rebuilder(settings, store)
 
     def healed() -> bool:
         rebuilder.tick()
-        store.leases.reap(BUDGET, reason="silence")
+        store.leases.reap(BUDGET, reason=said("silence"))
         return harmed in {record.id for record in store.jobs.list(10)}
 
     wait_until(healed, "the record is back", timeout_s=10)
@@ -203,7 +204,7 @@ def test_what_has_fallen_out_of_a_key_is_back_after_one_scan(
 
     def whole() -> bool:
         rebuilder.tick()
-        store.leases.reap(BUDGET, reason="silence")
+        store.leases.reap(BUDGET, reason=said("silence"))
         listed = {r.id for r in store.jobs.list(10)} == {d.id for d in crowd.values()}
         return listed and not store.upkeep.sound(repair=False) and store.jobs.counts()[JobState.QUEUED] == 2
 
@@ -221,7 +222,7 @@ def test_the_doctor_sees_and_mends_it(
     """``keepfit doctor --repair`` names each of them; a second look finds nothing."""
     state, harm = FALLS[fall]
     wait_until(lambda: store.leases.running()[0].lease_ms < store.now_ms(), "the lease has lapsed")
-    store.leases.reap(BUDGET, reason="silence")
+    store.leases.reap(BUDGET, reason=said("silence"))
     if state is JobState.RUNNING:
         again = store.leases.claim("owner", hint=crowd[state].id, lease_s=60)
         assert again

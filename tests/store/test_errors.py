@@ -110,7 +110,7 @@ def test_a_refused_heartbeat_stops_the_attempt_if_it_stays_refused(
         wait_until(stop.is_set, "the attempt is asked to stop", timeout_s=5)
 
         assert stop.reason is StopReason.DRAIN  # with a checkpoint, and given back
-        assert "WRONGTYPE" in heartbeat.fault
+        assert "WRONGTYPE" in str(heartbeat.fault)
         assert not heartbeat.lost
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from keepfit.shared.jobs.directory import create_jobdir
 from keepfit.shared.jobs.states import Outcome, Wish
+from keepfit.shared.reasons import said
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Budget, Claim, Store, keys
 
@@ -81,7 +82,7 @@ def test_whatever_happens_to_it_a_short_job_stays_in_its_lane(store: Store, jobs
         case "interrupted":
             held = store.leases.claim("lab", lease_s=60, slots=0)
             assert held is not None
-            store.leases.finish(held, Outcome.INTERRUPTED, reason="killed", budget=BUDGET)
+            store.leases.finish(held, Outcome.INTERRUPTED, reason=said("killed"), budget=BUDGET)
         case "record lost":
             store.link.ask(lambda r: r.delete(keys.SHORT))
             assert store.upkeep.mend([job]) == {job: "unqueued"}
@@ -111,7 +112,7 @@ def test_why_a_short_job_waits_is_said_by_its_own_queue(store: Store, jobs_dir: 
     first, second = (submit(store, jobs_dir, f"e{n}", EVALUATE) for n in range(2))
     store.workers.beat("w", host="lab", pid=10, slots=2, busy=2)
 
-    assert store.jobs.waiting(first).reason == "a worker is about to take it"
-    assert store.jobs.waiting(second).reason == "1 job before it"
+    assert str(store.jobs.waiting(first).reason) == "a worker is about to take it"
+    assert str(store.jobs.waiting(second).reason) == "1 job before it"
     store.workers.beat("w", host="lab", pid=10, slots=2, busy=3)
-    assert store.jobs.waiting(first).reason == "workers are busy"
+    assert str(store.jobs.waiting(first).reason) == "workers are busy"

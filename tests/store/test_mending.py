@@ -9,6 +9,7 @@ from keepfit.shared.jobs.documents import VerdictFile
 from keepfit.shared.jobs.mending import look_up, mend, note_settled, put_back, tell
 from keepfit.shared.jobs.states import JobState, Outcome, Wish
 from keepfit.shared.jobs.truth import Difference, Lack, compare, on_disk
+from keepfit.shared.reasons import NONE, said
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Budget, Store, keys
@@ -41,7 +42,7 @@ def stopped_on_server(jobdir: JobDir, store: Store) -> None:
     claim = store.leases.claim("worker", hint=jobdir.id, lease_s=60)
     assert claim
     jobdir.new_attempt(claim.attempt)
-    store.leases.finish(claim, Outcome.STOPPED, reason="full", budget=BUDGET, pause_with_reason=True)
+    store.leases.finish(claim, Outcome.STOPPED, reason=said("full"), budget=BUDGET, pause_with_reason=True)
 
 
 def test_what_is_mended_is_no_difference_any_more(jobs_dir: Path, store: Store, jobdir: JobDir) -> None:
@@ -122,7 +123,7 @@ def test_a_wish_that_comes_too_late_is_none(jobs_dir: Path, store: Store, jobdir
     """The job has succeeded since it was looked at."""
     claim = store.leases.claim("worker", hint=jobdir.id, lease_s=60)
     assert claim
-    store.leases.finish(claim, Outcome.FINISHED, reason="", budget=BUDGET, result={})
+    store.leases.finish(claim, Outcome.FINISHED, reason=NONE, budget=BUDGET, result={})
     write_wish(jobdir, Wish.PAUSE, 1)
 
     assert not mend(Difference.WISH_UNHEARD, jobs_dir, jobdir.id, store)

@@ -11,6 +11,7 @@ from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.events import CheckpointFailed, CheckpointSaved, LogLine, StateChanged, decode, encode
 from keepfit.shared.jobs.mending import put_back
 from keepfit.shared.jobs.states import Cause, JobState, Outcome, Wish, wish_allowed
+from keepfit.shared.reasons import NONE, Code, Reason, said
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Budget, LeaseState, Store, keys, open_store
 from tests.harness.documents import write_wish
@@ -46,14 +47,14 @@ def test_priority_comes_before_first_come(store: Store, jobs_dir: Path) -> None:
 def test_a_waiting_job_says_why(store: Store, jobs_dir: Path) -> None:
     """No worker; a free worker; busy workers; jobs before it."""
     first, second = submit(store, jobs_dir, "first").id, submit(store, jobs_dir, "second").id
-    assert store.jobs.waiting(first).reason == "no worker is alive"
+    assert str(store.jobs.waiting(first).reason) == "no worker is alive"
 
     store.workers.beat("w", host="host", pid=1, slots=2, busy=1)
-    assert store.jobs.waiting(first).reason == "a worker is about to take it"
+    assert str(store.jobs.waiting(first).reason) == "a worker is about to take it"
 
     store.workers.beat("w", host="host", pid=1, slots=2, busy=2)
-    assert store.jobs.waiting(first).reason == "workers are busy"
-    assert store.jobs.waiting(second).reason == "1 job before it"
+    assert str(store.jobs.waiting(first).reason) == "workers are busy"
+    assert str(store.jobs.waiting(second).reason) == "1 job before it"
 
 
 def test_barren_attempts_end_in_failure_with_pauses_in_between(store: Store, jobs_dir: Path) -> None:
@@ -65,11 +66,12 @@ def test_barren_attempts_end_in_failure_with_pauses_in_between(store: Store, job
     for _ in range(3):
         claim = wait_until(lambda: store.leases.claim("worker", lease_s=60), "the job is ready again", timeout_s=5)
         assert claim
-        states.append(store.leases.finish(claim, Outcome.INTERRUPTED, reason="it crashed", budget=budget))
+        states.append(store.leases.finish(claim, Outcome.INTERRUPTED, reason=said("it crashed"), budget=budget))
 
     assert states == [JobState.QUEUED, JobState.QUEUED, JobState.FAILED]
     assert (
-        store.jobs.get(job_id).reason == "3 attempts in a row ended without a new checkpoint; the last one: it crashed"
+        str(store.jobs.get(job_id).reason)
+        == "3 attempts in a row ended without a new checkpoint; the last one: it crashed"
     )
 
 
@@ -83,10 +85,10 @@ def test_deaths_of_workers_use_up_no_budget_but_are_waited_for(store: Store, job
         claim = store.leases.claim("worker", hint=job_id, lease_s=0 if n % 2 else 60)
         assert claim
         if n % 2:
-            assert store.leases.reap(budget, reason="silence") == {job_id: JobState.QUEUED}
+            assert store.leases.reap(budget, reason=said("silence")) == {job_id: JobState.QUEUED}
         else:
             lost = store.leases.finish(
-                claim, Outcome.INTERRUPTED, reason="the worker was killed", budget=budget, cause=Cause.WORKER
+                claim, Outcome.INTERRUPTED, reason=Reason.of(Code.WORKER_KILLED), budget=budget, cause=Cause.WORKER
             )
             assert lost is JobState.QUEUED
         waits = store.link.ask(lambda r: r.zscore(keys.DELAYED, job_id))
@@ -99,7 +101,7 @@ def test_a_silence_is_the_jobs_own_fault_if_its_worker_lives(store: Store, jobs_
     job_id = submit(store, jobs_dir, "freezes").id
     assert store.leases.claim("worker", lease_s=0)
 
-    assert store.leases.reap(Budget(1, 0.0), reason="silence", silent=[job_id]) == {job_id: JobState.FAILED}
+    assert store.leases.reap(Budget(1, 0.0), reason=said("silence"), silent=[job_id]) == {job_id: JobState.FAILED}
 
 
 def test_why_an_attempt_ended_survives_later_wishes(store: Store, jobs_dir: Path) -> None:
@@ -108,18 +110,20 @@ def test_why_an_attempt_ended_survives_later_wishes(store: Store, jobs_dir: Path
     claim = store.leases.claim("worker", lease_s=60)
     assert claim
     store.jobs.request(job_id, Wish.PAUSE, number=1)
-    store.leases.finish(claim, Outcome.INTERRUPTED, reason="the worker was killed", budget=BUDGET, cause=Cause.WORKER)
+    store.leases.finish(
+        claim, Outcome.INTERRUPTED, reason=Reason.of(Code.WORKER_KILLED), budget=BUDGET, cause=Cause.WORKER
+    )
     paused = store.jobs.get(job_id)
     store.jobs.request(job_id, Wish.RUN, number=2)
     again = store.leases.claim("worker", lease_s=60)
 
-    assert (paused.state, paused.reason) == (JobState.PAUSED, "paused by a person")
+    assert (paused.state, str(paused.reason)) == (JobState.PAUSED, "paused by a person")
     assert again
-    assert again.previous_end == store.jobs.get(job_id).last_end == "the worker was killed"
+    assert again.previous_end == store.jobs.get(job_id).last_end == Reason.of(Code.WORKER_KILLED)
 
     store.jobs.request(job_id, Wish.PAUSE, number=3)
-    store.leases.finish(again, Outcome.STOPPED, reason="", budget=BUDGET)
-    assert store.jobs.get(job_id).last_end == "paused by a person"
+    store.leases.finish(again, Outcome.STOPPED, reason=NONE, budget=BUDGET)
+    assert store.jobs.get(job_id).last_end == Reason.of(Code.PAUSED)
 
 
 def test_after_a_wipe_the_directory_says_why_an_attempt_ended(store: Store, jobs_dir: Path) -> None:
@@ -133,7 +137,7 @@ def test_after_a_wipe_the_directory_says_why_an_attempt_ended(store: Store, jobs
     claim = store.leases.claim("worker", lease_s=60)
 
     assert claim
-    assert (claim.attempt, claim.previous_end) == (2, "its worker was stopped")
+    assert (claim.attempt, claim.previous_end) == (2, Reason.of(Code.WORKER_STOPPED))
 
 
 def test_a_stream_is_short_and_goes_some_time_after_the_end(store: Store, jobs_dir: Path) -> None:
@@ -144,13 +148,13 @@ def test_a_stream_is_short_and_goes_some_time_after_the_end(store: Store, jobs_d
     store.leases.report(claim, [LogLine(str(n)) for n in range(500)])
     assert len(store.events.read(job_id, count=1_000)) > 500
 
-    store.leases.finish(claim, Outcome.FAILED, reason="wrong", budget=BUDGET)
+    store.leases.finish(claim, Outcome.FAILED, reason=said("wrong"), budget=BUDGET)
     kept = store.events.read(job_id, count=1_000)
     keeps_for = store.link.ask(lambda r: r.pttl(keys.events(job_id)))
     store.jobs.request(job_id, Wish.RUN, number=1)
 
     assert len(kept) == 200
-    assert kept[-1].event == StateChanged("failed", 1, "wrong", "failed", local(How.WORKER))
+    assert kept[-1].event == StateChanged("failed", 1, said("wrong"), "failed", local(How.WORKER))
     assert 0 < keeps_for <= 3_600_000
     assert store.link.ask(lambda r: r.pttl(keys.events(job_id))) == -1
 
@@ -158,7 +162,7 @@ def test_a_stream_is_short_and_goes_some_time_after_the_end(store: Store, jobs_d
 def test_a_job_that_is_put_back_after_its_end_has_no_stream(store: Store, jobs_dir: Path) -> None:
     """A hundred thousand of them would take most of the memory; that it is there is told all the same."""
     jobdir, _ = create_jobdir(jobs_dir, parse_spec({"name": "old"}))
-    store.upkeep.put_back(jobdir, JobState.SUCCEEDED, "")
+    store.upkeep.put_back(jobdir, JobState.SUCCEEDED, NONE)
 
     assert store.jobs.get(jobdir.id).state is JobState.SUCCEEDED
     assert store.events.read(jobdir.id) == []
@@ -172,7 +176,7 @@ def test_numbers_for_people_who_watch(store: Store, jobs_dir: Path) -> None:
     for _ in range(2):
         claim = store.leases.claim("worker", hint=jobs[0], lease_s=60)
         assert claim
-        store.leases.finish(claim, Outcome.INTERRUPTED, reason="it crashed", budget=Budget(5, 0.0))
+        store.leases.finish(claim, Outcome.INTERRUPTED, reason=said("it crashed"), budget=Budget(5, 0.0))
     assert store.leases.claim("worker", hint=jobs[0], lease_s=60)
     store.jobs.request(jobs[1], Wish.CANCEL, number=1)
     store.workers.beat("w", host="host", pid=1, slots=2, busy=1)
@@ -194,17 +198,17 @@ def test_a_job_that_backs_off_is_not_claimed_and_says_so(store: Store, jobs_dir:
     for _ in range(2):
         claim = store.leases.claim("worker", lease_s=60)
         assert claim
-        store.leases.finish(claim, Outcome.INTERRUPTED, reason="it crashed", budget=BUDGET)
+        store.leases.finish(claim, Outcome.INTERRUPTED, reason=said("it crashed"), budget=BUDGET)
 
     assert store.leases.claim("worker", hint=job_id, lease_s=60) is None
-    assert "pause of" in store.jobs.waiting(job_id).reason
+    assert "pause of" in str(store.jobs.waiting(job_id).reason)
 
 
 def test_an_old_owner_changes_nothing(store: Store, jobs_dir: Path) -> None:
     """After a takeover every call of the first owner is answered with lost."""
     job_id = submit(store, jobs_dir, "job").id
     old = store.leases.claim("frozen", lease_s=0)
-    store.leases.reap(BUDGET, reason="silence")
+    store.leases.reap(BUDGET, reason=said("silence"))
     new = store.leases.claim("fresh", lease_s=60)
     before = store.jobs.get(job_id), store.events.last_id(job_id)
 
@@ -213,7 +217,7 @@ def test_an_old_owner_changes_nothing(store: Store, jobs_dir: Path) -> None:
     assert store.leases.renew(old, lease_s=60).lease is LeaseState.LOST
     assert store.leases.report(old, [LogLine("still here")]) is LeaseState.LOST
     assert (
-        store.leases.finish(old, Outcome.FINISHED, reason="", budget=BUDGET, result={"outcome": "finished"})
+        store.leases.finish(old, Outcome.FINISHED, reason=NONE, budget=BUDGET, result={"outcome": "finished"})
         is LeaseState.LOST
     )
     assert (store.jobs.get(job_id), store.events.last_id(job_id)) == before
@@ -228,7 +232,7 @@ def test_a_wipe_brings_no_replaced_attempt_back(store: Store, jobs_dir: Path) ->
         assert claim
         jobdir.new_attempt(claim.attempt)
         claims.append(claim)
-        store.leases.reap(BUDGET, reason="silence")
+        store.leases.reap(BUDGET, reason=said("silence"))
     store.link.ask(lambda r: r.flushdb())
 
     assert store.leases.adopt(claims[0], jobdir, lease_s=60) is LeaseState.LOST
@@ -272,7 +276,9 @@ def test_ends_are_final_until_a_person_resumes(store: Store, jobs_dir: Path) -> 
     job_id = submit(store, jobs_dir, "job").id
     claim = store.leases.claim("worker", lease_s=60)
     assert claim
-    store.leases.finish(claim, Outcome.FAILED, reason="loss is NaN", budget=BUDGET, result={"reason": "loss is NaN"})
+    store.leases.finish(
+        claim, Outcome.FAILED, reason=said("loss is NaN"), budget=BUDGET, result={"reason": "loss is NaN"}
+    )
 
     with pytest.raises(BadTransition, match="failed"):
         store.jobs.request(job_id, Wish.PAUSE, number=1)
@@ -280,7 +286,7 @@ def test_ends_are_final_until_a_person_resumes(store: Store, jobs_dir: Path) -> 
 
     again = store.leases.claim("worker", lease_s=60)
     assert again
-    store.leases.finish(again, Outcome.FINISHED, reason="", budget=BUDGET, result={"metrics": {"accuracy": 0.9}})
+    store.leases.finish(again, Outcome.FINISHED, reason=NONE, budget=BUDGET, result={"metrics": {"accuracy": 0.9}})
     for wish in Wish:
         with pytest.raises(BadTransition, match="succeeded"):
             store.jobs.request(job_id, wish, number=2)
@@ -291,7 +297,7 @@ def test_state_and_event_are_one(store: Store, jobs_dir: Path) -> None:
     job_id = submit(store, jobs_dir, "job").id
     claim = store.leases.claim("worker", lease_s=60)
     assert claim
-    store.leases.finish(claim, Outcome.FINISHED, reason="", budget=BUDGET)
+    store.leases.finish(claim, Outcome.FINISHED, reason=NONE, budget=BUDGET)
 
     events = [s.event for s in store.events.read(job_id)]
 
@@ -313,7 +319,12 @@ def test_reading_goes_on_after_the_last_seen_event(store: Store, jobs_dir: Path)
 
 def test_events_survive_encoding() -> None:
     """Encode, decode, the same; an unknown type is passed over."""
-    assert decode(encode(StateChanged("running", 3, "why"))) == StateChanged("running", 3, "why")
+    paused = StateChanged("paused", 3, Reason.of(Code.STEP_STOPPED, step=7, by="wish"))
+    assert decode(encode(paused)) == paused
+    assert (
+        decode({"type": "state", "data": '{"state":"paused","attempt":3,"reason":"stopped at step 7 (wish)"}'})
+        == paused
+    )
     assert decode({"type": "from-the-future", "data": "{}"}) is None
 
 
@@ -345,7 +356,7 @@ def test_the_table_of_wishes_is_what_the_script_allows(store: Store, jobs_dir: P
     for state in JobState:
         for wish in Wish:
             jobdir = create_jobdir(jobs_dir, parse_spec({"name": "job"}))[0]
-            store.upkeep.put_back(jobdir, state, "")
+            store.upkeep.put_back(jobdir, state, NONE)
             try:
                 store.jobs.request(jobdir.id, wish, number=1)
                 done = True

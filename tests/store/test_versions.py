@@ -13,6 +13,7 @@ from keepfit.shared.jobs.events import LogLine
 from keepfit.shared.jobs.mending import put_back
 from keepfit.shared.jobs.states import JobState, Outcome, Wish
 from keepfit.shared.jobs.truth import Difference, compare, on_disk
+from keepfit.shared.reasons import said
 from keepfit.shared.spec import KINDS, READS, parse_spec
 from keepfit.shared.store import Budget, Store, keys
 from tests.harness.documents import write_wish
@@ -96,7 +97,7 @@ def test_an_older_keeper_restores_a_newer_job(store: Store, jobs_dir: Path) -> N
     store.jobs.request(newer.id, Wish.RUN, number=4)
     assert store.jobs.get(newer.id).state is JobState.QUEUED
     assert store.leases.claim("old", lease_s=60) is None
-    assert "newer version" in store.jobs.waiting(newer.id).reason
+    assert "newer version" in str(store.jobs.waiting(newer.id).reason)
 
 
 def test_an_evaluation_needs_what_its_source_needs(store: Store, jobs_dir: Path) -> None:
@@ -151,7 +152,7 @@ def test_what_an_old_record_says_is_not_written_onto_a_new_directory(store: Stor
     old = submit(store, jobs_dir, "key")
     claim = store.leases.claim("worker", lease_s=60)
     assert claim is not None
-    store.leases.finish(claim, Outcome.FAILED, reason="There is no job.", budget=Budget(3, 60.0))
+    store.leases.finish(claim, Outcome.FAILED, reason=said("There is no job."), budget=Budget(3, 60.0))
     record = store.jobs.get(old.id)
     assert compare(on_disk(old), record) is Difference.STOP_UNNOTED
     shutil.rmtree(old.path)

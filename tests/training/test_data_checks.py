@@ -24,7 +24,7 @@ def refusal(program: Program, path: Path) -> str:
     result = attempt(program, jobdir_at(path / "job"), reporter=reporter)
     assert result.outcome is Outcome.FAILED
     assert not reporter.of(AttemptStarted)
-    return result.reason
+    return str(result.reason)
 
 
 def with_part(name: str, arrays: Arrays) -> Program:

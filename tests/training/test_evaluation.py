@@ -79,7 +79,7 @@ def test_data_that_cannot_be_measured_on_are_named(orphan: JobDir) -> None:
     result = execute(evaluation_of(orphan, "mnist"))
 
     assert result.outcome is Outcome.FAILED
-    assert "The labels in y_test of mnist.npz are 1 to 10" in result.reason
+    assert "The labels in y_test of mnist.npz are 1 to 10" in str(result.reason)
 
 
 def test_a_model_is_rebuilt_from_what_its_attempt_has_kept(orphan: JobDir, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,7 +135,7 @@ def test_an_evaluation_of_an_untrained_job_says_so(tmp_path: Path) -> None:
     result = execute(evaluation_of(source))
 
     assert result.outcome is Outcome.FAILED
-    assert "no valid checkpoint yet" in result.reason
+    assert "no valid checkpoint yet" in str(result.reason)
 
 
 @pytest.mark.parametrize("model", ["mlp", "cnn"])

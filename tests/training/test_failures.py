@@ -29,8 +29,8 @@ def test_a_loss_that_is_no_number_fails_the_job(tmp_path: Path) -> None:
     result = attempt(programs.compose("mlp", build_model=diverging), jobdir_at(tmp_path / "job"))
 
     assert result.outcome is Outcome.FAILED
-    assert result.reason.startswith("The loss became nan by step 2 ")
-    assert "A lower learning rate" in result.reason
+    assert str(result.reason).startswith("The loss became nan by step 2 ")
+    assert "A lower learning rate" in str(result.reason)
 
 
 def test_wrong_shapes_fail_the_job_in_the_words_of_keras(tmp_path: Path) -> None:
@@ -40,8 +40,8 @@ def test_wrong_shapes_fail_the_job_in_the_words_of_keras(tmp_path: Path) -> None
     result = attempt(program, jobdir_at(tmp_path / "job"))
 
     assert result.outcome is Outcome.FAILED
-    assert "expected axis -1 of input shape to have value 64" in result.reason
-    assert result.reason.isprintable()
+    assert "expected axis -1 of input shape to have value 64" in str(result.reason)
+    assert str(result.reason).isprintable()
 
 
 def too_big_for_tensorflow() -> Any:
@@ -65,7 +65,7 @@ def test_a_model_that_does_not_fit_into_memory_fails_the_job_and_says_so(
 
     result = result_of(jobdir.attempt_dirs()[0])
     assert result.outcome is Outcome.FAILED
-    assert result.reason.startswith("Out of memory: the model and its batches do not fit.")
+    assert str(result.reason).startswith("Out of memory: the model and its batches do not fit.")
     assert not any("Traceback" in line.text for line in reporter.of(LogLine))
 
 
@@ -75,7 +75,7 @@ def test_a_callback_whose_state_is_unknown_is_refused(tmp_path: Path) -> None:
 
     result = attempt(program, jobdir_at(tmp_path / "job"))
 
-    assert result.reason == "Callbacks whose state cannot be kept: TerminateOnNaN."
+    assert str(result.reason) == "Callbacks whose state cannot be kept: TerminateOnNaN."
 
 
 def test_an_error_in_the_program_goes_to_the_log_with_its_traceback(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_an_error_in_the_program_goes_to_the_log_with_its_traceback(tmp_path: Pa
 
     result = attempt(programs.compose("mlp", build_model=broken), jobdir_at(tmp_path / "job"), reporter=reporter)
 
-    assert result.reason.startswith("Unexpected ZeroDivisionError: one by nothing")
+    assert str(result.reason).startswith("Unexpected ZeroDivisionError: one by nothing")
     assert any("Traceback" in line.text for line in reporter.of(LogLine))
 
 
@@ -98,7 +98,7 @@ def test_another_program_in_the_same_directory_is_refused(tmp_path: Path) -> Non
 
     result = attempt(programs.compose("mlp", "sgd"), jobdir_at(tmp_path / "job"))
 
-    assert result.reason.startswith("The checkpoint was made with another spec")
+    assert str(result.reason).startswith("The checkpoint was made with another spec")
 
 
 def test_other_data_under_the_same_spec_is_refused(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_other_data_under_the_same_spec_is_refused(tmp_path: Path) -> None:
 
     result = attempt(programs.compose("mlp", train=changed), jobdir_at(tmp_path / "job"))
 
-    assert result.reason.startswith(
+    assert str(result.reason).startswith(
         "The checkpoint was made with another data set: its training part is not what it was."
     )
 

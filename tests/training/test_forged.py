@@ -361,8 +361,8 @@ def test_where_none_fits_nothing_begins_anew(tmp_path: Path) -> None:
     result = attempt(changed, jobdir, reporter=recorder)
 
     assert result.outcome is Outcome.FAILED
-    assert result.reason.startswith("No checkpoint of this job fits the model")
-    assert "submit the job anew" in result.reason
+    assert str(result.reason).startswith("No checkpoint of this job fits the model")
+    assert "submit the job anew" in str(result.reason)
     assert checkpoints_of(jobdir) == there
     assert not recorder.of(CheckpointRejected)
 

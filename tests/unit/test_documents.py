@@ -18,6 +18,7 @@ from keepfit.shared.jobs.directory import JobDir, create_jobdir, list_jobdirs, o
 from keepfit.shared.jobs.documents import AttemptFile, ClaimFile, ResultFile
 from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.jobs.truth import state_on_disk, wish_obeyed
+from keepfit.shared.reasons import read_text, said
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store.jobs import fields_of
 from tests.harness.documents import result_of, write_claim, write_verdict, write_wish
@@ -116,8 +117,8 @@ def test_a_wish_that_cannot_be_read_stops(tmp_path: Path, damage: str) -> None:
     state = state_on_disk(jobdir)
 
     assert state.state is JobState.PAUSED
-    assert "wish.json is damaged" in state.reason
-    assert "resume" in state.reason
+    assert "wish.json is damaged" in str(state.reason)
+    assert "resume" in str(state.reason)
     _remove(jobdir.path / "wish.json")
     write_wish(jobdir, Wish.RUN, 3)
     assert state_on_disk(jobdir).state is JobState.QUEUED
@@ -141,12 +142,12 @@ def test_a_whole_verdict_and_result_count(tmp_path: Path) -> None:
     jobdir, _ = create_jobdir(tmp_path, SPEC)
     result = {"outcome": "finished", "reason": "", "metrics": {"loss": None, "accuracy": 0.5}, "step": 7, "new": [1]}
     write_json(jobdir.new_attempt(1).result, result)
-    known = result | {"metrics": {"accuracy": 0.5}, "version": 1, "weights_sha256": "", "extra": {}}
+    known = result | {"metrics": {"accuracy": 0.5}, "version": 2, "reason": {}, "weights_sha256": "", "extra": {}}
     assert result_of(jobdir.attempt_dirs()[0]).model_dump() == known  # also what a later version has added
     assert state_on_disk(jobdir).state is JobState.SUCCEEDED
 
-    write_verdict(jobdir, JobState.FAILED, "five times", attempt=1, wish_number=0)
-    assert state_on_disk(jobdir).reason == "five times"
+    write_verdict(jobdir, JobState.FAILED, said("five times"), attempt=1, wish_number=0)
+    assert str(state_on_disk(jobdir).reason) == "five times"
 
 
 def test_only_directories_with_the_form_of_a_number_are_attempts(tmp_path: Path) -> None:
@@ -196,7 +197,7 @@ def test_a_newer_spec_is_left_alone_and_has_its_name(tmp_path: Path) -> None:
         assert not newer.needs.met
         with pytest.raises(NewerVersion, match="newer version"):
             _ = newer.spec
-        assert newer.damage == ""
+        assert not newer.damage
         assert state_on_disk(newer).state is JobState.QUEUED
         fields = fields_of(newer)
         assert (fields["name"], fields["kind"]) == ("first", spec["kind"])
@@ -255,7 +256,8 @@ def test_no_reader_raises_anything_else(tmp_path: Path, damaged: dict[str, str])
     for found in list_jobdirs(tmp_path / "jobs"):
         state, status, fields = state_on_disk(found), found.status(), fields_of(found)
         assert all(type(value) in (int, str) for value in fields.values())
-        assert isinstance(state.reason, str)
+        assert str(state.reason).encode() or not state.reason
+        assert read_text(state.reason.to_text()) == state.reason
         assert status.wish_number >= 0
         for question in ("spec", "digest", "needs"):
             with contextlib.suppress(KeepfitError):

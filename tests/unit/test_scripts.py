@@ -10,6 +10,7 @@ import pytest
 
 from keepfit.shared.actors import How
 from keepfit.shared.jobs.states import Cause, Outcome, Wish
+from keepfit.shared.reasons import NONE
 from keepfit.shared.store import keys, scripts
 from keepfit.shared.store.scripts import ROWS, Names, Pairs, name_of, text_of
 
@@ -66,7 +67,7 @@ def test_the_head_of_a_script_names_what_the_row_sends() -> None:
         owner="b",
         attempt=3,
         outcome=Outcome.STOPPED,
-        reason="",
+        reason=NONE,
         cause=Cause.WORKER,
         result="",
         budget=5,

@@ -8,6 +8,7 @@ from keepfit.shared.durable import write_json
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.jobs.truth import state_on_disk
+from keepfit.shared.reasons import Code, Reason, said
 from keepfit.shared.spec import parse_spec
 from tests.harness.documents import write_claim, write_verdict, write_wish
 
@@ -84,19 +85,19 @@ def test_a_job_that_failed_again_after_it_was_resumed_has_failed(jobdir: JobDir)
 def test_a_keepers_verdict_stands_until_the_job_is_resumed(jobdir: JobDir) -> None:
     """A used-up restart budget is remembered on disk."""
     attempt(jobdir, 1, None)
-    write_verdict(jobdir, JobState.FAILED, "5 attempts in a row", attempt=1, wish_number=0)
+    write_verdict(jobdir, JobState.FAILED, said("5 attempts in a row"), attempt=1, wish_number=0)
     stood = state_on_disk(jobdir)
 
     write_wish(jobdir, Wish.RUN, 1)
 
-    assert (stood.state, stood.reason) == (JobState.FAILED, "5 attempts in a row")
+    assert (stood.state, str(stood.reason)) == (JobState.FAILED, "5 attempts in a row")
     assert state_on_disk(jobdir).state is JobState.QUEUED
 
 
 def test_a_result_that_came_after_the_verdict_does_not_count(jobdir: JobDir) -> None:
     """An attempt that was cut off wrote its result when its job had been cancelled already."""
     write_wish(jobdir, Wish.CANCEL, 1)
-    write_verdict(jobdir, JobState.CANCELLED, "cancelled by a person", attempt=1, wish_number=1)
+    write_verdict(jobdir, JobState.CANCELLED, Reason.of(Code.CANCELLED), attempt=1, wish_number=1)
     attempt(jobdir, 1, "finished")
 
     assert state_on_disk(jobdir).state is JobState.CANCELLED
@@ -104,7 +105,7 @@ def test_a_result_that_came_after_the_verdict_does_not_count(jobdir: JobDir) -> 
 
 def test_a_verdict_says_nothing_of_later_attempts(jobdir: JobDir) -> None:
     """It was about the attempt before."""
-    write_verdict(jobdir, JobState.FAILED, "5 attempts in a row", attempt=1, wish_number=0)
+    write_verdict(jobdir, JobState.FAILED, said("5 attempts in a row"), attempt=1, wish_number=0)
     attempt(jobdir, 1, None)
     attempt(jobdir, 2, "finished")
 

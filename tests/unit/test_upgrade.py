@@ -22,6 +22,7 @@ from keepfit.shared.jobs.documents import (
 )
 from keepfit.shared.jobs.documents.upgrade import STEPS, latest, upgraded
 from keepfit.shared.jobs.states import Outcome, Wish
+from keepfit.shared.reasons import NONE, Code, Reason, said
 
 LEAST: dict[type[Document], dict[str, Any]] = {
     JobFile: {"spec": {"name": "first"}, "spec_sha256": "0" * 64},
@@ -92,8 +93,18 @@ def test_a_claim_of_0_1_says_why_the_attempt_before_ended() -> None:
     unknown = ClaimFile.of({"owner": "me", "wish_number": 3, "after": "resumed by a person"})
     damaged = ClaimFile.of({"owner": "me", "after": ["x"]})
 
-    assert (known.owner, known.wish_number, known.previous_end) == ("me", 3, "the worker was killed")
-    assert (unknown.previous_end, damaged.previous_end) == ("", "")
+    assert (known.owner, known.wish_number, known.previous_end) == ("me", 3, Reason.of(Code.WORKER_KILLED))
+    assert (unknown.previous_end, damaged.previous_end) == (NONE, NONE)
+
+
+def test_a_sentence_of_0_1_is_a_reason() -> None:
+    """In results and verdicts; what is nobody's sentence any more stands as it is."""
+    result = ResultFile.of({"outcome": "stopped", "reason": "stopped at step 8,332 (wish)", "step": 8332})
+    verdict = VerdictFile.of({"state": "failed", "reason": "it rained"})
+
+    assert result.reason == Reason.of(Code.STEP_STOPPED, step=8332, by="wish")
+    assert (verdict.reason, str(verdict.reason)) == (said("it rained"), "it rained")
+    assert ResultFile.of(result.model_dump()) == result
 
 
 def test_an_attempt_of_0_1_took_data_as_it_found_them() -> None:

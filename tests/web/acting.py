@@ -17,6 +17,7 @@ from keepfit.shared.durable import write_json
 from keepfit.shared.jobs.directory import AttemptDir, open_jobdir
 from keepfit.shared.jobs.events import AttemptStarted, EpochEnded, Event, LogLine, Progress, to_row
 from keepfit.shared.jobs.states import JobState, Outcome
+from keepfit.shared.reasons import read_text
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Budget, Claim, LeaseState, Store
 from keepfit.shared.store.records import Lost
@@ -82,13 +83,15 @@ class Run:
         self.directory.weights.write_bytes(b"weights")
         metrics = {"accuracy": accuracy, "loss": loss}
         result = {"outcome": "finished", "reason": "", "metrics": metrics, "weights_sha256": "ab" * 32, "step": 1130}
-        return self.end(Outcome.FINISHED, "", result)
+        return self.end(Outcome.FINISHED, result=result)
 
-    def end(self, outcome: Outcome, reason: str, result: dict[str, Any] | None = None) -> JobState | Lost:
+    def end(self, outcome: Outcome, reason: str = "", result: dict[str, Any] | None = None) -> JobState | Lost:
         """End in another way."""
         if result is not None:
             write_json(self.directory.result, result)
-        return self.store.leases.finish(self.claim, outcome, reason=reason, budget=Budget(5, 0.0), result=result)
+        return self.store.leases.finish(
+            self.claim, outcome, reason=read_text(reason), budget=Budget(5, 0.0), result=result
+        )
 
     def _append(self, path: Any, text: str) -> None:
         with path.open("a") as file:

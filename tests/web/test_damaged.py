@@ -13,6 +13,7 @@ from keepfit.shared.durable import write_json
 from keepfit.shared.jobs.directory import JobDir, open_jobdir
 from keepfit.shared.jobs.mending import put_back
 from keepfit.shared.jobs.states import JobState, Outcome, Wish
+from keepfit.shared.reasons import NONE
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Budget, LeaseState, Store
 from tests.harness.waiting import wait_until
@@ -87,7 +88,7 @@ def test_a_wipe_brings_a_damaged_job_back_and_runs_nothing(
 
     record = store.jobs.get(submitted)
     assert (record.state, record.name) == (JobState.PAUSED, submitted)
-    assert "its job.json cannot be read" in record.reason
+    assert "its job.json cannot be read" in str(record.reason)
     assert store.leases.claim("worker", hint=submitted, lease_s=60) is None
     assert client.get("/").status_code == 200
 
@@ -122,7 +123,7 @@ def test_a_running_job_whose_wish_is_damaged_stops_after_a_wipe(
 
     assert store.leases.adopt(run.claim, jobdir, lease_s=60) is LeaseState.HELD
     assert store.leases.renew(run.claim, lease_s=60).wish is Wish.PAUSE
-    store.leases.finish(run.claim, Outcome.STOPPED, reason="", budget=Budget(5, 1.0))
+    store.leases.finish(run.claim, Outcome.STOPPED, reason=NONE, budget=Budget(5, 1.0))
 
     shown = client.get(f"/api/v1/jobs/{submitted}").get_json()
     assert (shown["state"], "wish.json is damaged" in shown["reason"]) == ("paused", True)

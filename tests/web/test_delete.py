@@ -12,6 +12,7 @@ from keepfit.shared.jobs.directory import JobDir, list_jobdirs, open_jobdir
 from keepfit.shared.jobs.doctor import examine, mend
 from keepfit.shared.jobs.mending import put_back
 from keepfit.shared.jobs.states import JobState
+from keepfit.shared.reasons import Reason
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import LeaseState, Store, keys
 from keepfit.shared.store.scripts import Adopt
@@ -226,7 +227,7 @@ def test_a_keeper_with_slow_hands_does_not_bring_it_back(
     store.upkeep.remove(finished)
     honest = store.upkeep.put_back
 
-    def slow(of: JobDir, state: JobState, reason: str, *, result: str) -> bool:
+    def slow(of: JobDir, state: JobState, reason: Reason, *, result: str) -> bool:
         restored = honest(of, state, reason, result=result)
         bury(settings.jobs_dir, finished)
         return restored

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 
 from keepfit.shared.jobs.directory import create_jobdir, open_jobdir
 from keepfit.shared.jobs.states import JobState, Outcome
+from keepfit.shared.reasons import NONE, said
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import JobRecord, Store
@@ -157,7 +158,7 @@ def test_what_a_keeper_puts_back_is_looked_at_once(
     assert names(client) == []
     for number in range(150):
         jobdir, _ = create_jobdir(settings.jobs_dir, parse_spec(SPEC | {"name": f"job {number}"}))
-        store.upkeep.put_back(jobdir, JobState.PAUSED, "paused by a person")
+        store.upkeep.put_back(jobdir, JobState.PAUSED, said("paused by a person"))
     store.upkeep.mark_booted()
 
     wait_until(lambda: listed(client, state="paused")["total"] == 150, "the list has all of them")
@@ -237,8 +238,8 @@ def test_a_wiped_server_leaves_the_list_as_it_was(
     assert ([j["name"] for j in answer["jobs"]], answer["notice"]) == (["failed"], REBUILDING)
 
     for name, state in {"queued": JobState.QUEUED, "failed": JobState.FAILED, "succeeded": JobState.SUCCEEDED}.items():
-        store.upkeep.put_back(open_jobdir(settings.jobs_dir, mixed[name]), state, "")
-    store.upkeep.put_back(open_jobdir(settings.jobs_dir, mixed["measured"]), JobState.QUEUED, "")
+        store.upkeep.put_back(open_jobdir(settings.jobs_dir, mixed[name]), state, NONE)
+    store.upkeep.put_back(open_jobdir(settings.jobs_dir, mixed["measured"]), JobState.QUEUED, NONE)
     assert listed(client)["live"] is True
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from keepfit.shared.jobs.states import JobState, Wish
+from keepfit.shared.reasons import read, said
 from keepfit.shared.store import Waiting
 from keepfit.shared.store.records import JobRecord
 from keepfit.web.jobs.live import headline, live_view
@@ -26,26 +27,26 @@ def job(state: JobState = JobState.RUNNING, **fields: Any) -> JobRecord:
 
 Q, R, P = JobState.QUEUED, JobState.RUNNING, JobState.PAUSED
 SENTENCES = [
-    (job(Q, attempt=0), Waiting(2, "2 jobs before it"), "Waiting to start: 2 jobs before it."),
+    (job(Q, attempt=0), Waiting(2, said("2 jobs before it")), "Waiting to start: 2 jobs before it."),
     (job(Q, attempt=0), None, "Waiting to start."),
     (
-        job(Q, reason="the worker was killed", checkpoint_step=1240),
-        Waiting(0, "workers are busy"),
+        job(Q, reason=read("the worker was killed"), checkpoint_step=1240),
+        Waiting(0, said("workers are busy")),
         "Recovering: the worker was killed; goes on from step 1,240 as soon as a worker is free (workers are busy).",
     ),
     (
-        job(Q, reason="no word from its worker"),
+        job(Q, reason=read("no word from its worker")),
         None,
         "Recovering: no word from its worker; goes on from the beginning as soon as a worker is free.",
     ),
     (
-        job(Q, reason="its worker was stopped", checkpoint_step=1296),
-        Waiting(0, "no worker is alive"),
+        job(Q, reason=read("its worker was stopped"), checkpoint_step=1296),
+        Waiting(0, said("no worker is alive")),
         "Recovering: its worker was stopped; goes on from step 1,296 as soon as a worker is free (no worker is alive).",
     ),
     (
-        job(Q, reason="resumed by a person", checkpoint_step=9),
-        Waiting(0, "no worker is alive"),
+        job(Q, reason=read("resumed by a person"), checkpoint_step=9),
+        Waiting(0, said("no worker is alive")),
         "Resumed; goes on from step 9 as soon as a worker is free (no worker is alive).",
     ),
     (job(R), None, "Starting."),
@@ -61,23 +62,23 @@ SENTENCES = [
         "Not heard of for 8 s. If its worker is gone, it goes on by itself from step 5.",
     ),
     (
-        job(P, reason="paused by a person", checkpoint_step=7),
+        job(P, reason=read("paused by a person"), checkpoint_step=7),
         None,
         "Paused by a person. Its latest checkpoint is step 7.",
     ),
     (
-        job(P, reason="the disk is full"),
+        job(P, reason=read("the disk is full")),
         None,
         "Paused: the disk is full.",
     ),
-    (job(JobState.FAILED, reason="out of memory"), None, "Failed: out of memory."),
+    (job(JobState.FAILED, reason=read("out of memory")), None, "Failed: out of memory."),
     (
-        job(JobState.CANCELLED, reason="cancelled by a person", checkpoint_step=7),
+        job(JobState.CANCELLED, reason=read("cancelled by a person"), checkpoint_step=7),
         None,
         "Cancelled by a person. Its checkpoints are kept, so it can still be resumed.",
     ),
     (
-        job(JobState.CANCELLED, reason="cancelled by a person"),
+        job(JobState.CANCELLED, reason=read("cancelled by a person")),
         None,
         "Cancelled by a person. It has no checkpoint: if it is resumed, it starts from the beginning.",
     ),
@@ -116,7 +117,7 @@ def test_a_new_attempt_shows_nothing_of_the_dead_one() -> None:
 
 def test_a_job_that_waits_to_recover_is_where_it_goes_on() -> None:
     """Not where it was killed; one that stopped with a checkpoint is where it stopped."""
-    killed = live_view(job(Q, progress=PROGRESS, checkpoint_step=120, reason="killed"), None, NOW)
+    killed = live_view(job(Q, progress=PROGRESS, checkpoint_step=120, reason=read("killed")), None, NOW)
     stopped = live_view(job(P, progress=PROGRESS, checkpoint_step=250), None, NOW)
 
     assert (killed.done, killed.batch, killed.loss) == ("12 %", "20 of 100", wording.NOTHING)

@@ -13,6 +13,7 @@ from keepfit.shared.actors import How, local
 from keepfit.shared.jobs.directory import open_jobdir
 from keepfit.shared.jobs.states import JobState, Outcome
 from keepfit.shared.jobs.truth import state_on_disk
+from keepfit.shared.reasons import said
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Budget, Store
@@ -92,11 +93,11 @@ def test_a_job_that_backs_off_takes_its_new_place_when_its_time_has_come(
     for _ in range(2):
         claim = store.leases.claim("worker", hint=queue[1], lease_s=60)
         assert claim
-        store.leases.finish(claim, Outcome.INTERRUPTED, reason="it crashed", budget=Budget(9, 1.0))
+        store.leases.finish(claim, Outcome.INTERRUPTED, reason=said("it crashed"), budget=Budget(9, 1.0))
 
     client.post(f"/api/v1/jobs/{queue[1]}/priority", json={"priority": 5})
 
-    assert "a pause of" in store.jobs.waiting(queue[1]).reason
+    assert "a pause of" in str(store.jobs.waiting(queue[1]).reason)
     assert store.jobs.waiting(queue[0]).place == 0
     wait_until(lambda: store.upkeep.top_up(gap_s=0.001, most=2) == 2, "its time has come", timeout_s=5)
     claim = store.leases.claim("worker", lease_s=60)
@@ -160,7 +161,7 @@ def test_a_priority_that_meets_a_full_disk_does_not_resume_the_job(client: Flask
 
     def full() -> JobState | Lost:
         return store.leases.finish(
-            run.claim, Outcome.STOPPED, reason="full", budget=Budget(5, 1.0), pause_with_reason=True
+            run.claim, Outcome.STOPPED, reason=said("full"), budget=Budget(5, 1.0), pause_with_reason=True
         )
 
     answer = crossing(client, store, run, full)

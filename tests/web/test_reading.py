@@ -42,7 +42,8 @@ def test_why_attempts_ended_is_known_from_the_disk(
 
     attempts = read_history(open_jobdir(settings.jobs_dir, submitted)).attempts
 
-    assert [a.after for a in attempts] == ["", "the worker was killed", "no word from its worker for 3 s"]
+    ended = ["", "the worker was killed", "no word from its worker for 3 s"]
+    assert [str(a.previous_end) for a in attempts] == ended
 
 
 def test_a_damaged_record_is_read_from_the_directory(settings: Settings, submitted: str, store: Store) -> None:

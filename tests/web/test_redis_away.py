@@ -7,6 +7,7 @@ from flask.testing import FlaskClient
 
 from keepfit.shared.jobs.directory import list_jobdirs, open_jobdir
 from keepfit.shared.jobs.states import JobState, Outcome, Wish
+from keepfit.shared.reasons import said
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Store
 from keepfit.web.jobs.ondisk import record_on_disk
@@ -97,7 +98,7 @@ def test_what_a_wipe_has_taken_comes_from_the_disk(
     (checkpoint / "manifest.json").write_text("{}")
     with redis.Redis.from_url(valkey_url) as server:
         server.flushall()
-    store.upkeep.put_back(open_jobdir(settings.jobs_dir, submitted), JobState.PAUSED, "paused by a person")
+    store.upkeep.put_back(open_jobdir(settings.jobs_dir, submitted), JobState.PAUSED, said("paused by a person"))
 
     page = client.get(f"/jobs/{submitted}").text
 

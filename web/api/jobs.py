@@ -17,6 +17,7 @@ What a call does is in ``deeds``; how it is answered is here.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request, url_for
@@ -26,6 +27,7 @@ from werkzeug.exceptions import BadRequest, MethodNotAllowed, UnsupportedMediaTy
 
 from keepfit.shared.errors import InvalidSpec
 from keepfit.shared.jobs.states import LARGEST_PRIORITY, Wish
+from keepfit.shared.reasons import read
 from keepfit.shared.spec import parse_spec
 from keepfit.shared.store.records import JobRecord
 from keepfit.web.api import gauges
@@ -35,10 +37,11 @@ from keepfit.web.deeds.accepting import Accepted
 from keepfit.web.desk import desk
 from keepfit.web.jobs.curves import Curves, Point, read_curves
 from keepfit.web.jobs.downloads import exports, send_export, send_log
-from keepfit.web.jobs.history import read_history
+from keepfit.web.jobs.history import Attempt, read_history
 from keepfit.web.jobs.reading import Seen
 from keepfit.web.jobs.results import remarks
 from keepfit.web.security import csrf
+from keepfit.web.words import reasons
 from keepfit.web.words.catalogue import marked
 from keepfit.web.words.spec_errors import WrongFields, unknown_fields
 
@@ -214,10 +217,16 @@ def _accepted(accepted: Accepted, status: int) -> ResponseReturnValue:
 
 def _record(record: JobRecord) -> dict[str, Any]:
     fields = {name: value for name, value in dataclasses.asdict(record).items() if name != "owner"}
-    return fields | {
-        "recovering": record.recovering,
-        "url": url_for("pages.job", job_id=record.id, _external=True),
-    }
+    return (
+        fields
+        | reasons.fields(record.reason, "reason")
+        | reasons.fields(record.last_end, "last_end")
+        | {
+            "recovering": record.recovering,
+            "result": _result(record.result),
+            "url": url_for("pages.job", job_id=record.id, _external=True),
+        }
+    )
 
 
 def _job(seen: Seen) -> dict[str, Any]:
@@ -225,12 +234,22 @@ def _job(seen: Seen) -> dict[str, Any]:
     return _record(seen.record) | {
         "live": not seen.notice,
         "spec": None if seen.jobdir.damage else seen.jobdir.job.spec,
-        "waiting": dataclasses.asdict(why) if why else None,
-        "attempts": [dataclasses.asdict(a) for a in read_history(seen.jobdir).attempts],
+        "waiting": {"place": why.place} | reasons.fields(why.reason, "reason") if why else None,
+        "attempts": [_attempt(attempt) for attempt in read_history(seen.jobdir).attempts],
         "evaluations": [e.record.id for e in desk().reader.evaluations(seen.jobdir)],
         "remarks": remarks(seen.record.result, seen.record.progress.get("epochs")),
         "files": _files(seen),
     }
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    fields = dataclasses.asdict(attempt) | {"result": _result(attempt.result)}
+    return fields | reasons.fields(attempt.previous_end, "previous_end")
+
+
+def _result(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A result with its reason in words."""
+    return {**result} | (reasons.fields(read(result["reason"]), "reason") if "reason" in result else {})
 
 
 def _files(seen: Seen) -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import Any
 from keepfit.shared.actors import actor_of
 from keepfit.shared.durable import from_json, to_json
 from keepfit.shared.jobs.states import JobState, Wish
+from keepfit.shared.reasons import read
 from keepfit.shared.store.records import JobRecord
 from keepfit.web.index.schema import IndexFile
 
@@ -128,7 +129,8 @@ class JobIndex:
 def _plain(record: JobRecord) -> dict[str, Any]:
     """The fields of a record, without a copy of those that may be long."""
     named = {"by": record.by, "wish_by": record.wish_by}
-    return vars(record) | {name: actor and vars(actor) for name, actor in named.items()}
+    actors = {name: actor and vars(actor) for name, actor in named.items()}
+    return vars(record) | actors | {"reason": record.reason.to_json(), "last_end": record.last_end.to_json()}
 
 
 def _record(raw: str) -> JobRecord | None:
@@ -136,7 +138,9 @@ def _record(raw: str) -> JobRecord | None:
     try:
         values = {name: value for name, value in from_json(raw).items() if name in _FIELDS}
         typed = {"state": JobState(values["state"]), "wish": Wish(values.get("wish", "run"))}
-        return JobRecord(**values | typed | {name: actor_of(values.get(name)) for name in ("by", "wish_by")})
+        actors = {name: actor_of(values.get(name)) for name in ("by", "wish_by")}
+        reasons = {name: read(values.get(name)) for name in ("reason", "last_end")}
+        return JobRecord(**values | typed | actors | reasons)
     except (ValueError, KeyError, TypeError) as exc:
         log.warning("a row of the list's index cannot be read: %s", exc)
         return None

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from keepfit.shared.jobs.states import JobState, Outcome
+from keepfit.shared.reasons import NONE, Code, read
 from keepfit.shared.spec import kind_named
 from keepfit.shared.store.records import JobRecord
 from keepfit.web.jobs.history import Attempt, History
 from keepfit.web.jobs.live import RUNNING
 from keepfit.web.words import wording
 from keepfit.web.words.catalogue import _, marked, n_
+from keepfit.web.words.reasons import in_words
 
 KILLED = marked("it was killed or lost")
 """Of an attempt that left no word, where the queue server no longer knows why."""
@@ -89,22 +91,22 @@ def _end(attempt: Attempt, following: Attempt | None, record: JobRecord) -> str:
 def _cause(attempt: Attempt, following: Attempt | None, record: JobRecord) -> str:
     """Why an attempt ended that could not write it down: it stays so, whatever a person wished of the job since."""
     if following is None:
-        known = record.last_end if record.attempt == attempt.number else ""
-        return known or _(KILLED)
-    return following.after or _(KILLED)
+        known = record.last_end if record.attempt == attempt.number else NONE
+        return in_words(known) or _(KILLED)
+    return in_words(following.previous_end) or _(KILLED)
 
 
 def _outcome(attempt: Attempt, kind: str) -> str:
-    outcome, reason = str(attempt.result.get("outcome")), str(attempt.result.get("reason", ""))
+    outcome, reason = str(attempt.result.get("outcome")), read(attempt.result.get("reason"))
     if outcome == Outcome.STOPPED and not kind_named(kind).trains:
         return _("Stopped")
-    if outcome == Outcome.STOPPED and "could not be written" in reason:
-        return wording.sentence(reason).removesuffix(".")
+    if outcome == Outcome.STOPPED and reason.code == Code.STEP_STOPPED_UNSAVED:
+        return wording.sentence(in_words(reason)).removesuffix(".")
     if outcome == Outcome.STOPPED:
         step = attempt.result.get("step") or attempt.last_step
         return _("Stopped with a checkpoint at {step}", step=wording.step(step))
     said = _(_OUTCOMES.get(outcome, outcome.capitalize()))
-    return f"{said}: {reason}" if reason else said
+    return f"{said}: {in_words(reason)}" if reason else said
 
 
 def _done_again(attempt: Attempt, following: Attempt | None) -> str:

@@ -17,6 +17,7 @@ from keepfit.shared.errors import DamagedFile
 from keepfit.shared.jobs.directory import AttemptDir, JobDir
 from keepfit.shared.jobs.documents import AttemptFile, ClaimFile, ResultFile, open_regular
 from keepfit.shared.jobs.events import AttemptStarted, CheckpointRejected, EpochEnded, Progress
+from keepfit.shared.reasons import NONE, Reason
 from keepfit.web.jobs.rows import first_rows, last_row, lines_of
 
 LOG_TAIL_BYTES = 48 * 1024
@@ -39,8 +40,8 @@ class Attempt:
     """Empty if it did not end by itself."""
     last_step: int
     """The last step that it reported."""
-    after: str = ""
-    """Why the attempt before it ended, in words; a killed one could not write that down itself."""
+    previous_end: Reason = NONE
+    """Why the attempt before it ended; a killed one could not write that down itself."""
     rejected: tuple[str, ...] = ()
     """Checkpoints that it found damaged and set aside."""
 
@@ -129,6 +130,6 @@ def _attempt(directory: AttemptDir) -> Attempt:
         started=started,
         result=result.model_dump() if result else {},
         last_step=last.step if isinstance(last, Progress | EpochEnded) else started.step if started else 0,
-        after=claim.previous_end if claim else "",
+        previous_end=claim.previous_end if claim else NONE,
         rejected=tuple(f"{row.name}: {row.reason}" for row in begun if isinstance(row, CheckpointRejected)),
     )

@@ -8,11 +8,13 @@ One place for these words: the page's script only puts them where they belong.
 from dataclasses import dataclass
 
 from keepfit.shared.jobs.states import JobState, Wish
+from keepfit.shared.reasons import Reason
 from keepfit.shared.store import Waiting
 from keepfit.shared.store.records import JobRecord
 from keepfit.web.jobs.results import stopped_after, stopped_early
 from keepfit.web.words import wording
 from keepfit.web.words.catalogue import _, marked
+from keepfit.web.words.reasons import in_words, says_the_state
 
 RUNNING = marked("running")
 _PHASES = {
@@ -133,10 +135,10 @@ def headline(record: JobRecord, waiting: Waiting | None, now_ms: int | None, tol
 
 
 def _queued(record: JobRecord, waiting: Waiting | None) -> str:
-    why = waiting.reason if waiting else ""
+    why = in_words(waiting.reason) if waiting else ""
     if not record.attempt:
         return wording.sentence(_("Waiting to start: {why}", why=why) if why else _("Waiting to start"))
-    place = {"start": _checkpoint(record), "cause": record.reason or _("its attempt ended")}
+    place = {"start": _checkpoint(record), "cause": in_words(record.reason) or _("its attempt ended")}
     if wording.was_asked_to_run(record):
         said = _("Resumed; goes on from {start} as soon as a worker is free", **place)
     else:
@@ -176,10 +178,9 @@ def _succeeded(record: JobRecord) -> str:
     return f"{said} {stopped_after(*early)}" if early else said
 
 
-def _with_reason(word: str, reason: str, more: str = "") -> str:
-    # A reason such as "paused by a person" says the state itself.
-    says_it = reason.lower().startswith(word.lower())
-    said = reason if says_it else f"{_(word)}: {reason}" if reason else _(word)
+def _with_reason(word: str, reason: Reason, more: str = "") -> str:
+    why = in_words(reason)
+    said = why if says_the_state(reason) else f"{_(word)}: {why}" if why else _(word)
     return f"{wording.sentence(said)} {more}".strip()
 
 

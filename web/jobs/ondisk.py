@@ -17,6 +17,7 @@ from keepfit.shared.jobs.directory import AttemptDir, JobDir
 from keepfit.shared.jobs.events import Progress
 from keepfit.shared.jobs.states import JobState
 from keepfit.shared.jobs.truth import state_on_disk
+from keepfit.shared.reasons import NONE
 from keepfit.shared.store.jobs import fields_of
 from keepfit.shared.store.records import JobRecord
 from keepfit.web.jobs.rows import last_row
@@ -46,7 +47,7 @@ def record_on_disk(jobdir: JobDir, now_ms: int | None = None) -> JobRecord:
         data=str(known["data"]),
         model=str(known["model"]),
         state=JobState.RUNNING if running else found.state,
-        reason="" if running else found.reason,
+        reason=NONE if running else found.reason,
         wish=status.wish,
         wish_number=status.wish_number,
         wish_by=status.by,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from keepfit.shared.actors import Actor
 from keepfit.shared.jobs.states import JobState, Wish
+from keepfit.shared.reasons import Code
 from keepfit.web.words.catalogue import _, marked
 from keepfit.web.words.states import how_done
 
@@ -82,7 +83,7 @@ def stalled(record: "JobRecord", now_ms: int | None) -> bool:
 
 def was_asked_to_run(record: "JobRecord") -> bool:
     """Whether a job that waits with an attempt behind it does so because a person resumed it."""
-    return record.state is JobState.QUEUED and record.attempt > 0 and record.reason.startswith("resumed")
+    return record.state is JobState.QUEUED and record.attempt > 0 and record.reason.code == Code.RESUMED
 
 
 def tone(record: "JobRecord", now_ms: int | None = None) -> str:

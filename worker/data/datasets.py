@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from keepfit.shared.catalog.cards import DatasetCard
 from keepfit.shared.errors import DataUnavailable, StorageFull
+from keepfit.shared.reasons import Code, Reason
 from keepfit.worker.data.arrayfiles import read_idx, read_npz
 from keepfit.worker.data.intake import classes_of, refuse_other_kinds, refuse_what_is_not_finite
 from keepfit.worker.training.program import Arrays
@@ -182,10 +183,8 @@ def _fetched(card: DatasetCard, datasets: Path) -> list[NDArray[Any]]:
         parts = _read(_files_of(card))
     except Exception as exc:  # the downloader raises whatever its transport does
         files = ", ".join(_IDX.values())
-        raise DataUnavailable(
-            f"{card.title} could not be fetched: is there a network? Without one, put {files} into "
-            f"{datasets / card.name}, or choose a data set that is built in."
-        ) from exc
+        why = Reason.of(Code.NOT_FETCHED, title=card.title, files=files, folder=str(datasets / card.name))
+        raise DataUnavailable(why) from exc
     _keep(dict(zip(_NAMES, parts, strict=True)), datasets / f"{card.name}.npz")
     return parts
 

@@ -1,4 +1,4 @@
-"""How training processes died, in words. Fed by Celery in the main process, asked by the keeper.
+"""How training processes died. Fed by Celery in the main process, asked by the keeper.
 
 Knows the kernel's count of out-of-memory kills, since a SIGKILL alone does not say who sent it. The count is
 of all processes: only a kill of the last seconds explains a death, and each explains one.
@@ -13,10 +13,11 @@ from typing import Any
 from billiard.exceptions import WorkerLostError
 from celery.worker.request import Request
 
+from keepfit.shared.reasons import Code, Reason
+
 _VMSTAT = Path("/proc/vmstat")
 _SIGNAL = re.compile(r"signal \d+ \((SIG\w+)\)")
 _STATUS = re.compile(r"exitcode (\d+)")
-OUT_OF_MEMORY = "the kernel killed the training process because memory had run out"
 RECENT_S = 5.0
 """A process with much memory takes seconds to end."""
 
@@ -26,7 +27,7 @@ class Deaths:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._said: dict[int, str] = {}
+        self._said: dict[int, Reason] = {}
         self._oom_kills = _oom_kills()
         self._unexplained: list[float] = []
 
@@ -39,17 +40,17 @@ class Deaths:
         """Keep what billiard said about the end of ``pid``."""
         signal, status = _SIGNAL.search(message), _STATUS.search(message)
         if signal and signal[1] == "SIGKILL" and self._kernel_killed():
-            words = OUT_OF_MEMORY
+            reason = Reason.of(Code.KERNEL_KILLED)
         elif signal:
-            words = f"the training process was killed ({signal[1]})"
+            reason = Reason.of(Code.PROCESS_SIGNALLED, signal=signal[1])
         elif status:
-            words = f"the training process ended by itself with status {status[1]}"
+            reason = Reason.of(Code.PROCESS_ENDED, status=int(status[1]))
         else:
-            words = "the training process ended unexpectedly"
+            reason = Reason.of(Code.PROCESS_VANISHED)
         with self._lock:
-            self._said[pid] = words
+            self._said[pid] = reason
 
-    def take(self, pid: int) -> str | None:
+    def take(self, pid: int) -> Reason | None:
         """How ``pid`` died, if that is known yet; asks only once."""
         with self._lock:
             return self._said.pop(pid, None)

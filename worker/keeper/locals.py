@@ -11,10 +11,11 @@ from collections.abc import Sequence
 
 from keepfit.shared.host import Owner, Process, machine
 from keepfit.shared.jobs.states import Cause, Wish
+from keepfit.shared.reasons import Code, Reason
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Running, Store
 from keepfit.worker.keeper.chores import REAL, Chore, Clock, RollCall
-from keepfit.worker.keeper.deaths import DEATHS, OUT_OF_MEMORY
+from keepfit.worker.keeper.deaths import DEATHS
 from keepfit.worker.keeper.settle import Settlement
 
 LAST_WORDS_S = 0.5
@@ -69,19 +70,19 @@ class Locals(Chore):
             self._dead_since.pop(owner.nonce, None)
             self._settlement.interrupt(attempt.claim, *words)
 
-    def _last_words(self, owner: Owner) -> tuple[str, Cause] | None:
+    def _last_words(self, owner: Owner) -> tuple[Reason, Cause] | None:
         """Why the process of ``owner`` is gone; None while that may still be learned."""
         if not owner.main.alive():
-            return "the worker was killed", Cause.WORKER
+            return Reason.of(Code.WORKER_KILLED), Cause.WORKER
         now = self._clock.monotonic()
         since = self._dead_since.setdefault(owner.nonce, now)
         if owner.main != self._main:  # its own keeper knows more
             long_enough = now - since > 3 * LAST_WORDS_S
-            return ("the training process was killed", Cause.PROCESS) if long_enough else None
+            return (Reason.of(Code.PROCESS_KILLED), Cause.PROCESS) if long_enough else None
         words = DEATHS.take(owner.child.pid)
         if words is None and now - since > LAST_WORDS_S:
-            words = "the training process ended unexpectedly"
-        return (words, Cause.MEMORY if words == OUT_OF_MEMORY else Cause.PROCESS) if words else None
+            words = Reason.of(Code.PROCESS_VANISHED)
+        return (words, Cause.MEMORY if words.code == Code.KERNEL_KILLED else Cause.PROCESS) if words else None
 
     def _end_strays(self, own: Sequence[Owner]) -> None:
         """Kill a child of ours that has lost its lease and does not end by itself: it is frozen."""

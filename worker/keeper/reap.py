@@ -9,6 +9,7 @@ import logging
 from collections.abc import Sequence
 
 from keepfit.shared.host import Owner
+from keepfit.shared.reasons import Code, Reason
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Running, Store
 from keepfit.worker.keeper.chores import REAL, Chore, Clock, RollCall
@@ -54,7 +55,7 @@ class Reap(Chore):
         for attempt in lapsed:
             self._settlement.report_end(attempt.claim)
         claims = {r.claim.job_id: r.claim for r in running}
-        reason, silent = f"no word from its worker for {self._lease_s:g} s", self._silent(lapsed)
+        reason, silent = Reason.of(Code.SILENT, seconds=self._lease_s), self._silent(lapsed)
         reaped = self._store.leases.reap(self._settlement.budget, reason=reason, silent=silent)
         for job_id, state in reaped.items():
             log.warning("a lease has lapsed", extra={"job_id": job_id, "state": state.value})

@@ -12,6 +12,7 @@ from keepfit.shared.jobs.directory import open_jobdir
 from keepfit.shared.jobs.documents import ResultFile
 from keepfit.shared.jobs.mending import note_settled
 from keepfit.shared.jobs.states import Cause, JobState, Outcome
+from keepfit.shared.reasons import Reason
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Budget, Claim, LeaseState, Store
 
@@ -25,7 +26,7 @@ class Settlement:
         self._settings, self._store = settings, store
         self.budget = Budget(settings.restart_budget, settings.backoff_s)
 
-    def interrupt(self, claim: Claim, reason: str, cause: Cause) -> None:
+    def interrupt(self, claim: Claim, reason: Reason, cause: Cause) -> None:
         """End an attempt whose process is gone, as it has said itself on disk, else as interrupted."""
         if self.report_end(claim):
             return

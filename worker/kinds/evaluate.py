@@ -11,6 +11,7 @@ from keepfit.shared.errors import InvalidSpec, NoCheckpoint
 from keepfit.shared.jobs.directory import JobDir
 from keepfit.shared.jobs.documents import AttemptFile, SignatureFile
 from keepfit.shared.jobs.states import Outcome
+from keepfit.shared.reasons import NONE, Code, Reason
 from keepfit.shared.spec import EvaluateSpec, TrainSpec
 from keepfit.shared.spec.task import Task, task_named
 from keepfit.worker.data import datasets
@@ -37,10 +38,10 @@ def run(spec: EvaluateSpec, session: Session) -> AttemptResult:
     source = session.jobdir.sibling(spec.source)
     trained = source.spec
     if not isinstance(trained, TrainSpec):
-        raise InvalidSpec(f"The job {spec.source} is no training job, so it has no model to evaluate.")
+        raise InvalidSpec(Reason.of(Code.NO_TRAINING, job=spec.source))
     loaded = load_newest(source, session.reporter, aside=False)
     if loaded is None:
-        raise NoCheckpoint(f"The job {spec.source} has no valid checkpoint yet, so there is nothing to evaluate.")
+        raise NoCheckpoint(Reason.of(Code.NOTHING_TO_EVALUATE, job=spec.source))
     kept, step = _kept(source, trained, loaded), loaded.checkpoint.step
     model = rebuilt(trained, loaded, kept)
     session.say(f"evaluating job {spec.source} as of step {step:,} on {spec.data.name}")
@@ -53,7 +54,7 @@ def run(spec: EvaluateSpec, session: Session) -> AttemptResult:
     extra: dict[str, Any] = {"notes": notes} if notes else {}
     extra |= _chance(task_named(card.task), metrics, data.test, session)
     found = {**metrics, "samples": float(len(data.test))}
-    return AttemptResult(Outcome.FINISHED, "", found, model_state.weights_digest(model), step, extra)
+    return AttemptResult(Outcome.FINISHED, NONE, found, model_state.weights_digest(model), step, extra)
 
 
 def _kept(source: JobDir, trained: TrainSpec, loaded: Loaded) -> SignatureFile:

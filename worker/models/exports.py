@@ -37,7 +37,7 @@ def export(model: Any, attempt: AttemptDir, disk: Disk) -> dict[str, str]:
             except Exception as exc:  # whatever a person's own layers raise; the trained model is in the checkpoint
                 if disk_refused(exc):
                     raise
-                missing[target.name] = reason_of(exc)
+                missing[target.name] = str(reason_of(exc))
     fsync_dir(attempt.path)
     return missing
 

@@ -91,7 +91,7 @@ def _attempt(spec: JobSpec, jobdir: JobDir, threads: int) -> AttemptResult:
 
 def _summary(result: AttemptResult) -> str:
     metrics = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
-    return " ".join(part for part in (f"{result.outcome}:", result.reason, metrics) if part)
+    return " ".join(part for part in (f"{result.outcome}:", str(result.reason), metrics) if part)
 
 
 class Printer:

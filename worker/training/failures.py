@@ -1,6 +1,6 @@
-"""Why an attempt failed, in words for the person who submitted the job. Tracebacks go to the log.
+"""Why an attempt failed, for the person who submitted the job. Tracebacks go to the log.
 
-    reason_of(exc)            # "Keras refused: a label is 10, but the model has the classes 0 to 9. ..."
+    str(reason_of(exc))       # "Keras refused: a label is 10, but the model has the classes 0 to 9. ..."
 
 Keras and TensorFlow wrap the sentence that matters in stacks of the graph, names of nodes and paths of this machine.
 """
@@ -12,9 +12,9 @@ import re
 import tensorflow as tf
 
 from keepfit.shared.errors import KeepfitError
+from keepfit.shared.reasons import Code, Reason
 
 _LONGEST = 500
-_OUT_OF_MEMORY = "Out of memory: the model and its batches do not fit. A smaller batch size needs less."
 _MEMORY_WORDS = re.compile(
     r"RESOURCE_EXHAUSTED|OOM when allocating|out of memory|OUT_OF_MEMORY|std::bad_alloc|bad allocation"
     r"|cannot allocate memory|unable to allocate|failed to allocate (?:memory|request)|not enough memory",
@@ -50,34 +50,31 @@ _IN_USER_CODE = re.compile(r"in user code:.*?^\s*(?:\w+\.)*\w*(?:Error|Exception
 _SENTENCE_END = re.compile(r"[.;:](?=\s)")
 
 
-def reason_of(exc: BaseException) -> str:
+def reason_of(exc: BaseException) -> Reason:
     """What went wrong, in a sentence or two: no traceback, no name of a node, no path of this machine."""
     if isinstance(exc, KeepfitError):
-        return str(exc)
+        return exc.reason
     text = str(exc)
     if _MEMORY_WORDS.search(text) or isinstance(exc, MemoryError):
-        return _OUT_OF_MEMORY
+        return Reason.of(Code.OUT_OF_MEMORY)
     if disk_refused(exc):  # TensorFlow raises the same class for a full disk and a full memory
-        return f"The disk takes no more writes ({_disk_words(exc)}). Free some space, then try again."
+        return Reason.of(Code.DISK_REFUSED, error=_disk_words(exc))
     if isinstance(exc, tf.errors.ResourceExhaustedError):
-        return _OUT_OF_MEMORY
+        return Reason.of(Code.OUT_OF_MEMORY)
     if found := _LABEL.search(text):
-        label, classes = found.groups()
-        return (
-            f"Keras refused: a label is {label}, but the model tells {classes} classes apart, 0 to {int(classes) - 1}. "
-            "Number the labels from 0."
-        )
+        label, classes = map(int, found.groups())
+        return Reason.of(Code.LABEL_OUTSIDE, label=label, classes=classes, highest=classes - 1)
     if found := _UNSUPPORTED.search(text):
-        return f'XLA cannot compile {found.group(1)}, which this model uses. The plan "graph" can.'
+        return Reason.of(Code.XLA_CANNOT, operation=found.group(1))
     said = _sentence(text)
     if isinstance(exc, ValueError | tf.errors.InvalidArgumentError | tf.errors.OperatorNotAllowedInGraphError):
-        return f"Keras refused: {said}"
-    return f"Unexpected {type(exc).__name__}: {said} (the log of this attempt has the details)"
+        return Reason.of(Code.KERAS_REFUSED, text=said)
+    return Reason.of(Code.UNEXPECTED, error=type(exc).__name__, text=said)
 
 
 def is_expected(exc: BaseException) -> bool:
     """Whether the reason says all, so that the log needs no traceback."""
-    return isinstance(exc, KeepfitError) or reason_of(exc) == _OUT_OF_MEMORY
+    return isinstance(exc, KeepfitError) or reason_of(exc).code == Code.OUT_OF_MEMORY
 
 
 def disk_refused(exc: BaseException) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from keepfit.shared.jobs.events import Event
 from keepfit.shared.jobs.states import Outcome
+from keepfit.shared.reasons import NONE, Reason
 
 
 class Reporter(Protocol):
@@ -64,7 +65,7 @@ class AttemptResult:
     """How an attempt ended; the content of ``result.json``."""
 
     outcome: Outcome
-    reason: str = ""
+    reason: Reason = NONE
     metrics: dict[str, float] = field(default_factory=dict)
     """Final test metrics: loss, accuracy."""
     weights_sha256: str = ""

@@ -17,6 +17,7 @@ from keepfit.shared.checkpoints.manifest import Checkpoint
 from keepfit.shared.errors import CorruptCheckpoint, InvalidSpec
 from keepfit.shared.jobs.directory import AttemptDir, JobDir
 from keepfit.shared.jobs.events import LogLine
+from keepfit.shared.reasons import Code, Reason
 from keepfit.worker.data import intake
 from keepfit.worker.training import bits, meaning, model_state
 from keepfit.worker.training.bits import choose_plan
@@ -127,13 +128,10 @@ def restore(loaded: Loaded, model: Any, callbacks: Callbacks) -> Position:
     return Position(_cursor(loaded), loaded.history, saved=True)
 
 
-def _none_fits(reason: CorruptCheckpoint) -> InvalidSpec:
-    if isinstance(reason, _OfAnother):
-        return InvalidSpec(str(reason))
-    return InvalidSpec(
-        f"No checkpoint of this job fits the model that this version of Keepfit and Keras builds: {reason}. They are "
-        "kept as they are. Go back to the version that made them to go on, or submit the job anew to begin again."
-    )
+def _none_fits(why: CorruptCheckpoint) -> InvalidSpec:
+    if isinstance(why, _OfAnother):
+        return InvalidSpec(why.reason)
+    return InvalidSpec(Reason.of(Code.NONE_FITS, error=str(why)))
 
 
 def _facts(program: Program, plan: str, data_sha256: Mapping[str, str]) -> dict[str, Any]:
@@ -151,16 +149,13 @@ def _facts(program: Program, plan: str, data_sha256: Mapping[str, str]) -> dict[
 def _check(saved: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     for key, what in (("seed", "seed"), ("program_sha256", "spec")):
         if saved[key] != facts[key]:
-            raise _OfAnother(f"The checkpoint was made with another {what}; this job cannot go on from it.")
+            raise _OfAnother(Reason.of(Code.OF_ANOTHER, what=what))
     then, now = saved["data_sha256"], facts["data_sha256"]
     if isinstance(then, str):  # version 0.1 kept those of training and validation, joined
         then = dict(zip(("training", "validation"), then.split("+"), strict=False))
         now = {part: now[part] for part in ("training", "validation") if part in now}
     if changed := [part for part in {**then, **now} if then.get(part) != now.get(part)]:
-        raise _OfAnother(
-            f"The checkpoint was made with another data set: its {' and '.join(changed)} part is not what it was. "
-            "Put the old files back, or submit the job anew."
-        )
+        raise _OfAnother(Reason.of(Code.OF_OTHER_DATA, parts=" and ".join(changed)))
 
 
 def _cursor(loaded: Loaded) -> Cursor:

@@ -20,6 +20,7 @@ from keepfit.shared.jobs.directory import AttemptDir, JobDir
 from keepfit.shared.jobs.documents import AttemptFile, ResultFile
 from keepfit.shared.jobs.events import AttemptStarted, LogLine
 from keepfit.shared.jobs.states import Outcome
+from keepfit.shared.reasons import Code, Reason
 from keepfit.worker.training import bits, failures
 from keepfit.worker.training.interfaces import AttemptResult, Reporter, StopReason, StopSignal
 from keepfit.worker.training.loop import Stopped
@@ -62,7 +63,7 @@ def attempt_with(work: Work, session: Session) -> AttemptResult:
         if failures.disk_refused(exc):
             raise storage_full(session, exc) from exc
         result = AttemptResult(Outcome.FAILED, failures.reason_of(exc))
-        session.say(result.reason, "error")
+        session.say(str(result.reason), "error")
         if not failures.is_expected(exc):
             session.say(traceback.format_exc(), "debug")
     return _commit(session, result)
@@ -89,15 +90,14 @@ def started(session: Session) -> AttemptStarted:
     return AttemptStarted(session.attempt.number, socket.gethostname(), os.getpid(), 0)
 
 
-def _stop_reason(exc: Stopped, stop: StopSignal) -> str:
-    if exc.durable:
-        return f"stopped at step {exc.step:,} ({stop.reason})"
-    return f"stopped at step {exc.step:,} ({stop.reason}); its checkpoint could not be written, an earlier one is kept"
+def _stop_reason(exc: Stopped, stop: StopSignal) -> Reason:
+    code = Code.STEP_STOPPED if exc.durable else Code.STEP_STOPPED_UNSAVED
+    return Reason.of(code, step=exc.step, by=str(stop.reason))
 
 
 def _commit(session: Session, result: AttemptResult) -> AttemptResult:
     if session.stop.reason is StopReason.LOST:
-        return AttemptResult(Outcome.INTERRUPTED, "the lease was lost to another worker", step=result.step)
+        return AttemptResult(Outcome.INTERRUPTED, Reason.of(Code.LEASE_LOST), step=result.step)
     try:
         ResultFile(**dataclasses.asdict(result)).write(session.attempt.result)
     except OSError as exc:
@@ -108,12 +108,6 @@ def _commit(session: Session, result: AttemptResult) -> AttemptResult:
 def storage_full(session: Session, exc: BaseException) -> StorageFull:
     """What to raise when the attempt's directory takes no write, because of ``exc``."""
     if not session.attempt.path.is_dir():
-        return StorageFull(
-            "The directory of this attempt was removed while it ran. Resume the job: it goes on from the newest "
-            "checkpoint that is left, or from the beginning."
-        )
+        return StorageFull(Reason.of(Code.ATTEMPT_REMOVED))
     cause = (isinstance(exc, OSError) and exc.strerror) or exc
-    return StorageFull(
-        f"The data directory takes no more writes ({cause}). Free some space under "
-        f"{session.jobdir.path.parent.parent}, then resume the job: it goes on from its last checkpoint."
-    )
+    return StorageFull(Reason.of(Code.DISK_FULL, error=str(cause), directory=str(session.jobdir.path.parent.parent)))

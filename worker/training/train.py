@@ -14,6 +14,7 @@ from keepfit.shared.errors import StorageFull
 from keepfit.shared.jobs.events import AttemptStarted
 from keepfit.shared.jobs.loglines import figures
 from keepfit.shared.jobs.states import Outcome
+from keepfit.shared.reasons import NONE, Code, Reason
 from keepfit.worker.models.exports import export
 from keepfit.worker.training import device, failures, meaning, model_state
 from keepfit.worker.training.engine import Evaluator, Pace
@@ -90,7 +91,7 @@ def _finalise(program: Program, start: Start, session: Session, step: int, faile
         extra |= _export(start, session)
         _tidy(session)
     session.say(f"finished: {figures(metrics)}")
-    return AttemptResult(Outcome.FINISHED, "", metrics, model_state.weights_digest(start.model), step, extra)
+    return AttemptResult(Outcome.FINISHED, NONE, metrics, model_state.weights_digest(start.model), step, extra)
 
 
 def _early_stop(start: Start, session: Session) -> dict[str, Any]:
@@ -118,7 +119,7 @@ def _test(program: Program, start: Start, session: Session, step: int) -> tuple[
     except Exception as exc:  # the test is over, whatever Keras or TensorFlow raise in it; the trained model is there
         if failures.disk_refused(exc):
             raise
-        why = failures.reason_of(exc)
+        why = str(failures.reason_of(exc))
         session.say(f"the test could not be done: {why}", "warning")
         return {}, {"test": why}
     if found is None:
@@ -162,9 +163,6 @@ def _warn_of_little_space(session: Session, start: Start) -> None:
     needed = size * (keep.LATEST + 2 + _EXPORTS_PER_STATE)
     free = session.disk.free_bytes(session.attempt.path)
     if free < size * 2:
-        raise StorageFull(
-            f"The data directory has {free / 1e6:,.0f} MB free; this job needs about {needed / 1e6:,.0f} MB for its "
-            "checkpoints and its model. Free some space, then resume it."
-        )
+        raise StorageFull(Reason.of(Code.LITTLE_SPACE, free=round(free / 1e6), needed=round(needed / 1e6)))
     if free < needed:
         session.say(f"little space: {free / 1e6:,.0f} MB are free, about {needed / 1e6:,.0f} MB are needed", "warning")

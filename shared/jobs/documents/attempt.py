@@ -4,9 +4,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from keepfit.shared.jobs.documents.document import Document, Needed, Numbers, Text, Whole
+from keepfit.shared.jobs.documents.document import Document, Needed, Numbers, Text, Whole, Why
 from keepfit.shared.jobs.documents.upgrade import latest
 from keepfit.shared.jobs.states import Outcome
+from keepfit.shared.reasons import NONE
 
 
 class ClaimFile(Document):
@@ -18,8 +19,8 @@ class ClaimFile(Document):
     owner: Text = ""
     wish_number: Whole = 0
     """Of the latest wish that the attempt has seen."""
-    previous_end: Text = ""
-    """Why the attempt before it ended, in words; a killed one could not write that down itself."""
+    previous_end: Why = NONE
+    """Why the attempt before it ended; a killed one could not write that down itself."""
 
 
 class ResumedFrom(BaseModel):
@@ -91,7 +92,7 @@ class ResultFile(Document):
 
     version: Whole = latest("result")
     outcome: Annotated[Outcome, Needed]
-    reason: Text = ""
+    reason: Why = NONE
     metrics: Numbers = Field(default_factory=dict)
     """Final test metrics."""
     weights_sha256: Text = ""

@@ -18,6 +18,8 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    InstanceOf,
+    PlainSerializer,
     ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
@@ -28,6 +30,7 @@ from keepfit.shared.durable import write_json
 from keepfit.shared.errors import DamagedFile
 from keepfit.shared.jobs.documents.reading import numbers, read_object, text
 from keepfit.shared.jobs.documents.upgrade import upgraded
+from keepfit.shared.reasons import Reason, read
 
 _READ = {"read": True}
 """The context in which what lies on disk is read."""
@@ -46,6 +49,12 @@ def _writable(value: object) -> object:
     return value
 
 
+def _reason(value: object) -> Reason:
+    if not isinstance(value, Reason | str | dict):
+        raise ValueError("no reason")  # noqa: TRY004 - what pydantic takes for a wrong value
+    return value if isinstance(value, Reason) else read(value)
+
+
 def _only_numbers(value: object) -> object:
     return numbers({"value": value}, "value") if isinstance(value, dict) else value
 
@@ -54,6 +63,8 @@ Whole = Annotated[int, Field(strict=True, gt=-(2**53), lt=2**53)]
 """A whole number that a counter can have come to."""
 Text = Annotated[str, Field(strict=True), BeforeValidator(_writable)]
 """Text that can be written down."""
+Why = Annotated[Reason, InstanceOf[Reason], BeforeValidator(_reason), PlainSerializer(Reason.to_json)]
+"""A reason, by its code."""
 Numbers = Annotated[dict[str, float], BeforeValidator(_only_numbers)]
 """Numbers by name; what is no number among them (``null`` for one that was not finite) is left out."""
 

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from keepfit.shared.actors import Actor
-from keepfit.shared.jobs.documents.document import Document, Needed, Text, Whole
+from keepfit.shared.jobs.documents.document import Document, Needed, Text, Whole, Why
 from keepfit.shared.jobs.documents.upgrade import latest
 from keepfit.shared.jobs.states import LARGEST_PRIORITY, JobState, Wish
+from keepfit.shared.reasons import NONE
 
 _SETTLED = (JobState.PAUSED, JobState.FAILED, JobState.CANCELLED)
 
@@ -53,7 +54,7 @@ class VerdictFile(Document):
 
     version: Whole = latest("verdict")
     state: Annotated[JobState, Needed]
-    reason: Text = ""
+    reason: Why = NONE
     attempt: Whole = -1
     wish_number: Whole = -1
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from keepfit.shared.jobs.documents.reading import text, whole
+from keepfit.shared.reasons import read_sentence
 
 Raw = Mapping[str, Any]
 
@@ -26,13 +27,32 @@ def claim_1_to_2(document: Raw) -> Raw:
     return {**document, "previous_end": "" if after.startswith("resumed") else after}
 
 
+def claim_2_to_3(document: Raw) -> Raw:
+    """Why the attempt before it ended was a sentence, and is a code."""
+    return _reason_of_sentence(document, "previous_end")
+
+
+def result_1_to_2(document: Raw) -> Raw:
+    """The reason was a sentence, and is a code."""
+    return _reason_of_sentence(document, "reason")
+
+
+def verdict_1_to_2(document: Raw) -> Raw:
+    """The reason was a sentence, and is a code."""
+    return _reason_of_sentence(document, "reason")
+
+
+def _reason_of_sentence(document: Raw, name: str) -> Raw:
+    return {**document, name: read_sentence(text(document, name)).to_json()}
+
+
 STEPS: dict[str, tuple[Callable[[Raw], Raw], ...]] = {
     "attempt": (attempt_1_to_2,),
-    "claim": (claim_1_to_2,),
+    "claim": (claim_1_to_2, claim_2_to_3),
     "job": (),
-    "result": (),
+    "result": (result_1_to_2,),
     "tombstone": (),
-    "verdict": (),
+    "verdict": (verdict_1_to_2,),
     "wish": (),
 }
 """By the document's kind; the first leads from version 1 to version 2."""

@@ -11,5 +11,5 @@ take_ready(job_id)
 redis.call('ZREM', DELAYED, job_id)
 redis.call('HSET', job_key(job_id), 'attempt', attempt)
 take_lease(job_id, owner, lease_ms)
-set_state(job_id, 'running', 'went on while the queue server was away', service('worker'))
+set_state(job_id, 'running', because('adopted'), service('worker'))
 return HELD

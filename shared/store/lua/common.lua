@@ -68,6 +68,9 @@ end
 -- Lower is claimed first: higher priority, then first come.
 local function rank(id) return number(id, 'created_ms') - number(id, 'priority') * 1e14 end
 
+-- A reason (`reasons.py`) without arguments, as it is stored.
+local function because(code) return '{"code":"' .. code .. '","args":{}}' end
+
 -- Write a state down, where it is looked for too; without its event.
 local function put_state(id, state, reason)
   redis.call('HSET', job_key(id), 'state', state, 'since_ms', now, 'reason', reason)
@@ -168,14 +171,15 @@ local function settle(id, how)
   elseif how.outcome == 'failed' then
     state = 'failed'
   elseif wish == 'cancel' then
-    state, reason, by = 'cancelled', 'cancelled by a person', actor(id, 'wish_by')
+    state, reason, by = 'cancelled', because('cancelled'), actor(id, 'wish_by')
   elseif wish == 'pause' then
-    state, reason, by = 'paused', 'paused by a person', actor(id, 'wish_by')
+    state, reason, by = 'paused', because('paused'), actor(id, 'wish_by')
   elseif how.pause_with_reason then
     state = 'paused'
   elseif used_up then
     state, reason = 'failed', string.format(
-      '%d attempts in a row ended without a new checkpoint; the last one: %s', number(id, 'barren'), how.reason)
+      '{"code":"budget-used-up","args":{"count":%d,"last":%s}}', number(id, 'barren'),
+      how.reason ~= '' and how.reason or '{}')
   end
   -- An attempt that obeyed a wish ended because of it; one that died before it could has a cause of its own.
   if how.outcome == 'stopped' then redis.call('HSET', job_key(id), 'last_end', reason) end

@@ -29,8 +29,8 @@ if target ~= state then
   redis.call('ZREM', DELAYED, job_id)
   redis.call('HSET', job_key(job_id), 'barren', 0, 'setbacks', 0)
   if target == 'queued' then redis.call('HDEL', job_key(job_id), 'result') end
-  local said = { queued = 'resumed by a person', paused = 'paused by a person', cancelled = 'cancelled by a person' }
-  set_state(job_id, target, said[target], actor(job_id, 'wish_by'))
+  local wished = { queued = 'resumed', paused = 'paused', cancelled = 'cancelled' }
+  set_state(job_id, target, because(wished[target]), actor(job_id, 'wish_by'))
   if target == 'queued' then enqueue(job_id, 0) end
 end
 redis.call('PUBLISH', WISHES_PREFIX .. job_id, wish)

@@ -17,6 +17,7 @@ from keepfit.shared.actors import How, local, note
 from keepfit.shared.jobs.directory import open_jobdir
 from keepfit.shared.jobs.states import JobState
 from keepfit.shared.queue import QUEUE, TASK_NAME
+from keepfit.shared.reasons import NONE
 from keepfit.shared.settings import get_settings
 from keepfit.shared.store import open_store
 from keepfit.worker.training.interfaces import Silent, StopSignal
@@ -51,6 +52,6 @@ def train(job_id: str) -> None:
     run(jobdir.spec, jobdir, attempt, Silent(), StopSignal())
     store = open_store(settings.broker_url)
     store.upkeep.forget(job_id)
-    store.upkeep.put_back(jobdir, JobState.SUCCEEDED, "")
+    store.upkeep.put_back(jobdir, JobState.SUCCEEDED, NONE)
     store.close()
     audit("end:succeeded")

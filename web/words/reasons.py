@@ -1,0 +1,29 @@
+"""Reasons in words for people, in the language that is spoken. The codes are ``keepfit.shared.reasons``.
+
+    in_words(record.reason)         # "paused by a person"
+    fields(record.reason, "reason") # {"reason": "paused by a person", "reason_code": "paused", "reason_args": {}}
+
+The messages are those of one table, ``ENGLISH``, which the catalogues have as they have the messages of the pages.
+"""
+
+from typing import Any
+
+from keepfit.shared.reasons import BY_A_PERSON, Reason
+from keepfit.web.words.catalogue import _
+
+
+def in_words(reason: Reason) -> str:
+    """The reason as a part of a sentence; empty for none."""
+    args = {name: in_words(arg) if isinstance(arg, Reason) else arg for name, arg in reason.args.items()}
+    return Reason(reason.code, args).formatted(_(reason.wording)) if reason else ""
+
+
+def fields(reason: Reason, name: str) -> dict[str, Any]:
+    """For programs: the words, which stay English, and beside them what they say."""
+    stored = reason.to_json()
+    return {name: str(reason), f"{name}_code": reason.code, f"{name}_args": stored.get("args", {})}
+
+
+def says_the_state(reason: Reason) -> bool:
+    """Whether the words name the state themselves, as "paused by a person" does."""
+    return reason.code in BY_A_PERSON
