@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import numbers
+from bench import followed
 from bench.engine import MODELS
-from bench.numbers import Numbers
+from bench.followed import Numbers
 from bench.record import HISTORY, ROOT, record
 
 WORSE = 0.05
@@ -96,7 +96,7 @@ def one_round(side: Side, names: list[str], quick: bool) -> Numbers:
         if bench is None:
             measured = engine(side, quick)
         else:
-            measured = numbers.of(name, run(side, name, bench.quick if quick else bench.arguments))
+            measured = followed.of(name, run(side, name, bench.quick if quick else bench.arguments))
         found |= measured
         print(f"  {side.tree.name}: " + ", ".join(f"{key} {value:.3f}" for key, value in measured.items()), flush=True)
     return found

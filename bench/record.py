@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from bench import numbers
+from bench import followed
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results"
@@ -25,8 +25,8 @@ def record(name: str, found: Any, measured: Any = None, results: Path = RESULTS)
     """Keep what the benchmark ``name`` has ``found``; ``measured`` is what of it is new, if that is not all."""
     results.mkdir(exist_ok=True)
     (results / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
-    if followed := numbers.of(name, found if measured is None else measured):
-        row = {"bench": name, **stamp(), "load": os.getloadavg()[0], "numbers": followed}
+    if numbers := followed.of(name, found if measured is None else measured):
+        row = {"bench": name, **stamp(), "load": os.getloadavg()[0], "numbers": numbers}
         with (results / HISTORY.name).open("a") as file:
             file.write(json.dumps(row) + "\n")
 

@@ -1,8 +1,10 @@
 """What benchmarks leave behind: the latest result, and a history that is only ever added to."""
 
 import json
+import sys
 from pathlib import Path
 
+from bench import followed
 from bench.record import HISTORY, record
 from bench.trend import read_history, trend
 
@@ -55,3 +57,10 @@ def test_the_published_history_is_whole() -> None:
 
     assert len(rows) >= 8
     assert all(row["date"] and row["commit"] and row["numbers"] for row in rows)
+
+
+def test_no_file_hides_a_module_of_python() -> None:
+    """`python bench/x.py` looks into bench first: a numbers.py there broke every script that imports statistics."""
+    names = {path.stem for path in Path(followed.__file__).parent.glob("*.py")}
+
+    assert not names & sys.stdlib_module_names
