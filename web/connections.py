@@ -139,7 +139,8 @@ class Channel(HTTPChannel):
 
     def handle_write(self) -> None:
         """The socket takes something again."""
-        super().handle_write()
+        with self.outbuf_lock:  # waitress takes it that nobody else writes where there is no request, but a stream's do
+            super().handle_write()
         self._go_on()
 
     def _go_on(self) -> None:

@@ -147,9 +147,10 @@ class Hub:
 
     def _is_wanted(self) -> bool:
         with self._lock:
-            if not self._listeners or self.closing.is_set():
+            wanted = bool(self._listeners) and not self.closing.is_set()
+            if not wanted:
                 self._thread = None
-        return self._thread is not None
+        return wanted
 
     def _round(self) -> None:
         """Hear what has happened, see what there is to be seen, and tell those who listen to it."""

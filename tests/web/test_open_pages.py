@@ -79,6 +79,30 @@ def test_nothing_is_lost_over_a_restart_of_the_web_process(
     assert [reader.ids for reader in readers] == [expected] * 5
 
 
+def test_not_a_byte_is_lost_or_sent_twice_beside_other_traffic(
+    web: Web, store: Store, held: list[socket.socket], actor: Actor
+) -> None:
+    """Two threads may have to do with a stream's socket at the same moment: one that tells, and the server's own."""
+    job_id = httpx.post(f"{web.url}/api/v1/jobs", json={"name": "watched"}).json()["id"]
+    run, begin = actor.claim(job_id), store.events.last_id(job_id)
+    request = f"GET /api/v1/jobs/{job_id}/events?after={begin} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    held += [web.connect(request) for _ in range(150)]
+    busy = threading.Event()
+    others = [threading.Thread(target=lambda: [web.health() for _ in iter(busy.is_set, True)]) for _ in range(4)]
+    for other in others:
+        other.start()
+    for step in range(1, 200):
+        run.progress(step)
+    busy.set()
+    for other in others:
+        other.join()
+
+    expected = [f"id: {event_id}" for event_id in ids_of(store, job_id, begin)]
+    for connection in held:
+        lines = _lines(connection, until=expected[-1].removeprefix("id: "))
+        assert [line for line in lines if line.startswith("id: ")] == expected
+
+
 @pytest.fixture
 def talked(store: Store, actor: Actor, web: Web) -> tuple[str, str]:
     """A job with more to tell than a connection holds, and the position before that."""
