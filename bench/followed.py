@@ -57,6 +57,21 @@ def of_many_jobs(found: Mapping[str, Any]) -> Numbers:
     return {f"{found['jobs']:,} jobs, {name}": found[key] for key, name in names.items() if key in found}
 
 
+def of_viewers(found: Mapping[str, Any]) -> Numbers:
+    """What those who watch cost."""
+    rows = {name: row for name, row in found.items() if name.startswith("of ")}
+    names = {f"{found['viewers']} viewers {name}": row for name, row in rows.items()}
+    return {f"{name}, share of a core": row["cpu_share"] for name, row in names.items()} | {
+        f"{name}, lag p95 ms": row["lag_ms"]["p95"] for name, row in names.items()
+    }
+
+
+def of_index(found: Mapping[str, Any]) -> Numbers:
+    """What the list's index takes to be filled and asked."""
+    filled = {"index filled, s of a core": found["filled_cpu_s"]}
+    return filled | {f"index, {name}, p50 ms": row["p50"] for name, row in found["ms"].items()}
+
+
 FOLLOWED: dict[str, Callable[[Any], Numbers]] = {
     "first_step": of_first_step,
     "wishes": of_wishes,
@@ -65,4 +80,6 @@ FOLLOWED: dict[str, Callable[[Any], Numbers]] = {
     "checkpoint_cost": of_checkpoint_cost,
     "engine": of_engine,
     "many_jobs": of_many_jobs,
+    "viewers": of_viewers,
+    "index": of_index,
 }

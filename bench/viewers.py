@@ -9,7 +9,6 @@ Writes bench/results/viewers.json.
 """
 
 import argparse
-import datetime as dt
 import http.client
 import json
 import os
@@ -25,13 +24,13 @@ from typing import Any
 
 import psutil
 
+from bench.record import record
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Store, open_store
 from tests.harness.processes import Household, Part, Valkey, answers, environment_of, free_port
 from tests.harness.waiting import wait_until
 from tests.web.acting import Actor, Run
 
-RESULTS = Path(__file__).parent / "results"
 REPORTS_A_SECOND = 2.0
 STEP = re.compile(rb'event: progress\ndata: \{"at_ms":[0-9]+,"in_attempt":1,"step":([0-9]+),')
 
@@ -185,12 +184,12 @@ def main() -> None:
     parser.add_argument("--viewers", type=int, default=500)
     parser.add_argument("--seconds", type=float, default=10.0)
     asked = parser.parse_args()
-    found: dict[str, Any] = {"date": dt.date.today().isoformat(), "cores": os.cpu_count(), "viewers": asked.viewers}  # noqa: DTZ011
+    found: dict[str, Any] = {"cores": os.cpu_count(), "viewers": asked.viewers}
     for jobs in (1, 50):
         found[f"of {jobs} jobs"] = measure(asked.viewers, jobs, asked.seconds)
         found["load"] = round(os.getloadavg()[0], 1)
         print(json.dumps({f"of {jobs} jobs": found[f"of {jobs} jobs"], "load": found["load"]}), flush=True)
-    (RESULTS / "viewers.json").write_text(json.dumps(found, indent=1) + "\n")
+    record("viewers", found)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ from pathlib import Path
 
 from keepfit.shared.errors import JobNotFound, KeepfitError, StoreRefused, StoreUnavailable
 from keepfit.shared.jobs.directory import is_job_id, open_jobdir
-from keepfit.shared.jobs.states import JobState
+from keepfit.shared.jobs.states import ENDS, JobState
 from keepfit.shared.store import JobRecord, Store
+from keepfit.web.index.details import Details, read_details
 from keepfit.web.index.queries import Filling, JobIndex
 from keepfit.web.jobs.ondisk import filled_in, record_on_disk
 
@@ -66,6 +67,8 @@ class Feeder:
         self._sync_at = 0.0
         self._ask_at = 0.0
         self._was_away = False
+        self._behind = False
+        """There are jobs whose settings and metrics are not known as they are."""
 
     def start(self) -> None:
         """Begin, if it has not begun."""
@@ -95,6 +98,7 @@ class Feeder:
                 elif self._sync is None:
                     self._closing.wait(TOGETHER_S)
                 self._advance()
+                self._read_details()
             except (StoreUnavailable, StoreRefused):
                 self._away()
             except Exception:
@@ -119,7 +123,7 @@ class Feeder:
         """Take in what has happened since the last time. Raises StoreUnavailable."""
         if not self._last:  # before everything is looked at, so that nothing falls between
             self._last = self._store.events.last_change_id()
-        busy = self._sync or time.monotonic() >= self._sync_at
+        busy = self._sync or self._behind or time.monotonic() >= self._sync_at
         changes = self._store.events.read_all(after_id=self._last, block_ms=None if busy else BLOCK_MS, count=CHANGES)
         if self._was_away:
             self._was_away, self._sync_at = False, 0.0
@@ -255,6 +259,28 @@ class Feeder:
             self._take_in_or_read(some)
             self._count(len(some))
             yield
+
+    def _read_details(self) -> None:
+        """Read the settings and metrics of some jobs, once nothing else is to be done."""
+        if self._sync is not None:
+            return
+        began = time.monotonic()
+        stale = self.index.stale(SLICE)
+        self._behind = len(stale) == SLICE
+        known = [(job_id, mark, self._details_of(job_id, record)) for job_id, mark, record in stale]
+        if known:
+            self.index.put_details(known)
+            self._pause(began)
+
+    def _details_of(self, job_id: str, record: JobRecord | None) -> Details:
+        if record is None:  # of another version
+            return Details()
+        try:
+            jobdir = open_jobdir(self._jobs_dir, job_id)
+            return read_details(jobdir, record.result, keep=record.state not in ENDS)
+        except Exception as exc:  # noqa: BLE001 - it costs this one, until something happens to the job
+            log.warning("a job's settings cannot be read: %s", exc, extra={"job_id": job_id})
+            return Details()
 
     def _take_in_or_read(self, job_ids: list[str]) -> None:
         """A keeper that rebuilds the server goes the same way, and asking it costs less than reading."""

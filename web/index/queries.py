@@ -17,7 +17,9 @@ from keepfit.shared.durable import from_json, to_json
 from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.reasons import read
 from keepfit.shared.store.records import JobRecord
+from keepfit.web.index.details import Details, Metric, Value
 from keepfit.web.index.schema import IndexFile
+from keepfit.web.index.search import Search, answer
 
 _STATES = frozenset(state.value for state in JobState)
 _FIELDS = frozenset(field.name for field in dataclasses.fields(JobRecord))
@@ -71,6 +73,43 @@ class JobIndex:
         """Forget jobs whose directories are gone."""
         rows = [(job_id,) for job_id in job_ids]
         self._file.run(lambda db: db.executemany("DELETE FROM jobs WHERE id = ?", rows))
+
+    def stale(self, most: int) -> list[tuple[str, str, JobRecord | None]]:
+        """Jobs whose settings and metrics are not known as they are now, the newest first: id, mark and record."""
+        asked = "SELECT id, mark, record FROM jobs WHERE details IS NOT mark ORDER BY created_ms DESC LIMIT ?"
+        return [(job_id, mark, _record(raw)) for job_id, mark, raw in self._rows(asked, most)]
+
+    def put_details(self, known: Iterable[tuple[str, str, Details]]) -> None:
+        """Store the settings and metrics of jobs, each as it was at a mark; one that has changed since stays stale."""
+        some = list(known)
+
+        def put(db: sqlite3.Connection) -> None:
+            for job_id, mark, details in some:
+                row = db.execute("SELECT number FROM jobs WHERE id = ?", (job_id,)).fetchone()
+                if row is not None:
+                    _put_details(db, row[0], details)
+                    db.execute("UPDATE jobs SET details = ? WHERE number = ?", (mark, row[0]))
+
+        self._file.run(put)
+
+    def details(self, job_ids: Sequence[str]) -> dict[str, Details]:
+        """The settings and metrics of these jobs, as far as they are known."""
+        here = f"WHERE jobs.id IN ({', '.join('?' * len(job_ids))})"
+        joined = "JOIN jobs ON jobs.number = v.job JOIN names ON names.id = v.name"
+        settings: dict[str, dict[str, Value]] = {job_id: {} for job_id in job_ids}
+        metrics: dict[str, dict[str, Metric]] = {job_id: {} for job_id in job_ids}
+        asked = f"SELECT jobs.id, names.name, coalesce(v.number, v.text) FROM settings v {joined} {here}"
+        for job_id, name, value in self._rows(asked, *job_ids):
+            settings[job_id][name] = value
+        asked = f"SELECT jobs.id, names.name, v.last, v.least, v.most FROM metrics v {joined} {here}"
+        for job_id, name, *numbers in self._rows(asked, *job_ids):
+            metrics[job_id][name] = Metric(*numbers)
+        return {job_id: Details(settings[job_id], metrics[job_id]) for job_id in job_ids}
+
+    def search(self, search: Search, limit: int, offset: int = 0) -> Page:
+        """A page of the jobs that are searched for."""
+        found, total = self._file.run(lambda db: answer(db, search, limit, offset))
+        return Page([record for raw in found if (record := _record(raw)) is not None], total)
 
     def page(self, limit: int, offset: int = 0, state: JobState | None = None, kind: str | None = None) -> Page:
         """Records, newest first, of those that have this ``state`` and ``kind``."""
@@ -131,6 +170,19 @@ def _plain(record: JobRecord) -> dict[str, Any]:
     named = {"by": record.by, "wish_by": record.wish_by}
     actors = {name: actor and vars(actor) for name, actor in named.items()}
     return vars(record) | actors | {"reason": record.reason.to_json(), "last_end": record.last_end.to_json()}
+
+
+def _put_details(db: sqlite3.Connection, job: int, details: Details) -> None:
+    """Replace the rows of a job. Its settings are those of its spec, which never changes."""
+    names = [(name,) for name in (*details.settings, *details.metrics)]
+    db.executemany("INSERT OR IGNORE INTO names (name) VALUES (?)", names)
+    if not db.execute("SELECT 1 FROM settings WHERE job = ? LIMIT 1", (job,)).fetchone():
+        values = [(None, v, n) if isinstance(v, str) else (v, None, n) for n, v in details.settings.items()]
+        put = f"INSERT INTO settings (job, number, text, name) SELECT {job}, ?, ?, id FROM names WHERE name = ?"
+        db.executemany(put, values)
+    db.execute("DELETE FROM metrics WHERE job = ?", (job,))
+    put = f"INSERT INTO metrics (job, last, least, most, name) SELECT {job}, ?, ?, ?, id FROM names WHERE name = ?"
+    db.executemany(put, [(m.last, m.least, m.most, name) for name, m in details.metrics.items()])
 
 
 def _record(raw: str) -> JobRecord | None:

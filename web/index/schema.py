@@ -5,7 +5,8 @@
 
 A job is stored as the JSON of its record; each column that is filtered or sorted by is computed from it by
 SQLite. One more is one more line in ``COLUMNS``: the version is made of the schema's text, and a file of
-another version is replaced like a damaged one.
+another version is replaced like a damaged one. Settings and metrics, of which nobody knows the names beforehand,
+have a row each.
 """
 
 import contextlib
@@ -30,10 +31,6 @@ COLUMNS = {
     "source": "TEXT, source",
     "data": "TEXT, data",
     "model": "TEXT, model",
-    "accuracy": "REAL, result.metrics.accuracy",
-    "loss": "REAL, result.metrics.loss",
-    "val_accuracy": "REAL, progress.logs.val_accuracy",
-    "val_loss": "REAL, progress.logs.val_loss",
 }
 """The type of each column, and where in the record's JSON its value is."""
 
@@ -43,9 +40,12 @@ _COMPUTED = ",\n".join(
 )
 SCHEMA = f"""
 CREATE TABLE jobs (
-  id TEXT PRIMARY KEY,
+  number INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
   record TEXT NOT NULL,
   sure INTEGER NOT NULL, -- 0: read from the directory, while the queue server did not tell
+  mark TEXT AS (state || ' ' || attempt || ' ' || coalesce(json_extract(record, '$.progress.epoch'), '')) STORED,
+  details TEXT, -- the mark at which its settings and metrics were read
 {_COMPUTED}
 );
 CREATE INDEX by_time ON jobs (created_ms, id);
@@ -54,6 +54,22 @@ CREATE INDEX by_state ON jobs (state, created_ms, id);
 CREATE INDEX by_state_and_kind ON jobs (state, kind, created_ms, id);
 CREATE INDEX waiting ON jobs (since_ms) WHERE state = 'queued';
 CREATE INDEX unsure ON jobs (id) WHERE sure = 0;
+CREATE INDEX stale ON jobs (created_ms) WHERE details IS NOT mark;
+
+-- What is not known before: each setting and metric has a row, and a name is kept once.
+CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE settings (
+  job INTEGER NOT NULL, name INTEGER NOT NULL, number REAL, text TEXT, PRIMARY KEY (job, name)
+) WITHOUT ROWID;
+CREATE INDEX settings_by_number ON settings (name, number, job) WHERE number IS NOT NULL;
+CREATE INDEX settings_by_text ON settings (name, text, job) WHERE text IS NOT NULL;
+CREATE TABLE metrics (
+  job INTEGER NOT NULL, name INTEGER NOT NULL, last REAL NOT NULL, least REAL NOT NULL, most REAL NOT NULL,
+  PRIMARY KEY (job, name)
+) WITHOUT ROWID;
+CREATE INDEX metrics_by_last ON metrics (name, last, job);
+CREATE INDEX metrics_by_least ON metrics (name, least, job);
+CREATE INDEX metrics_by_most ON metrics (name, most, job);
 
 -- Counting 100,000 rows takes 15 ms, and each list asks for it.
 CREATE TABLE counts (state TEXT, kind TEXT, number INTEGER NOT NULL, PRIMARY KEY (state, kind));
@@ -62,6 +78,8 @@ CREATE TRIGGER one_more AFTER INSERT ON jobs BEGIN
 END;
 CREATE TRIGGER one_less AFTER DELETE ON jobs BEGIN
   UPDATE counts SET number = number - 1 WHERE state = old.state AND kind = old.kind;
+  DELETE FROM settings WHERE job = old.number;
+  DELETE FROM metrics WHERE job = old.number;
 END;
 CREATE TRIGGER another AFTER UPDATE ON jobs WHEN old.state != new.state OR old.kind != new.kind BEGIN
   UPDATE counts SET number = number - 1 WHERE state = old.state AND kind = old.kind;

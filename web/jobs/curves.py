@@ -74,6 +74,27 @@ class _Read:
             _append(self.progress, Point(event.step, _epochs_done(event), dict(event.logs)))
 
 
+def _up_to_date(path: Path, read: _Read) -> _Read:
+    """``read`` with what has been added to the file since, or the whole of another file in its place."""
+    try:
+        file = open_regular(path)
+    except DamagedFile:  # something else is in its place
+        file = None
+    if file is None:
+        return _Read()
+    with file:
+        file.seek(read.offset - len(read.end))
+        if file.read(len(read.end)) != read.end:
+            read = _Read()
+            file.seek(0)
+        for line, end in _new_lines(iter(lambda: file.read(BLOCK_BYTES), b""), read.offset):
+            read.take(from_row(line.decode(errors="replace")))
+            read.offset = end
+        file.seek(max(0, read.offset - END_BYTES))
+        read.end = file.read(min(read.offset, END_BYTES))
+    return read
+
+
 class _Kept:
     """The files read so far, within a bound."""
 
@@ -87,31 +108,12 @@ class _Kept:
             read, lock = self._files.setdefault(path, (_Read(), threading.Lock()))
             self._files.move_to_end(path)
         with lock:
-            read = self._up_to_date(path, read)
+            read = _up_to_date(path, read)
             answer = dataclasses.replace(read, progress=list(read.progress), epochs=list(read.epochs))
         with self._lock:
             self._files[path] = read, lock
             self._forget_oldest()
         return answer
-
-    def _up_to_date(self, path: Path, read: _Read) -> _Read:
-        try:
-            file = open_regular(path)
-        except DamagedFile:  # something else is in its place
-            file = None
-        if file is None:
-            return _Read()
-        with file:
-            file.seek(read.offset - len(read.end))
-            if file.read(len(read.end)) != read.end:
-                read = _Read()
-                file.seek(0)
-            for line, end in _new_lines(iter(lambda: file.read(BLOCK_BYTES), b""), read.offset):
-                read.take(from_row(line.decode(errors="replace")))
-                read.offset = end
-            file.seek(max(0, read.offset - END_BYTES))
-            read.end = file.read(min(read.offset, END_BYTES))
-        return read
 
     def _forget_oldest(self) -> None:
         points = sum(len(read.progress) + len(read.epochs) for read, _ in self._files.values())
@@ -139,6 +141,20 @@ def read_curves(jobdir: JobDir) -> Curves:
         epochs += read.epochs
     on_axis = _at_epochs(marks, [*progress, *epochs])
     return Curves(tuple(thin(progress, MAX_POINTS)), tuple(thin(epochs, MAX_POINTS)), on_axis)
+
+
+def read_epochs(jobdir: JobDir, keep: bool = True) -> list[Point]:
+    """The ends of a job's epochs that count; of very many the extremes, and others between.
+
+    ``keep``: it will be asked again soon; then only what was added is read.
+    """
+    epochs: list[Point] = []
+    for attempt in jobdir.attempt_dirs():
+        read = _KEPT.get(attempt.metrics) if keep else _up_to_date(attempt.metrics, _Read())
+        if read.started is not None:
+            _cut(epochs, read.started.step)
+        epochs += read.epochs
+    return epochs
 
 
 def thin(points: list[Point], most: int) -> list[Point]:
