@@ -188,7 +188,7 @@ class People:
             else:
                 self._wish(promise, job)
         except (ServiceUnreachable, RequestRefused) as exc:
-            if not promise.gone:
+            if not promise.gone and not promise.deleting:  # the nemesis may have had it deleted just now
                 self._understand(exc)
 
     def _wish(self, promise: Promise, job: Job) -> None:

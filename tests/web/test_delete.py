@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import redis
+from flask import Flask
 from flask.testing import FlaskClient
 
 from keepfit.shared.jobs.deleting import bury, is_deleted, unfinished
@@ -16,6 +17,7 @@ from keepfit.shared.reasons import Reason
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import LeaseState, Store, keys
 from keepfit.shared.store.scripts import Adopt
+from keepfit.web.jobs.reading import Seen
 from keepfit.worker.keeper.bury import Burial
 from keepfit.worker.keeper.rebuild import Rebuilder
 from tests.harness.waiting import wait_until
@@ -318,3 +320,45 @@ def test_a_form_whose_job_was_deleted_makes_another_when_pressed_again(
     assert (refused.status_code, accepted.status_code) == (409, 303)
     assert "The job of this form was deleted. Press the button again" in refused.text
     assert len(listed(client)) == 1
+
+
+@pytest.mark.parametrize(
+    ("action", "body"), [("resume", {}), ("cancel", {}), ("priority", {"priority": 3}), ("evaluations", {})]
+)
+def test_a_wish_that_meets_a_deletion_is_told_of_it(
+    app: Flask, client: FlaskClient, submitted: str, monkeypatch: pytest.MonkeyPatch, action: str, body: dict[str, int]
+) -> None:
+    """The job was there when the person looked: it is said what has happened to it, and not that the disk is full."""
+    client.post(f"/api/v1/jobs/{submitted}/pause", json={})
+    desk = app.extensions["keepfit"]
+    honest = desk.reader.get
+
+    def slow(job_id: str) -> Seen:
+        seen: Seen = honest(job_id)
+        _ = seen.jobdir.job
+        bury(desk.settings.jobs_dir, job_id)
+        return seen
+
+    monkeypatch.setattr(desk.reader, "get", slow)
+    answer = client.post(f"/api/v1/jobs/{submitted}/{action}", json=body)
+
+    assert answer.status_code == 410
+    assert [path.name for path in desk.settings.jobs_dir.iterdir()] == ["deleted"]
+
+
+def test_a_wish_that_is_kept_just_before_a_deletion_brings_nothing_back(
+    app: Flask, client: FlaskClient, submitted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is on disk, and gone with it before the server hears of it: the job is not back in the list."""
+    desk = app.extensions["keepfit"]
+    honest = desk.store.jobs.request
+
+    def slow(job_id: str, *wish: Any, **more: Any) -> Any:
+        delete(client, job_id)
+        return honest(job_id, *wish, **more)
+
+    monkeypatch.setattr(desk.store.jobs, "request", slow)
+    answer = client.post(f"/api/v1/jobs/{submitted}/pause", json={})
+
+    assert answer.status_code == 410
+    assert desk.feeder.index.page(10).records == []

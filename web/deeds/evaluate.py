@@ -50,7 +50,11 @@ class Evaluations:
         if seen.record.state not in EVALUABLE:
             raise BadTransition("Only a finished or paused job can be evaluated. Pause it first, or wait for its end.")
         key = key or uuid.uuid4().hex
-        _mark(seen.jobdir, job_id_of(key))
+        try:
+            _mark(seen.jobdir, job_id_of(key))
+        except StorageFull:
+            self._means.reader.open(job_id)  # raises, and says so, if it was deleted just now
+            raise
         return accept(self._means, actor, spec, key)
 
 

@@ -87,6 +87,7 @@ class Wishes:
         try:
             WishFile(wish=wish, number=number, priority=priority, by=by).write(path)
         except OSError as exc:
+            self._means.reader.open(seen.record.id)  # raises, and says so, if it was deleted just now
             raise StorageFull(
                 "The wish was not kept: the data directory takes no writes ({why}). "
                 "Free some space or fix its permissions, then try again.",
@@ -101,6 +102,7 @@ class Wishes:
             StoreRefused,
             JobNotFound,
         ):  # away, or wiped: it is rebuilt from the directory, wish included
+            self._means.reader.open(seen.record.id)  # or it was deleted just now
             log.warning("wish kept on disk only", extra={"job_id": seen.record.id, "action": wish.value})
             self._means.reminder.note(seen.jobdir)
             self._means.reader.remember(seen.jobdir, changed=True)
