@@ -98,6 +98,17 @@ def test_no_english_is_left_on_a_korean_page(client: FlaskClient, actor: Actor, 
     assert {path: words for path, words in left.items() if words} == {}
 
 
+def test_reasons_are_korean(client: FlaskClient, actor: Actor, submitted: str) -> None:
+    """Why a job waits, was paused, or has failed: stored as a code, said in the language of the page."""
+    waits = client.get(f"/jobs/{submitted}", headers=KOREAN).text
+    assert "시작을 기다립니다: 살아 있는 워커가 없음." in unescape(waits)
+
+    client.post(f"/api/v1/jobs/{submitted}/pause", json={})
+    paused = client.get(f"/jobs/{submitted}", headers=KOREAN).text
+    assert "사용자가 일시 정지함" in paused
+    assert not english_in(waits) | english_in(paused)
+
+
 def test_refusals_speak_the_readers_language(client: FlaskClient, submitted: str) -> None:
     """A wrong field, a request from elsewhere, an unknown name of this host."""
     form = client.post("/jobs/new", data={"name": "", "epochs": "0"}, headers=KOREAN)

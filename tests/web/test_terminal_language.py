@@ -68,6 +68,13 @@ def test_jobs_are_told_of_in_korean(app: Flask, finished: str, actor: Actor) -> 
         as_json = keepfit("--url", url, "show", finished, "--json").output
         paused = keepfit("--url", url, "pause", finished)
 
+        waits = keepfit("--url", url, "submit", "--name", "waits")
+        stopped = keepfit("--url", url, "pause", waits.output.split()[0]).output
+        told = keepfit("--url", url, "show", waits.output.split()[0]).output
+
+    assert "대기: 살아 있는 워커가 없음" in waits.output
+    assert "요청: 일시 정지" in stopped
+    assert "사용자가 일시 정지함" in told
     assert "상태" in listed
     assert "성공" in listed
     assert "정확도" in shown

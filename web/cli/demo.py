@@ -34,6 +34,7 @@ from keepfit.shared.settings import IMPORT_DIR
 from keepfit.web.cli.terminal import labelled
 from keepfit.web.client import RESTING, Client, Job, RequestRefused, ServiceUnreachable
 from keepfit.web.words.catalogue import _
+from keepfit.web.words.reasons import told
 from keepfit.web.words.refusals import in_words
 from keepfit.web.words.states import state_name
 
@@ -205,7 +206,7 @@ class Story:
                 if job.state is JobState.SUCCEEDED:
                     raise TooSlow(_("the training was over before its worker could be killed."))
                 training = _(
-                    "the job is still training (it is {state}: {why})", state=state_name(job.state), why=job.reason
+                    "the job is still training (it is {state}: {why})", state=state_name(job.state), why=told(job.raw)
                 )
                 self._expect(job.state not in RESTING, training)
                 show(job)
@@ -257,7 +258,7 @@ class Story:
                 self._in_time(what)
                 show(job)
                 time.sleep(0.1)
-        said = _("the job succeeds (it is {state}: {why})", state=state_name(job.state), why=job.reason)
+        said = _("the job succeeds (it is {state}: {why})", state=state_name(job.state), why=told(job.raw))
         self._expect(job.state is JobState.SUCCEEDED, said)
         return job
 

@@ -15,6 +15,7 @@ from keepfit.web.cli.watching import number, watch_job
 from keepfit.web.client import Job
 from keepfit.web.jobs.results import remarks
 from keepfit.web.words.catalogue import _, marked
+from keepfit.web.words.reasons import told
 from keepfit.web.words.states import how_done, state_name, wish_name
 from keepfit.web.words.wording import per_cent
 
@@ -122,7 +123,7 @@ def show(ctx: click.Context, job_id: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(dict(job.raw), indent=1))
         return
-    rows = [(_("name"), printable(job.name)), (_("state"), _state(job)), (_("why"), job.reason)]
+    rows = [(_("name"), printable(job.name)), (_("state"), _state(job)), (_("why"), told(job.raw))]
     rows += [(_("done"), _done(job)), (_("attempt"), str(job.attempt or "")), (_("accuracy"), _accuracy(job))]
     rows += [(_("loss"), number(job.metrics["loss"]) if "loss" in job.metrics else "")]
     rows += [(_("note"), said) for said in remarks(job.result, job.progress.get("epochs"))]
@@ -220,7 +221,7 @@ def _say_accepted(job: Job) -> None:
     """The id and page of a new job; why it waits goes beside it, out of the way of a pipe."""
     click.echo(f"{job.id}  {job.url}")
     waiting = job.raw.get("waiting") or {}
-    if said := job.raw.get("message") or waiting.get("reason"):
+    if said := job.raw.get("message") or told(waiting):
         click.echo(_("waiting: {why}", why=said) if "message" not in job.raw else _(said), err=True)
 
 
@@ -240,7 +241,7 @@ def _finish(job: Job) -> None:
     if job.state is JobState.SUCCEEDED:
         return
     said = _ENDED.get(job.state, marked("Job {id} is {state}"))
-    why = f": {job.reason}" if job.reason else ""
+    why = f": {told(job.raw)}" if job.reason else ""
     raise click.ClickException(_(said, id=job.id, state=_state(job)) + why)
 
 

@@ -13,6 +13,7 @@ from keepfit.shared.jobs.states import JobState
 from keepfit.shared.spec import printable
 from keepfit.web.client import RESTING, Client, Job, ServerEvent
 from keepfit.web.words.catalogue import _
+from keepfit.web.words.reasons import told
 from keepfit.web.words.states import state_name
 
 
@@ -30,7 +31,7 @@ def _told(client: Client, job: Job, console: Console) -> Job:
     for row in client.history(job.id).get("epochs", []):
         logs = {name: value for name, value in row.items() if name not in ("step", "epoch")}
         console.print(f"{_('epoch {number}', number=round(row['epoch']))}  {_numbers(logs)}")
-    console.print(f"{state_name(job.state)}: {job.reason}" if job.reason else state_name(job.state))
+    console.print(f"{state_name(job.state)}: {told(job.raw)}" if job.reason else state_name(job.state))
     return job
 
 
@@ -60,7 +61,7 @@ def line_for(event: ServerEvent) -> str:
     match event.type:
         case "state":
             state = state_name(data["state"], data["state"] == JobState.QUEUED and bool(data["attempt"]))
-            return f"{state}: {data['reason']}" if data.get("reason") else state
+            return f"{state}: {told(data)}" if data.get("reason") else state
         case "attempt":
             resumed = bool(data.get("resumed_attempt"))
             where = _("step {number}", number=data["step"]) if resumed else _("the beginning")

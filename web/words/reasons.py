@@ -6,9 +6,10 @@
 The messages are those of one table, ``ENGLISH``, which the catalogues have as they have the messages of the pages.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
-from keepfit.shared.reasons import BY_A_PERSON, Reason
+from keepfit.shared.reasons import BY_A_PERSON, Reason, read_json
 from keepfit.web.words.catalogue import _
 
 
@@ -22,6 +23,15 @@ def fields(reason: Reason, name: str) -> dict[str, Any]:
     """For programs: the words, which stay English, and beside them what they say."""
     stored = reason.to_json()
     return {name: str(reason), f"{name}_code": reason.code, f"{name}_args": stored.get("args", {})}
+
+
+def told(answer: Mapping[str, Any], name: str = "reason") -> str:
+    """What ``fields`` has put into an answer of the API, in the language that is spoken.
+
+    In English what has no code, or one that only a newer version knows.
+    """
+    reason = read_json({"code": answer.get(f"{name}_code"), "args": answer.get(f"{name}_args")})
+    return in_words(reason) if reason.wording else str(answer.get(name) or "")
 
 
 def says_the_state(reason: Reason) -> bool:
