@@ -1,9 +1,8 @@
 """The tiers themselves: what a share is, and that nothing is left out of all shares."""
 
-import subprocess
 import sys
 
-from tests.harness.processes import ROOT
+from tests.harness.processes import Household
 from tests.harness.tiers import MANY, drawn
 
 MATRIX = [f"tests/training/test_exact_resume.py::test_every_model[{n}]" for n in range(5 * MANY)]
@@ -27,14 +26,12 @@ def test_without_a_share_nothing_is_left_out() -> None:
     assert drawn(MATRIX, 1.0, 7) == set(MATRIX)
 
 
-def test_the_quick_tier_starts_no_process_and_opens_no_other_folder() -> None:
+def test_the_quick_tier_starts_no_process_and_opens_no_other_folder(household: Household) -> None:
     """Of the folders that train, start services or open a browser not even a file is read."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "--quick", "--collect-only", "-q", "--no-header"],
-        capture_output=True, text=True, cwd=ROOT, check=True,
-    )  # fmt: skip
+    ran = household.start([sys.executable, "-m", "pytest", "--quick", "--collect-only", "-q", "--no-header"])
+    assert ran.wait(120) == 0
 
-    found = {line.partition("::")[0] for line in ran.stdout.splitlines() if "::" in line}
+    found = {line.partition("::")[0] for line in ran.text().splitlines() if "::" in line}
     assert "tests/web/test_pages.py" in found
     assert not [file for file in found if file.startswith("tests/launch")]
-    assert "test_ipv6_is_listened_on" not in ran.stdout, "it asks for a household, and starts a web server in it"
+    assert "test_ipv6_is_listened_on" not in ran.text(), "it asks for a household, and starts a web server in it"

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from keepfit.shared.errors import StoreUnavailable
+from keepfit.shared.errors import JobNotFound, StoreUnavailable
+from keepfit.shared.jobs.deleting import bury
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.events import LogLine, StateChanged
+from keepfit.shared.jobs.restoring import drop_deleted
 from keepfit.shared.jobs.states import Cause, JobState, Outcome, Wish
 from keepfit.shared.reasons import said
 from keepfit.shared.spec import parse_spec
@@ -199,3 +201,50 @@ def test_an_attempt_adopts_its_job_though_its_document_was_damaged_since(
     assert store.leases.renew(claim, lease_s=60).lease is LeaseState.MISSING
     assert store.leases.adopt(claim, jobdir, lease_s=60) is LeaseState.HELD
     assert store.leases.report(claim, [LogLine("goes on")])
+
+
+def test_the_streams_of_several_jobs_are_read_at_once(store: Store, jobdir: JobDir, tmp_path: Path) -> None:
+    """Each after a position of its own; a job of which nothing is new is not among the answers."""
+    other = submit(store, tmp_path / "jobs", "second")
+
+    found = store.events.read_of({jobdir.id: "0", other.id: store.events.last_id(other.id)})
+
+    assert list(found) == [jobdir.id]
+    events, after_id = found[jobdir.id]
+    assert [type(stored.event) for stored in events] == [StateChanged]
+    assert after_id == store.events.last_id(jobdir.id)
+
+
+def test_what_was_put_back_and_deleted_meanwhile_is_dropped_again(store: Store, jobdir: JobDir) -> None:
+    """Whoever deletes a job moves its directory first: a slow hand that restores it sees that afterwards."""
+    jobs_dir = jobdir.path.parent
+    kept = submit(store, jobs_dir, "kept")
+    bury(jobs_dir, jobdir.id)
+
+    assert drop_deleted(jobs_dir, [jobdir.id, kept.id], store)
+    assert not drop_deleted(jobs_dir, [kept.id], store)
+
+    assert store.jobs.get(kept.id).state is JobState.QUEUED
+    with pytest.raises(JobNotFound):
+        store.jobs.get(jobdir.id)
+
+
+def test_a_job_that_is_deleted_while_it_is_adopted_is_lost(store: Store, jobdir: JobDir, valkey_url: str) -> None:
+    """Its directory goes between the look at it and the script: the record that was made must not stay."""
+
+    class DeletedJustNow(JobDir):
+        def exists(self) -> bool:
+            bury(self.path.parent, self.id)
+            return super().exists()
+
+    claim = store.leases.claim("worker", lease_s=60)
+    assert claim is not None
+    client = redis.Redis.from_url(valkey_url)
+    client.flushall()
+    client.close()
+
+    adopted = store.leases.adopt(claim, DeletedJustNow(jobdir.path, jobdir.datasets), lease_s=60)
+
+    assert adopted is LeaseState.LOST
+    with pytest.raises(JobNotFound):
+        store.jobs.get(jobdir.id)

@@ -1,7 +1,7 @@
 """What a model takes and gives, kept with each attempt: so that it can be built again without the data of its training.
 
-    signature = signature_of(model, program.train, made_for=card.signature.model_dump())
-    build(model, example_of(signature))
+    signature = signature_of(model, program.train, made_for=made_for)
+    example_of(signature)               # one sample, with which a model is built
 
 Shapes are those of one sample. A model that was written as a class does not say what it gives.
 """
