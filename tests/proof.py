@@ -53,6 +53,7 @@ def _chaos(seed: int) -> Part:
 PARTS = {
     "lint": Part("make lint", "style, types, layers, sizes"),
     "tests": Part("make test", "all tests with real parts, a real browser too"),
+    "coverage": Part("make coverage", "each branch of what decides over jobs is taken by a test", keep=r"^TOTAL.*"),
     "chaos-1": _chaos(1),
     "chaos-2": _chaos(2),
     "versions": Part(_pytest("tests/chaos/test_versions.py"), "workers replaced under load, two versions at once"),

@@ -10,7 +10,7 @@ from keepfit.shared.errors import JobNotFound, StoreUnavailable
 from keepfit.shared.jobs.deleting import bury
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.events import LogLine, StateChanged
-from keepfit.shared.jobs.restoring import drop_deleted
+from keepfit.shared.jobs.mending import drop_deleted
 from keepfit.shared.jobs.states import Cause, JobState, Outcome, Wish
 from keepfit.shared.reasons import said
 from keepfit.shared.spec import parse_spec
