@@ -20,9 +20,9 @@ from keepfit.shared.jobs.directory import create_jobdir
 from keepfit.shared.jobs.events import Progress, StateChanged
 from keepfit.shared.jobs.states import ENDS
 from keepfit.shared.settings import Settings
-from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Store, open_store
 from tests.harness.processes import Household, Valkey
+from tests.harness.specs import accepted
 from tests.harness.waiting import wait_until
 
 
@@ -41,7 +41,7 @@ def one_worker() -> Iterator[tuple[Store, Settings]]:
 
 def measure(store: Store, settings: Settings, model: str) -> dict[str, float]:
     """Seconds from queued to claimed, and from queued to the first step, of one job."""
-    spec = parse_spec({"name": "first step", "model": {"name": model}, "training": {"epochs": 1}})
+    spec = accepted({"name": "first step", "model": {"name": model}, "training": {"epochs": 1}})
     jobdir, _ = create_jobdir(settings.jobs_dir, spec)
     store.jobs.create(jobdir)
     wait_until(lambda: store.jobs.get(jobdir.id).state in ENDS, "the job has ended", timeout_s=120)

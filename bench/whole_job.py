@@ -20,9 +20,9 @@ from bench.record import record
 from keepfit.shared.jobs.directory import create_jobdir
 from keepfit.shared.jobs.states import ENDS, JobState
 from keepfit.shared.settings import Settings
-from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Store, open_store
 from tests.harness.processes import Household, Valkey
+from tests.harness.specs import accepted
 from tests.harness.waiting import wait_until
 
 DATA = Path("/usr/share/datasets")
@@ -46,7 +46,7 @@ def by_script(folder: Path) -> tuple[float, float]:
 def by_job(store: Store, settings: Settings) -> tuple[float, float]:
     """Seconds from submit to succeeded, and the job's test accuracy."""
     began = time.perf_counter()
-    jobdir, _ = create_jobdir(settings.jobs_dir, parse_spec(SPEC))
+    jobdir, _ = create_jobdir(settings.jobs_dir, accepted(SPEC))
     store.jobs.create(jobdir)
     wait_until(lambda: store.jobs.get(jobdir.id).state in ENDS, "the job has ended", timeout_s=300, poll_s=0.02)
     seconds, record = time.perf_counter() - began, store.jobs.get(jobdir.id)

@@ -17,9 +17,9 @@ from bench.record import record
 from keepfit.shared.jobs.directory import create_jobdir
 from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.settings import Settings
-from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import JobRecord, Store
 from tests.harness.documents import write_wish
+from tests.harness.specs import accepted
 from tests.harness.waiting import wait_until
 
 WARM_STEPS = 500
@@ -28,7 +28,7 @@ WARM_STEPS = 500
 
 def measure(store: Store, settings: Settings, model: str, wish: Wish) -> float:
     """Seconds from the wish to its fulfilment, of one running job."""
-    spec = parse_spec({"name": "obeys", "model": {"name": model}, "training": {"epochs": 1_000}})
+    spec = accepted({"name": "obeys", "model": {"name": model}, "training": {"epochs": 1_000}})
     jobdir, _ = create_jobdir(settings.jobs_dir, spec)
     store.jobs.create(jobdir)
 

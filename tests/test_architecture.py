@@ -186,6 +186,23 @@ def test_only_the_settings_read_the_environment(path: Path) -> None:
     assert not reads or allowed, f"{_name(path)} reads the environment at {reads}"
 
 
+MAY_NAME_CARDS = {
+    "worker/models/presets.py",  # the builder of each preset
+    "shared/spec/upgrade.py",  # what version 1 meant where it said nothing
+}
+
+
+@pytest.mark.parametrize("path", [p for p in _files(*PACKAGES) if _name(p) not in MAY_NAME_CARDS], ids=_name)
+def test_no_code_knows_a_card_by_its_name(path: Path) -> None:
+    """Adding a data set or a preset touches its card, its reader or builder, and its test: nothing else names one."""
+    names = {card.stem for card in (ROOT / "shared/catalog/builtin").rglob("*.json")}
+    assert len(names) >= 5, "the cards are elsewhere now"
+
+    said = [n.value for n in ast.walk(_tree(path)) if isinstance(n, ast.Constant) and n.value in names]
+
+    assert not said
+
+
 def test_keys_are_built_in_one_place() -> None:
     """A Redis key is written out only in shared/store/keys.py."""
     keys = ROOT / "shared/store/keys.py"

@@ -17,8 +17,8 @@ from bench.first_step import one_worker
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.states import ENDS, JobState, Wish
 from keepfit.shared.reasons import said
-from keepfit.shared.spec import parse_spec
 from tests.harness.documents import write_verdict, write_wish
+from tests.harness.specs import accepted
 from tests.harness.waiting import wait_until
 
 FILLED_BY = (
@@ -32,7 +32,7 @@ MODELS = ("mlp", "cnn")
 
 def train_one(folder: Path) -> Path:
     """The directory of one job that a real worker has trained, kept in ``folder``."""
-    spec = parse_spec({"name": "trained", "training": {"epochs": 2}})
+    spec = accepted({"name": "trained", "training": {"epochs": 2}})
     with one_worker() as (store, settings):
         jobdir, _ = create_jobdir(settings.jobs_dir, spec)
         store.jobs.create(jobdir)
@@ -75,7 +75,7 @@ def _make(data_dir: Path, own: Path, folders: list[str], files: list[str], index
     raw = {"name": f"sweep {index}", "model": {"name": MODELS[index % 2]}, "training": {"epochs": 2, "seed": index}}
     if kind == 99:
         raw = {"kind": "evaluate", "name": f"measured {index}", "source": "a" * 12, "data": {"name": "mnist-5k"}}
-    jobdir, _ = create_jobdir(data_dir / "jobs", parse_spec(raw), key=f"filled-{index}")
+    jobdir, _ = create_jobdir(data_dir / "jobs", accepted(raw), key=f"filled-{index}")
     if 97 <= kind <= 98:  # stopped by a person before they began
         write_wish(jobdir, Wish.CANCEL, 1)
         return

@@ -41,11 +41,27 @@ class Library:
 
     def dataset(self, name: str, id: str = "") -> DatasetCard:
         """The data set of this name, and of this id if one is given. Raises NotInLibrary."""
-        return _opened("data set", self._datasets, name, id)
+        if card := _opened(self._datasets, name, id):
+            return card
+        if here := _versions(self._datasets, name):
+            raise NotInLibrary(
+                "The data set {name!r} is another by now: {id} is asked for, here is {here}. Put the one that is asked "
+                "for back, or make a new job with the one that is here.",
+                name=name, id=id[:12], here=here,
+            )  # fmt: skip
+        raise NotInLibrary("There is no data set {name!r}; there are {names}.", name=name, names=_names(self._datasets))
 
     def model(self, name: str, id: str = "") -> ModelCard:
         """The model of this name, and of this id if one is given. Raises NotInLibrary."""
-        return _opened("model", self._models, name, id)
+        if card := _opened(self._models, name, id):
+            return card
+        if here := _versions(self._models, name):
+            raise NotInLibrary(
+                "The model {name!r} is another by now: {id} is asked for, here is {here}. Make a new job with the one "
+                "that is here.",
+                name=name, id=id[:12], here=here,
+            )  # fmt: skip
+        raise NotInLibrary("There is no model {name!r}; there are {names}.", name=name, names=_names(self._models))
 
     def dataset_title(self, name: str) -> str:
         """What people call the data set; its name where there is no such card (any more)."""
@@ -70,18 +86,19 @@ def _in_order(cards: Iterable[C]) -> tuple[C, ...]:
     return tuple(sorted(cards, key=lambda card: (card.place, card.name)))
 
 
-def _opened(what: str, cards: Sequence[C], name: str, id: str) -> C:
-    named = [card for card in cards if card.name == name]
-    if not named:
-        raise NotInLibrary(f"There is no {what} {name!r}; there are {', '.join(card.name for card in cards)}.")
-    found = [card for card in named if id in ("", card.id)]
-    if not found:
-        now = ", ".join(f"version {card.version} ({card.id[:12]})" for card in named)
-        raise NotInLibrary(
-            f"The {what} {name!r} is another by now: {id[:12]} is asked for, here is {now}. Put the one that is asked "
-            "for back, or make a new job with the one that is here."
-        )
-    return max(found, key=lambda card: card.version)
+def _opened(cards: Sequence[C], name: str, id: str) -> C | None:
+    """The card that is meant; of several versions of a name the latest, unless the id says which."""
+    found = [card for card in cards if card.name == name and id in ("", card.id)]
+    return max(found, key=lambda card: card.version, default=None)
+
+
+def _versions(cards: Sequence[Card], name: str) -> str:
+    """What there is of this name, for people."""
+    return ", ".join(f"version {card.version} ({card.id[:12]})" for card in cards if card.name == name)
+
+
+def _names(cards: Sequence[Card]) -> str:
+    return ", ".join(dict.fromkeys(card.name for card in cards))
 
 
 def _title(cards: Sequence[C], name: str) -> str:

@@ -30,6 +30,7 @@ from keepfit.shared.jobs.documents.upgrade import latest
 from keepfit.shared.jobs.states import Wish
 from keepfit.shared.reasons import NONE, Code, Reason
 from keepfit.shared.spec import READS, JobSpec, Needs, Parent, needs_of, parents_of, parse_spec, spec_digest
+from keepfit.shared.spec.reference import ask_the_same
 
 _ID = re.compile(r"[a-z0-9]{12}")
 _ATTEMPT = re.compile(r"(?!0+$)(0[0-9]{5}|[1-9][0-9]{5,8})")
@@ -351,7 +352,7 @@ def same_spec(jobdir: JobDir, spec: JobSpec) -> bool:
     Raises DamagedFile; JobConflict for a job that only a newer version can read.
     """
     try:
-        return jobdir.digest == spec_digest(spec) or spec_digest(jobdir.spec) == spec_digest(spec)
+        return jobdir.digest == spec_digest(spec) or ask_the_same(jobdir.spec, spec)
     except NewerVersion as exc:
         raise JobConflict(f"{exc} Use a new key.") from exc
 

@@ -1,10 +1,10 @@
-"""What a job is asked to do, as versioned pydantic models. Every field is checked here and only here.
+"""What a job is asked to do, as versioned pydantic models. The shape of every field is checked here and only here.
 
 spec = parse_spec({"kind": "train", "name": "first", "data": {"name": "mnist-5k"}, ...})
 spec.model_dump(mode="json")
 """
 
-from keepfit.shared.spec.data import DATASETS, DatasetInfo, DataSpec
+from keepfit.shared.spec.data import DataSpec
 from keepfit.shared.spec.job import (
     DEFAULT_KIND,
     KINDS,
@@ -19,29 +19,28 @@ from keepfit.shared.spec.job import (
     needs_of,
     parents_of,
     parse_spec,
+    refused,
     spec_digest,
 )
-from keepfit.shared.spec.model import MODELS, ModelInfo, ModelSpec
+from keepfit.shared.spec.model import ModelSpec
+from keepfit.shared.spec.reference import Reference
 from keepfit.shared.spec.training import EarlyStoppingSpec, ReduceLRSpec, TrainingSpec
 from keepfit.shared.spec.values import printable
 
 __all__ = [
-    "DATASETS",
     "DEFAULT_KIND",
     "KINDS",
-    "MODELS",
     "READS",
     "DataSpec",
-    "DatasetInfo",
     "EarlyStoppingSpec",
     "EvaluateSpec",
     "JobSpec",
     "Kind",
-    "ModelInfo",
     "ModelSpec",
     "Needs",
     "Parent",
     "ReduceLRSpec",
+    "Reference",
     "TrainSpec",
     "TrainingSpec",
     "kind_named",
@@ -49,5 +48,6 @@ __all__ = [
     "parents_of",
     "parse_spec",
     "printable",
+    "refused",
     "spec_digest",
 ]

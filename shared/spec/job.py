@@ -10,18 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from keepfit.shared.errors import InvalidSpec, NewerVersion
 from keepfit.shared.reasons import Code, Reason
-from keepfit.shared.spec.data import DATASETS, DataSpec
+from keepfit.shared.spec.data import DataSpec
 from keepfit.shared.spec.model import ModelSpec
 from keepfit.shared.spec.training import TrainingSpec
+from keepfit.shared.spec.upgrade import upgraded
 from keepfit.shared.spec.values import JobId, JobName, Version
 
-READS = 1
+READS = 2
 """The highest version of a spec that this code reads."""
 
 
@@ -30,7 +31,7 @@ class JobSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Version = 1
+    version: Version = 2
     kind: str
     name: JobName = Field(title="Name")
 
@@ -42,17 +43,6 @@ class TrainSpec(JobSpec):
     data: DataSpec = DataSpec()
     model: ModelSpec = ModelSpec()
     training: TrainingSpec = TrainingSpec()
-
-    @model_validator(mode="after")
-    def _training_fits_the_data(self) -> Self:
-        samples = DATASETS[self.data.name].train_samples
-        if samples - int(samples * self.training.validation_share) < 1:
-            raise ValueError(f"the validation share leaves no sample of {samples} to train on")
-        stopping, plateau = self.training.early_stopping, self.training.reduce_lr
-        watched = [c.monitor for c in (stopping, plateau) if c is not None]
-        if any(m.startswith("val_") for m in watched) and int(samples * self.training.validation_share) < 1:
-            raise ValueError("a callback watches a validation metric, but the validation share is 0")
-        return self
 
 
 class EvaluateSpec(JobSpec):
@@ -140,7 +130,9 @@ def _is_name(job: str) -> bool:
 
 
 def parse_spec(raw: object, kept: bool = False) -> JobSpec:
-    """Check ``raw`` (decoded JSON) and return the spec.
+    """Check the shape of ``raw`` (decoded JSON) and return the spec, in today's form whatever version it is of.
+
+    Nothing is asked of the catalogue: whether a new job fits what there is, ``shared.catalog.accepting`` says.
 
     Args:
         raw: What was sent, or read from a job's directory.
@@ -154,13 +146,18 @@ def parse_spec(raw: object, kept: bool = False) -> JobSpec:
     """
     if kept and not needs_of(raw).met:
         raise NewerVersion(Reason.of(Code.NEWER_JOB))
-    if isinstance(raw, dict) and "kind" not in raw:
-        raw = {**raw, "kind": DEFAULT_KIND}
+    if isinstance(raw, dict):
+        raw = upgraded({"kind": DEFAULT_KIND, **raw})
     try:
         return _ADAPTER.validate_python(raw, context={"kept": kept}, extra="ignore" if kept else None)
     except ValidationError as exc:
-        lines = [f"{'.'.join(str(p) for p in e['loc'][1:]) or 'spec'}: {e['msg']}" for e in exc.errors()]
-        raise InvalidSpec("; ".join(lines)) from exc
+        raise refused(exc) from exc
+
+
+def refused(exc: ValidationError) -> InvalidSpec:
+    """The error that names each wrong field of a spec, to be raised from ``exc``."""
+    lines = [f"{'.'.join(str(p) for p in e['loc'][1:]) or 'spec'}: {e['msg']}" for e in exc.errors()]
+    return InvalidSpec("; ".join(lines))
 
 
 def spec_digest(spec: JobSpec) -> str:

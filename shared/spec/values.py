@@ -56,10 +56,21 @@ def _check_job_id(text: str, info: ValidationInfo) -> str:
     return text
 
 
+def _check_said(text: str, info: ValidationInfo) -> str:
+    kept = bool(info.context and info.context.get("kept"))
+    if not kept and not text:
+        raise PydanticKnownError("string_too_short", {"min_length": 1})
+    return text
+
+
 Whole = Annotated[int, BeforeValidator(_no_boolean_for_whole)]
 Number = Annotated[float, BeforeValidator(_no_boolean)]
-Version = Annotated[Literal[1], BeforeValidator(_no_boolean_for_whole)]
+Version = Annotated[Literal[2], BeforeValidator(_no_boolean_for_whole)]
 JobName = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), AfterValidator(_check_printable)
 ]
 JobId = Annotated[str, AfterValidator(_check_job_id)]
+ReferenceName = Annotated[
+    str, StringConstraints(max_length=80), AfterValidator(_check_printable), AfterValidator(_check_said)
+]
+ReferenceId = Annotated[str, StringConstraints(max_length=80), AfterValidator(_check_printable)]

@@ -23,8 +23,8 @@ from tests.harness.waiting import wait_until
 VERSION_0_1 = "040c9ae"
 MORE_JOBS = 6
 NEWER = {
-    "shared/spec/job.py": ("READS = 1\n", "READS = 2\n"),
-    "shared/spec/values.py": ("Version = Annotated[Literal[1],", "Version = Annotated[Literal[1, 2],"),
+    "shared/spec/job.py": ("READS = 2\n", "READS = 3\n"),
+    "shared/spec/values.py": ("Version = Annotated[Literal[2],", "Version = Annotated[Literal[2, 3],"),
 }
 """What a version to come changes: its specs have a form that this one cannot read."""
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
@@ -97,7 +97,7 @@ def test_a_newer_version_beside_this_one_loses_nothing(tmp_path: Path) -> None:
     with World(tmp_path, workers=2, trees={"web": new, "worker1": new}) as world:
         newer, older = world.members
         training = SPECS["mlp"]["training"] | {"epochs": 8}
-        specs = [{"name": f"of version {1 + i % 2}", "version": 1 + i % 2, "training": training} for i in range(8)]
+        specs = [{"name": f"of version {2 + i % 2}", "version": 2 + i % 2, "training": training} for i in range(8)]
         ids = [world.client.submit(spec).id for spec in specs]
         for _ in range(3):
             wait_until(lambda: newer.pid and world.store.leases.running(), "something runs", timeout_s=60)

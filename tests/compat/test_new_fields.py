@@ -25,10 +25,22 @@ from keepfit.shared.store import Store
 from tests.compat.make_0_1 import SPECS
 from tests.compat.test_0_1 import EXPECTED, JOBS, Resumer, copied
 from tests.harness.processes import ROOT, free_port
+from tests.harness.specs import accepted
 
 GROWING = {"BaseModel", "Document", "Event"}
 """Classes of these get one more field, and so does the record of a job."""
-KNOWN = {"JobRecord", "TrainSpec", "JobFile", "WishFile", "VerdictFile", "ClaimFile", "AttemptFile", "ResultFile"}
+KNOWN = {
+    "JobRecord",
+    "TrainSpec",
+    "DataSpec",
+    "DatasetCard",
+    "JobFile",
+    "WishFile",
+    "VerdictFile",
+    "ClaimFile",
+    "AttemptFile",
+    "ResultFile",
+}
 """Some of them; the others are found as well, wherever they are."""
 SUBMIT = """
 import json, sys
@@ -77,8 +89,8 @@ def later(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "tests" / "compat").mkdir(parents=True)
     shutil.copy(ROOT / "tests" / "compat" / "resuming.py", root / "tests" / "compat")
     assert grow_all(root) >= KNOWN | {event.__name__ for event in Event.__subclasses__()}
-    _replace(root / "shared" / "spec" / "job.py", "READS = 1\n", "READS = 2\n")
-    _replace(root / "shared" / "spec" / "values.py", "Literal[1]", "Literal[1, 2]")
+    _replace(root / "shared" / "spec" / "job.py", "READS = 2\n", "READS = 3\n")
+    _replace(root / "shared" / "spec" / "values.py", "Literal[2]", "Literal[2, 3]")
     return root
 
 
@@ -129,7 +141,7 @@ def test_this_version_reads_what_a_later_one_writes(later: Path, data_dir: Path)
     """It passes over the field that it does not know, and knows the key."""
     raw = {"name": "from later", "training": {"early_stopping": {}}}
     made = submit(later, data_dir, "key", raw)
-    spec = parse_spec(raw)
+    spec = accepted(raw)
 
     jobdir = open_jobdir(data_dir / "jobs", made["id"])
 
@@ -143,25 +155,25 @@ def test_this_version_reads_what_a_later_one_writes(later: Path, data_dir: Path)
 
 def test_two_versions_on_one_server_lose_nothing(later: Path, settings: Settings, store: Store) -> None:
     """Of two jobs of a later version, this one claims that which it can read; the other waits, over a wipe too."""
-    for version in (2, 1):
+    for version in (3, 2):
         submit(
             later, settings.data_dir, f"{version}", {"name": f"version {version}", "version": version}, store.link.url
         )
     records = {record.name: record for record in store.jobs.list()}
-    assert {name: record.needs for name, record in records.items()} == {"version 1": 1, "version 2": 2}
+    assert {name: record.needs for name, record in records.items()} == {"version 2": 2, "version 3": 3}
 
     claims = [
-        store.leases.claim("this", hint=records["version 2"].id, lease_s=60),
+        store.leases.claim("this", hint=records["version 3"].id, lease_s=60),
         store.leases.claim("this", lease_s=60),
     ]
-    assert [claim and claim.job_id for claim in claims] == [records["version 1"].id, None]
+    assert [claim and claim.job_id for claim in claims] == [records["version 2"].id, None]
 
     store.link.ask(lambda r: r.flushdb())
     assert all(put_back(jobdir, store) for jobdir in list_jobdirs(settings.jobs_dir))
-    again = store.jobs.get(records["version 2"].id)
-    assert (again.name, again.needs, again.state) == ("version 2", 2, JobState.QUEUED)
+    again = store.jobs.get(records["version 3"].id)
+    assert (again.name, again.needs, again.state) == ("version 3", 3, JobState.QUEUED)
     claims = [
         store.leases.claim("this", hint=again.id, lease_s=60),
-        store.leases.claim("later", hint=again.id, lease_s=60, reads=2),
+        store.leases.claim("later", hint=again.id, lease_s=60, reads=3),
     ]
-    assert [claim and claim.job_id for claim in claims] == [records["version 1"].id, again.id]
+    assert [claim and claim.job_id for claim in claims] == [records["version 2"].id, again.id]

@@ -20,10 +20,11 @@ from babel.messages.catalog import Catalog
 from jinja2 import Environment
 from jinja2.ext import extract_from_ast
 
+from keepfit.shared.catalog.library import builtin_library
 from keepfit.shared.errors import KeepfitError
 from keepfit.shared.reasons import ENGLISH as ENGLISH_REASONS
 from keepfit.shared.reasons import Code
-from keepfit.shared.spec import DATASETS, KINDS, MODELS, kind_named
+from keepfit.shared.spec import KINDS, kind_named
 from keepfit.web.cli.terminal import CLICK
 from keepfit.web.words.catalogue import ENGLISH, FOLDER, LANGUAGES
 
@@ -64,9 +65,9 @@ def messages() -> Iterator[Message]:
     for module in CLICK:
         yield from _of_click(Path(str(module.__file__)))
     yield from (Message(kind.title) for kind in (*KINDS.values(), kind_named("of a later version")))
-    yield from (Message(text) for info in DATASETS.values() for text in (info.title, info.description))
+    cards = (*builtin_library().datasets(), *builtin_library().models())
+    yield from (Message(text) for card in cards for text in (card.title, card.description))
     yield from (Message(words, where=f"reason {code}") for code, words in ENGLISH_REASONS.items() if code != Code.SAID)
-    yield from (Message(text) for info in MODELS.values() for text in (info.title, info.description))
 
 
 def _message(said: list[str], path: Path, line: int) -> Message:

@@ -12,10 +12,10 @@ from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.states import JobState
 from keepfit.shared.queue import QUEUE, TASK_NAME
 from keepfit.shared.settings import Settings
-from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Store
 from tests.harness.foreign import FOREIGN, kick
 from tests.harness.processes import Household, Part
+from tests.harness.specs import accepted
 from tests.harness.waiting import wait_until
 
 Submit = Callable[..., JobDir]
@@ -43,7 +43,7 @@ def submit(settings: Settings, store: Store) -> Submit:
             "name": "amid noise",
             "training": {"epochs": 1, "seed": len(list(settings.jobs_dir.glob("*"))), **training},
         }
-        jobdir, _ = create_jobdir(settings.jobs_dir, parse_spec(spec))
+        jobdir, _ = create_jobdir(settings.jobs_dir, accepted(spec))
         store.jobs.create(jobdir)
         return jobdir
 

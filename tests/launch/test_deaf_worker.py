@@ -12,9 +12,9 @@ import pytest
 from keepfit.shared.jobs.directory import create_jobdir
 from keepfit.shared.jobs.states import JobState
 from keepfit.shared.settings import Settings
-from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Store
 from tests.harness.processes import CELERY, Household, Part, environment_of
+from tests.harness.specs import accepted
 from tests.harness.waiting import wait_until
 
 GRACE_S = 2.0
@@ -63,7 +63,7 @@ def start(settings: Settings, household: Household, tmp_path: Path) -> Callable[
 def submit(settings: Settings, store: Store, seed: int) -> str:
     """A job of hours."""
     training = {"epochs": 100_000, "batch_size": 2, "seed": seed}
-    jobdir, _ = create_jobdir(settings.jobs_dir, parse_spec({"name": "of hours", "training": training}))
+    jobdir, _ = create_jobdir(settings.jobs_dir, accepted({"name": "of hours", "training": training}))
     store.jobs.create(jobdir)
     return jobdir.id
 

@@ -9,16 +9,17 @@ from keepfit.shared.errors import StoreUnavailable
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.settings import Settings
-from keepfit.shared.spec import Needs, parse_spec
+from keepfit.shared.spec import READS, Needs
 from keepfit.shared.store import Store, open_store
 from keepfit.worker.attempt import _Attempt, run_one
 from tests.harness.processes import free_port
+from tests.harness.specs import accepted
 
 
 @pytest.fixture
 def jobdir(settings: Settings, store: Store) -> JobDir:
     """A job that was just submitted."""
-    jobdir, _ = create_jobdir(settings.jobs_dir, parse_spec({"name": "claimed"}))
+    jobdir, _ = create_jobdir(settings.jobs_dir, accepted({"name": "claimed"}))
     store.jobs.create(jobdir)
     return jobdir
 
@@ -72,7 +73,7 @@ def test_a_damaged_job_is_paused_and_never_failed(settings: Settings, store: Sto
         store.jobs.request(jobdir.id, Wish.RUN, number=record.wish_number + 1)
 
 
-@pytest.mark.parametrize("newer", [{"version": 2}, {"kind": "script", "file": "train.py"}])
+@pytest.mark.parametrize("newer", [{"version": READS + 1}, {"kind": "script", "file": "train.py"}])
 def test_a_job_that_needs_a_newer_version_is_given_back(
     settings: Settings, store: Store, jobdir: JobDir, newer: dict[str, object]
 ) -> None:

@@ -15,11 +15,11 @@ from keepfit.shared.jobs.states import JobState, Outcome, Wish
 from keepfit.shared.jobs.truth import state_on_disk
 from keepfit.shared.reasons import said
 from keepfit.shared.settings import Settings
-from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Budget, Store
 from keepfit.worker.keeper.keeper import Keeper
 from keepfit.worker.keeper.rebuild import Rebuilder
 from tests.harness.documents import write_wish
+from tests.harness.specs import accepted
 from tests.harness.waiting import wait_until
 
 
@@ -35,7 +35,7 @@ def keeper(settings: Settings, store: Store) -> Iterator[Keeper]:
 @pytest.fixture
 def jobdir(settings: Settings, store: Store) -> JobDir:
     """A job that was just submitted."""
-    jobdir, _ = create_jobdir(settings.jobs_dir, parse_spec({"name": "watched"}))
+    jobdir, _ = create_jobdir(settings.jobs_dir, accepted({"name": "watched"}))
     store.jobs.create(jobdir)
     return jobdir
 
@@ -213,7 +213,7 @@ def test_a_stop_that_only_the_server_knows_is_noted_on_disk(settings: Settings, 
 @pytest.mark.parametrize("file", ["job.json", "wish.json", "verdict.json"])
 def test_a_damaged_directory_keeps_no_other_job_from_its_rebuild(settings: Settings, store: Store, file: str) -> None:
     """Whatever its files hold; the jobs beside it are back."""
-    jobdirs = [create_jobdir(settings.jobs_dir, parse_spec({"name": str(n)}))[0] for n in range(5)]
+    jobdirs = [create_jobdir(settings.jobs_dir, accepted({"name": str(n)}))[0] for n in range(5)]
     for damaged in jobdirs[1:4]:
         (damaged.path / file).write_text("[1, 2]")
 

@@ -10,10 +10,10 @@ from keepfit.shared.host import Owner
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.states import ENDS, JobState
 from keepfit.shared.settings import Settings
-from keepfit.shared.spec import parse_spec
 from keepfit.shared.store import Store
 from tests.harness.documents import record_of
 from tests.harness.processes import Household
+from tests.harness.specs import accepted
 from tests.harness.waiting import wait_until
 
 SLOTS, THREADS, JOBS = 2, 3, 5
@@ -28,7 +28,7 @@ def jobs(settings: Settings, store: Store, household: Household) -> list[JobDir]
     found = []
     for number in range(JOBS):
         training = {"epochs": 8, "batch_size": 8, "seed": number}
-        found.append(create_jobdir(settings.jobs_dir, parse_spec({"name": f"{number}", "training": training}))[0])
+        found.append(create_jobdir(settings.jobs_dir, accepted({"name": f"{number}", "training": training}))[0])
         store.jobs.create(found[-1])
     household.start_worker(settings.model_copy(update={"slots": SLOTS, "threads": THREADS}))
     return found
@@ -94,7 +94,7 @@ def test_an_evaluation_does_not_wait_for_trainings(settings: Settings, store: St
 
 def new_job(settings: Settings, store: Store, spec: dict[str, Any]) -> JobDir:
     """A job that was just submitted."""
-    jobdir, _ = create_jobdir(settings.jobs_dir, parse_spec(spec))
+    jobdir, _ = create_jobdir(settings.jobs_dir, accepted(spec))
     store.jobs.create(jobdir)
     return jobdir
 

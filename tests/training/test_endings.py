@@ -12,12 +12,13 @@ from keepfit.shared.checkpoints.manifest import newest_valid
 from keepfit.shared.durable import read_json
 from keepfit.shared.jobs.events import LogLine
 from keepfit.shared.jobs.states import Outcome
-from keepfit.shared.spec import TrainSpec, parse_spec
+from keepfit.shared.spec import TrainSpec
 from keepfit.shared.spec.task import DEFAULT_TASK
 from keepfit.worker.kinds.train import program_of
 from keepfit.worker.training import meaning
 from keepfit.worker.training.program import Arrays, Program
 from keepfit.worker.training.saving import load
+from tests.harness.specs import accepted
 from tests.training import programs
 from tests.training.running import Recorder, attempt, jobdir_at
 
@@ -26,7 +27,7 @@ L = keras.layers
 
 def spec(**training: Any) -> TrainSpec:
     """A job on the built-in digits."""
-    found = parse_spec({"name": "end", "training": {"epochs": 1, "batch_size": 32, **training}})
+    found = accepted({"name": "end", "training": {"epochs": 1, "batch_size": 32, **training}})
     assert isinstance(found, TrainSpec)
     return found
 
@@ -95,7 +96,7 @@ def test_a_diverged_model_is_no_better_than_guessing_though_one_class_is_right_b
 @pytest.mark.parametrize("model", ["mlp", "cnn"])
 def test_a_learning_rate_of_100_ends_no_better_than_guessing(model: str, tmp_path: Path) -> None:
     """It succeeds, and says so."""
-    job = parse_spec({"name": "wild", "model": {"name": model}, "training": {"epochs": 1, "learning_rate": 100}})
+    job = accepted({"name": "wild", "model": {"name": model}, "training": {"epochs": 1, "learning_rate": 100}})
     assert isinstance(job, TrainSpec)
 
     result = attempt(program_of(job, tmp_path, "d"), jobdir_at(tmp_path / "job"), chunk_steps=None)

@@ -1,5 +1,7 @@
 """An evaluation needs what the job has kept, and the data set that it measures on: nothing else."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from keepfit.shared.spec import EvaluateSpec, parse_spec
 from keepfit.worker.kinds import run
 from keepfit.worker.training.interfaces import AttemptResult, StopSignal
 from tests.harness.documents import result_of
+from tests.harness.specs import accepted
 from tests.training.running import Recorder
 from tests.training.test_datasets import saved, write_folder
 
@@ -33,7 +36,7 @@ def orphan(tmp_path_factory: pytest.TempPathFactory) -> JobDir:
     """A model trained on a file that is not there any more."""
     folder = tmp_path_factory.mktemp("evaluation")
     training = {"epochs": 1, "batch_size": 512, "plan": "graph", "early_stopping": {"patience": 1}}
-    spec = parse_spec({"name": "own", "data": {"name": "mnist"}, "training": training})
+    spec = accepted({"name": "own", "data": {"name": "mnist"}, "training": training})
     jobdir, _ = create_jobdir(folder / "jobs", spec)
     jobdir.datasets.mkdir()
     saved(jobdir.datasets)
@@ -112,3 +115,17 @@ def test_a_model_of_a_version_that_kept_nothing_is_rebuilt_from_the_card(orphan:
     record.write(path)
 
     assert result.outcome is Outcome.FINISHED, result.reason
+
+
+def test_a_job_never_trains_on_data_that_are_not_those_it_names(tmp_path: Path) -> None:
+    """Another set of that name by now, or none: it fails before the first step, and says what is asked for."""
+    for data, said in (
+        ({"name": "mnist-5k", "id": "7" * 64}, "777777777777 is asked for"),
+        ({"name": "gone"}, "'gone'"),
+    ):
+        jobdir, _ = create_jobdir(tmp_path / "jobs", parse_spec({"name": "n", "data": data}))
+
+        result = execute(jobdir)
+
+        assert result.outcome is Outcome.FAILED
+        assert said in str(result.reason)

@@ -14,10 +14,11 @@ import pytest
 from keepfit.shared.checkpoints.manifest import checkpoints_of
 from keepfit.shared.jobs.directory import AttemptDir, JobDir, create_jobdir
 from keepfit.shared.jobs.states import Outcome
-from keepfit.shared.spec import EvaluateSpec, parse_spec
+from keepfit.shared.spec import EvaluateSpec
 from keepfit.worker.kinds import run
 from keepfit.worker.training.interfaces import AttemptResult, StopSignal
 from tests.harness.documents import result_of
+from tests.harness.specs import accepted
 from tests.training.running import Recorder
 
 PRACTICE = """
@@ -55,7 +56,7 @@ def execute(jobdir: JobDir, number: int = 1) -> AttemptResult:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> JobDir:
     """The practice project's model, trained for ten epochs on mnist-5k."""
-    spec = parse_spec({"name": "practice", "training": {"epochs": 10}})
+    spec = accepted({"name": "practice", "training": {"epochs": 10}})
     jobdir, _ = create_jobdir(tmp_path_factory.mktemp("exports") / "jobs", spec)
     assert execute(jobdir).outcome is Outcome.FINISHED
     return jobdir
@@ -130,7 +131,7 @@ def test_an_evaluation_measures_what_training_has_reported(trained: JobDir) -> N
 
 def test_an_evaluation_of_an_untrained_job_says_so(tmp_path: Path) -> None:
     """There is no checkpoint yet."""
-    source, _ = create_jobdir(tmp_path / "jobs", parse_spec({"name": "new"}))
+    source, _ = create_jobdir(tmp_path / "jobs", accepted({"name": "new"}))
 
     result = execute(evaluation_of(source))
 
@@ -141,7 +142,7 @@ def test_an_evaluation_of_an_untrained_job_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize("model", ["mlp", "cnn"])
 def test_a_named_model_gives_the_same_bits_twice(model: str, tmp_path: Path) -> None:
     """The same spec as two jobs."""
-    spec = parse_spec({"name": "twin", "model": {"name": model}, "training": {"epochs": 1}})
+    spec = accepted({"name": "twin", "model": {"name": model}, "training": {"epochs": 1}})
     twins = [create_jobdir(tmp_path / "jobs", spec)[0] for _ in range(2)]
 
     first, second = (execute(jobdir) for jobdir in twins)
@@ -151,7 +152,7 @@ def test_a_named_model_gives_the_same_bits_twice(model: str, tmp_path: Path) -> 
 
 def test_an_export_writes_nothing_outside_its_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no other place for temporary files, and nothing of them is left in the attempt."""
-    jobdir, _ = create_jobdir(tmp_path / "jobs", parse_spec({"name": "own", "training": {"epochs": 1}}))
+    jobdir, _ = create_jobdir(tmp_path / "jobs", accepted({"name": "own", "training": {"epochs": 1}}))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
 
     result = execute(jobdir)

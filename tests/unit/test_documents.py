@@ -19,7 +19,7 @@ from keepfit.shared.jobs.documents import AttemptFile, ClaimFile, ResultFile
 from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.jobs.truth import state_on_disk, wish_obeyed
 from keepfit.shared.reasons import read_text, said
-from keepfit.shared.spec import parse_spec
+from keepfit.shared.spec import READS, parse_spec
 from keepfit.shared.store.jobs import fields_of
 from tests.harness.documents import result_of, write_claim, write_verdict, write_wish
 
@@ -187,7 +187,11 @@ def test_no_folder_of_attempts_is_no_attempt(tmp_path: Path, damage: str) -> Non
 
 def test_a_newer_spec_is_left_alone_and_has_its_name(tmp_path: Path) -> None:
     """A higher version or an unknown kind is no error of the job; a keeper of this version still restores it."""
-    for key, change in (("version", {"version": 2}), ("kind", {"kind": "script"}), ("form", {"kind": "evaluate"})):
+    for key, change in (
+        ("version", {"version": READS + 1}),
+        ("kind", {"kind": "script"}),
+        ("form", {"kind": "evaluate"}),
+    ):
         jobdir, _ = create_jobdir(tmp_path, SPEC, key)
         spec = {**jobdir.job.spec, **change, "source": "\0/\ud800"}
         newer_job = jobdir.job.model_copy(update={"spec": spec, "version": 2 if key == "form" else 1})
@@ -202,13 +206,13 @@ def test_a_newer_spec_is_left_alone_and_has_its_name(tmp_path: Path) -> None:
         fields = fields_of(newer)
         assert (fields["name"], fields["kind"]) == ("first", spec["kind"])
         assert fields["source"] == ""  # no text that a server takes
-        assert (fields["needs"] == 2) == (key != "kind")
+        assert fields["needs"] == (READS if key == "kind" else READS + 1)
 
 
 def test_the_key_of_a_newer_job_is_taken(tmp_path: Path) -> None:
     """Whether it is the same job this version cannot tell."""
     jobdir, _ = create_jobdir(tmp_path, SPEC, "key")
-    newer = {"spec": {**jobdir.job.spec, "version": 2}, "spec_sha256": "0" * 64}
+    newer = {"spec": {**jobdir.job.spec, "version": READS + 1}, "spec_sha256": "0" * 64}
     jobdir.job.model_copy(update=newer).write(jobdir.job_file)
 
     with pytest.raises(JobConflict, match="Use a new key"):

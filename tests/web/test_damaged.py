@@ -15,6 +15,7 @@ from keepfit.shared.jobs.mending import put_back
 from keepfit.shared.jobs.states import JobState, Outcome, Wish
 from keepfit.shared.reasons import NONE
 from keepfit.shared.settings import Settings
+from keepfit.shared.spec import READS
 from keepfit.shared.store import Budget, LeaseState, Store
 from tests.harness.waiting import wait_until
 from tests.web.acting import Actor
@@ -155,7 +156,9 @@ def test_a_stray_file_among_the_attempts_costs_nothing(
     assert len(client.get(f"/api/v1/jobs/{submitted}").get_json()["attempts"]) == 1
 
 
-@pytest.mark.parametrize("newer", [{"version": 2, "model": {"layers": []}}, {"kind": "script", "file": "train.py"}])
+@pytest.mark.parametrize(
+    "newer", [{"version": READS + 1, "model": {"layers": []}}, {"kind": "script", "file": "train.py"}]
+)
 def test_a_job_of_a_newer_version_is_shown_as_what_it_is(
     client: FlaskClient, settings: Settings, store: Store, submitted: str, newer: dict[str, object]
 ) -> None:

@@ -9,6 +9,7 @@ from keepfit.shared.jobs.directory import list_jobdirs, open_jobdir
 from keepfit.shared.jobs.states import JobState, Outcome, Wish
 from keepfit.shared.reasons import said
 from keepfit.shared.settings import Settings
+from keepfit.shared.spec import READS
 from keepfit.shared.store import Store
 from keepfit.web.jobs.ondisk import record_on_disk
 from keepfit.web.words.wording import OUTAGE, REBUILDING
@@ -179,7 +180,8 @@ def test_a_job_of_another_version_does_not_hide_the_rest(
     other = str(client.post("/api/v1/jobs", json=SPEC | {"name": "from the future"}).get_json()["id"])
     path = settings.jobs_dir / other / "job.json"
     job = json.loads(path.read_text())
-    path.write_text(json.dumps(job | {"spec": job["spec"] | {"version": 2, "model": {"name": "transformer"}}}))
+    newer = {"version": READS + 1, "model": {"name": "transformer"}}
+    path.write_text(json.dumps(job | {"spec": job["spec"] | newer}))
 
     listed, page = stranded.get("/").text, stranded.get(f"/jobs/{other}").text
 

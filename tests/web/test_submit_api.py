@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from keepfit.shared.catalog.library import builtin_library
 from keepfit.shared.jobs.directory import list_jobdirs
 from keepfit.shared.settings import Settings
 from keepfit.shared.store import Store
@@ -52,6 +53,8 @@ WRONG = [
     ({"name": "x" * 81}, "name", "May have at most 80 characters."),
     ({"data": {"name": "cifar"}}, "data.name", "Must be one of 'mnist-5k', 'mnist' or 'fashion-mnist'."),
     ({"model": {"name": "resnet"}}, "model.name", "Must be one of 'mlp' or 'cnn'."),
+    ({"model": {"name": ""}}, "model.name", "Is needed."),
+    ({"data": {"id": "0" * 64}}, "data", "Needs a name beside its id."),
     ({"training": {"epochs": 0}}, "training.epochs", "Must be at least 1."),
     ({"training": {"epochs": "many"}}, "training.epochs", "Must be a whole number."),
     ({"training": {"epochs": 1.5}}, "training.epochs", "Must be a whole number."),
@@ -95,6 +98,31 @@ def test_a_wrong_field_is_named(
     assert error["fields"] == {path: message}
     assert message in error["message"]
     assert list(list_jobdirs(settings.jobs_dir)) == []
+
+
+@pytest.mark.parametrize("version", [{"version": 1}, {"version": 2}, {}], ids=str)
+def test_a_short_spec_of_either_version_is_completed(client: FlaskClient, version: dict[str, int]) -> None:
+    """It is kept in today's form, with the name and the id of the data and the model that it gets."""
+    data, model = builtin_library().datasets()[0], builtin_library().models()[0]
+
+    answers = [
+        client.post("/api/v1/jobs", json={"name": "first", **version, **named}, headers={"Idempotency-Key": "once"})
+        for named in ({}, {"data": {"name": data.name}}, {"data": {"name": data.name, "id": data.id}})
+    ]
+
+    spec = answers[0].get_json()["spec"]
+    assert (spec["version"], spec["data"]) == (2, {"name": data.name, "id": data.id})
+    assert spec["model"] == {"name": model.name, "id": model.id}
+    assert [answer.status_code for answer in answers] == [201, 200, 200]
+    assert len({answer.get_json()["id"] for answer in answers}) == 1
+
+
+def test_a_data_set_that_is_another_by_now_is_not_taken_for_the_one_that_is_meant(client: FlaskClient) -> None:
+    """An id says exactly which: here is another one of that name."""
+    answer = client.post("/api/v1/jobs", json=SPEC | {"data": {"name": "mnist", "id": "7" * 64}})
+
+    assert answer.status_code == 422
+    assert answer.get_json()["error"]["fields"]["data.id"].startswith("777777777777 is asked for, and here is ")
 
 
 UNPRINTABLE = {

@@ -16,6 +16,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from werkzeug.serving import make_server
 
+from keepfit.shared.catalog.accepting import accept
+from keepfit.shared.catalog.library import builtin_library
 from keepfit.shared.jobs.directory import JobDir, create_jobdir
 from keepfit.shared.jobs.states import JobState, Outcome
 from keepfit.shared.settings import Settings
@@ -258,7 +260,8 @@ def test_what_is_special_of_an_end_is_shown(url: str, client: FlaskClient, submi
 @pytest.fixture
 def unchecked(settings: Settings, store: Store) -> JobDir:
     """A job of an older version, which took every name."""
-    jobdir, _ = create_jobdir(settings.jobs_dir, TrainSpec.model_construct(name="a\x1b[31m\u202eb\n"))
+    spec = accept(TrainSpec.model_construct(name="a\x1b[31m\u202eb\n"), builtin_library())
+    jobdir, _ = create_jobdir(settings.jobs_dir, spec)
     store.jobs.create(jobdir)
     return jobdir
 

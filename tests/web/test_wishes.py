@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from keepfit.shared.catalog.library import builtin_library
 from keepfit.shared.jobs.directory import open_jobdir
 from keepfit.shared.jobs.states import JobState, Outcome, Wish
 from keepfit.shared.settings import Settings
@@ -111,7 +112,8 @@ def test_an_evaluation_measures_on_the_jobs_own_data_by_default(client: FlaskCli
     status, evaluation = post(client, finished, "evaluations")
 
     assert status == 201
-    assert evaluation["spec"]["data"] == {"name": "mnist-5k"}
+    card = builtin_library().datasets()[0]
+    assert evaluation["spec"]["data"] == {"name": card.name, "id": card.id}
 
 
 def test_a_paused_job_can_be_evaluated(client: FlaskClient, submitted: str, actor: Actor) -> None:

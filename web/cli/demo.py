@@ -49,8 +49,6 @@ LOOK_S = 0.02
 SPEC: dict[str, Any] = {
     "kind": "train",
     "name": "demo",
-    "data": {"name": "mnist-5k"},
-    "model": {"name": "mlp"},
     # Tiny batches make epochs long enough to be killed in, on any machine.
     "training": {"epochs": 25, "batch_size": 2, "learning_rate": 0.0005, "seed": 7, "checkpoint_every_steps": 1000},
 }
@@ -281,7 +279,7 @@ class Story:
         self._say(_("The same bits, as if nothing had happened"))
 
     def _evaluate(self, job: Job) -> None:
-        evaluation = self._finished(self.client.evaluate(job.id, "mnist-5k").id, _("evaluation"))
+        evaluation = self._finished(self.client.evaluate(job.id).id, _("evaluation"))
         accuracy = evaluation.metrics["accuracy"]
         self._expect(accuracy == job.metrics["accuracy"], _("the evaluation gives the accuracy that the job has shown"))
         reached = _("the accuracy {accuracy} reaches {wanted}", accuracy=f"{accuracy:.4f}", wanted=ACCURACY_WANTED)

@@ -1,15 +1,17 @@
 """The commands about jobs: they speak to a service over HTTP, and do from a terminal what the pages do."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
 
+from keepfit.shared.catalog.cards import Card
+from keepfit.shared.catalog.library import builtin_library
 from keepfit.shared.jobs.states import JobState
-from keepfit.shared.spec import DATASETS, KINDS, MODELS, printable
+from keepfit.shared.spec import KINDS, printable
 from keepfit.web.cli.terminal import client_of, columns, job_command, labelled, option, plain_console
 from keepfit.web.cli.watching import number, watch_job
 from keepfit.web.client import Job
@@ -25,11 +27,16 @@ _ENDED = {JobState.FAILED: marked("Job {id} has failed"), JobState.CANCELLED: ma
 _NO_TEXT = marked("{file} is not text, so it is no JSON: it must hold one JSON object, such as {example}.")
 
 
+def _names(cards: Sequence[Card]) -> str:
+    """What comes with Keepfit: told, not checked, for the service that a job is sent to says what there is."""
+    return f"[{'|'.join(card.name for card in cards)}]"
+
+
 @job_command("submit")
 @click.argument("spec", required=False, type=click.File("rb"))
 @option("--name", help="Name of the job.")
-@option("--data", type=click.Choice(list(DATASETS)), help="Data set.")
-@option("--model", type=click.Choice(list(MODELS)), help="Model.")
+@option("--data", metavar=_names(builtin_library().datasets()), help="Data set.")
+@option("--model", metavar=_names(builtin_library().models()), help="Model.")
 @option("--epochs", type=int)
 @option("--batch-size", type=int)
 @option("--learning-rate", type=float)
@@ -172,7 +179,7 @@ def priority(ctx: click.Context, job_id: str, number: int) -> None:
 
 @job_command("evaluate")
 @click.argument("job_id", metavar="ID")
-@option("--data", type=click.Choice(list(DATASETS)), help="Data set; by default the job's own.")
+@option("--data", metavar=_names(builtin_library().datasets()), help="Data set; by default the job's own.")
 @option("--no-wait", is_flag=True, help="Only submit it, and print its id.")
 @click.pass_context
 def evaluate(ctx: click.Context, job_id: str, data: str | None, no_wait: bool) -> None:

@@ -114,7 +114,7 @@ class Client:
 
     def submit(self, spec: Mapping[str, Any] | BaseModel, key: str | None = None) -> Job:
         """Submit a job. The same ``key`` with the same spec is the same job, however often it is sent."""
-        content = spec.model_dump(mode="json") if isinstance(spec, BaseModel) else dict(spec)
+        content = spec.model_dump(mode="json", exclude_unset=True) if isinstance(spec, BaseModel) else dict(spec)
         headers = {"Idempotency-Key": key or uuid.uuid4().hex, "Content-Type": "application/json"}
         # Not `json=`: that fails over nan and text that is none, of which the service says which field has it.
         return _read(self._call("POST", "/api/v1/jobs", content=json.dumps(content), headers=headers), _job)

@@ -1,6 +1,7 @@
 """What all deeds share: what they work with, whether the actor may, and how a job is accepted.
 
     means.allow(actor, Deed.WISH, job)             # NotAllowed
+    spec = completed(means, spec, key)             # InvalidSpec where it does not fit what there is
     accepted = accept(means, actor, spec, key)     # accepted.jobdir, .new, .waits_for_queue
 
 What a person was promised is on disk before Redis hears of it, so it holds while Redis is away;
@@ -9,11 +10,14 @@ What a person was promised is on disk before Redis hears of it, so it holds whil
 
 import logging
 from dataclasses import dataclass
+from typing import TypeVar
 
 from keepfit.shared import actors
 from keepfit.shared.actors import Actor, Deed, Job, may
+from keepfit.shared.catalog import accepting
+from keepfit.shared.catalog.library import builtin_library
 from keepfit.shared.errors import DamagedFile, NotAllowed, StoreRefused, StoreUnavailable
-from keepfit.shared.jobs.directory import JobDir, create_jobdir
+from keepfit.shared.jobs.directory import JobDir, create_jobdir, job_id_of
 from keepfit.shared.jobs.mending import drop_deleted, tell
 from keepfit.shared.jobs.states import JobState
 from keepfit.shared.settings import Settings
@@ -24,6 +28,8 @@ from keepfit.web.jobs.reading import JobReader, Seen
 from keepfit.web.words.catalogue import Marked, marked
 
 log = logging.getLogger(__name__)
+
+S = TypeVar("S", bound=JobSpec)
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,18 @@ class Means:
     def note(self, actor: Actor, event: str, job_id: str) -> None:
         """Keep in the audit file what was done."""
         actors.note(self.settings.data_dir, actor, event, job=job_id)
+
+
+def completed(means: Means, spec: S, key: str | None, trained: JobSpec | None = None) -> S:
+    """``spec`` as it is kept: it names each card by name and id, and fits what there is. Raises InvalidSpec.
+
+    Today's catalogue has no say in what ``key`` has made before: that is compared with what is asked for now.
+    ``trained`` is the job whose model the new one is about.
+    """
+    spec = accepting.named(spec, builtin_library())
+    if key and (means.settings.jobs_dir / job_id_of(key)).exists():
+        return spec
+    return accepting.accept(spec, builtin_library(), trained)
 
 
 def accept(means: Means, actor: Actor, spec: JobSpec, key: str | None) -> Accepted:

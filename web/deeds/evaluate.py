@@ -1,6 +1,6 @@
 """Measures the model of a job, as a job of its own.
 
-accepted = evaluations.evaluate(actor, job_id, {"name": "mnist-5k"}, key)
+accepted = evaluations.evaluate(actor, job_id, {"name": "mnist"}, key)
 """
 
 import uuid
@@ -11,7 +11,7 @@ from keepfit.shared.errors import BadTransition, StorageFull
 from keepfit.shared.jobs.directory import JobDir, job_id_of
 from keepfit.shared.jobs.states import JobState
 from keepfit.shared.spec import TrainSpec, kind_named, parse_spec, printable
-from keepfit.web.deeds.accepting import Accepted, Means, accept
+from keepfit.web.deeds.accepting import Accepted, Means, accept, completed
 
 EVALUABLE = frozenset({JobState.SUCCEEDED, JobState.PAUSED})
 """States in which a job has a model that stands still."""
@@ -36,7 +36,8 @@ class Evaluations:
         seen = self._means.reader.get(job_id)
         if not kind_named(seen.record.kind).trains:
             raise BadTransition("This job is an evaluation; it has no model of its own to evaluate.")
-        if data is None and isinstance(trained := seen.jobdir.spec, TrainSpec):
+        trained = seen.jobdir.spec
+        if data is None and isinstance(trained, TrainSpec):
             data = trained.data.model_dump()
         spec = parse_spec(
             {
@@ -47,9 +48,10 @@ class Evaluations:
             }
         )
         self._means.allow(actor, Deed.EVALUATE, seen.jobdir.job)
+        key = key or uuid.uuid4().hex
+        spec = completed(self._means, spec, key, trained)
         if seen.record.state not in EVALUABLE:
             raise BadTransition("Only a finished or paused job can be evaluated. Pause it first, or wait for its end.")
-        key = key or uuid.uuid4().hex
         try:
             _mark(seen.jobdir, job_id_of(key))
         except StorageFull:

@@ -5,7 +5,7 @@ accepted = submissions.submit(actor, spec, key)       # accepted.jobdir, .new, .
 
 from keepfit.shared.actors import Actor, Deed
 from keepfit.shared.spec import EvaluateSpec, JobSpec
-from keepfit.web.deeds.accepting import Accepted, Means, accept
+from keepfit.web.deeds.accepting import Accepted, Means, accept, completed
 from keepfit.web.deeds.evaluate import Evaluations
 
 
@@ -19,10 +19,12 @@ class Submissions:
         """Make a job of ``spec``, or find the one that ``key`` has made.
 
         Raises:
+            InvalidSpec: it does not fit what there is.
             JobConflict, StorageFull: the key was used for another spec; the disk takes no more.
             NotAllowed: the actor may not.
         """
         if isinstance(spec, EvaluateSpec):
-            return self._evaluations.evaluate(actor, spec.source, spec.data.model_dump(), key, name=spec.name)
+            data = spec.data.model_dump(exclude_unset=True)
+            return self._evaluations.evaluate(actor, spec.source, data, key, name=spec.name)
         self._means.allow(actor, Deed.SUBMIT)
-        return accept(self._means, actor, spec, key)
+        return accept(self._means, actor, completed(self._means, spec, key), key)

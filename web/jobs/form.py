@@ -1,4 +1,4 @@
-"""The forms: which fields a person sees. What a field may hold is checked by the pydantic ``JobSpec`` alone.
+"""The forms: which fields a person sees. What a field may hold, spec and catalogue say alone.
 
 form = NewJobForm(request.form)   # files that somebody posts are no fields
 spec = form.spec()          # None: form.errors says why, beside each field; what was typed is kept
@@ -11,8 +11,11 @@ from typing import Any
 from flask_wtf import FlaskForm
 from wtforms import Field, HiddenField, StringField
 
+from keepfit.shared.catalog.accepting import accept
+from keepfit.shared.catalog.cards import Card, DatasetCard
+from keepfit.shared.catalog.library import builtin_library
 from keepfit.shared.errors import InvalidSpec
-from keepfit.shared.spec import DATASETS, MODELS, DatasetInfo, TrainingSpec, TrainSpec, parse_spec
+from keepfit.shared.spec import TrainingSpec, TrainSpec, parse_spec
 from keepfit.web.words.catalogue import _, marked
 from keepfit.web.words.spec_errors import field_errors
 
@@ -63,8 +66,8 @@ class NewJobForm(OnceForm):
         marked("Name"), description=marked("How you will find it again."), render_kw={"autocomplete": "off"}
     )
     # The template shows these two as cards and lists; what is chosen is text like all else.
-    dataset = StringField(marked("Data set"), default="mnist-5k")
-    model = StringField(marked("Model"), default="mlp")
+    dataset = StringField(marked("Data set"), default=lambda: builtin_library().datasets()[0].name)
+    model = StringField(marked("Model"), default=lambda: builtin_library().models()[0].name)
     epochs = _number("epochs", marked("Epochs"), marked("How often it sees all of the training data."))
     batch_size = _number("batch_size", marked("Batch size"), marked("Samples in one step."))
     learning_rate = _number("learning_rate", marked("Learning rate"), marked("The step size of adam."), "decimal")
@@ -88,15 +91,17 @@ class NewJobForm(OnceForm):
             self.form_errors.append(_(EXPIRED))
             return None
         try:
-            spec = parse_spec(self._as_spec())
+            spec = accept(parse_spec(self._as_spec()), builtin_library())
         except InvalidSpec as exc:
             self._put_errors(exc)
             return None
         return spec if isinstance(spec, TrainSpec) else None
 
-    def infos(self, field: Field) -> dict[str, Any]:
+    def infos(self, field: Field) -> dict[str, Card]:
         """What people read about the choices of ``field``."""
-        return dict(DATASETS) if field.name == "dataset" else dict(MODELS)
+        library = builtin_library()
+        cards: tuple[Card, ...] = library.datasets() if field.name == "dataset" else library.models()
+        return {card.name: card for card in cards}
 
     def _as_spec(self) -> dict[str, Any]:
         return {
@@ -119,9 +124,9 @@ class NewJobForm(OnceForm):
 class EvaluateForm(OnceForm):
     """The evaluation of a job's model on a data set."""
 
-    dataset = StringField(marked("Data set"), default="mnist-5k")
+    dataset = StringField(marked("Data set"))
 
     @property
-    def datasets(self) -> dict[str, DatasetInfo]:
+    def datasets(self) -> dict[str, DatasetCard]:
         """What can be chosen."""
-        return DATASETS
+        return {card.name: card for card in builtin_library().datasets()}

@@ -7,9 +7,10 @@ page = JobPage(..., result=result_view(seen, history))     # put together by ``a
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from keepfit.shared.catalog.library import builtin_library
 from keepfit.shared.errors import DamagedFile, NewerVersion
 from keepfit.shared.jobs.states import JobState, Wish
-from keepfit.shared.spec import DATASETS, MODELS, DataSpec, JobSpec, TrainingSpec, TrainSpec, kind_named
+from keepfit.shared.spec import DataSpec, JobSpec, TrainingSpec, TrainSpec, kind_named
 from keepfit.shared.store.records import JobRecord
 from keepfit.web.deeds.evaluate import EVALUABLE
 from keepfit.web.jobs.attempts import AttemptRow
@@ -139,8 +140,8 @@ def job_row(record: JobRecord, now_ms: int | None = None) -> JobRow:
 
 def _detail(record: JobRecord) -> str:
     """What the job does with which data, as far as that is known here."""
-    model = _(MODELS[record.model].title) if record.model in MODELS else ""
-    data = _(DATASETS[record.data].title) if record.data in DATASETS else ""
+    library = builtin_library()
+    model, data = _(library.model_title(record.model)), _(library.dataset_title(record.data))
     kind = kind_named(record.kind)
     if not kind.trains:
         return _("{kind} on {data}", kind=_(kind.title), data=data) if data else _(kind.title)
@@ -208,7 +209,7 @@ def facts(seen: Seen) -> tuple[tuple[str, str], ...]:
     priority = seen.record.priority
     return (
         *_data_set(spec),
-        (_("Model"), _(MODELS[spec.model.name].title)),
+        (_("Model"), _(builtin_library().model_title(spec.model.name))),
         (_("Epochs"), wording.count(training.epochs)),
         (_("Batch size"), wording.count(training.batch_size)),
         (_("Learning rate"), f"{training.learning_rate:g}"),
@@ -223,7 +224,7 @@ def facts(seen: Seen) -> tuple[tuple[str, str], ...]:
 def _data_set(spec: JobSpec) -> Iterator[tuple[str, str]]:
     data = getattr(spec, "data", None)  # a kind may have none
     if isinstance(data, DataSpec):
-        yield _("Data set"), _(DATASETS[data.name].title)
+        yield _("Data set"), _(builtin_library().dataset_title(data.name))
 
 
 def _extras(training: TrainingSpec) -> Iterator[tuple[str, str]]:
@@ -287,7 +288,7 @@ def evaluation_row(seen: Seen) -> EvaluationRow:
     accuracy = metrics.get("accuracy")
     return EvaluationRow(
         id=record.id,
-        data=_(DATASETS[record.data].title) if record.data in DATASETS else record.data,
+        data=_(builtin_library().dataset_title(record.data)),
         tone=wording.tone(record),
         label=wording.state_label(record),
         accuracy=wording.NOTHING if accuracy is None else wording.percent(accuracy),

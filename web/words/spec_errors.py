@@ -40,6 +40,15 @@ _WORDS = {
     "model_attributes_type": marked("Must be an object."),
     "dict_type": marked("Must be an object."),
     "union_tag_invalid": marked("Must be one of {expected_tags}."),
+    "id_without_name": marked("Needs a name beside its id."),
+    "other_card": marked("{wanted} is asked for, and here is {here}."),
+    "misfit_task": marked("Is for {wanted}, and the data set for {found}."),
+    "misfit_rank": marked("Takes samples of {wanted} dimensions, and those of the data set are {found}."),
+    "misfit_size": marked("Takes samples of {wanted} x {wanted} or more, and those of the data set are {found}."),
+    "nothing_to_train_on": marked("The validation share leaves no sample of {samples} to train on."),
+    "nothing_to_watch": marked("A callback watches a validation metric, but the validation share is 0."),
+    "other_shape": marked("Holds samples of {found}, and the model takes {wanted}."),
+    "other_classes": marked("Has {found} classes, and the model tells {wanted} apart."),
 }
 
 

@@ -45,7 +45,7 @@ def run(spec: EvaluateSpec, session: Session) -> AttemptResult:
     kept, step = _kept(source, trained, loaded), loaded.checkpoint.step
     model = rebuilt(trained, loaded, kept)
     session.say(f"evaluating job {spec.source} as of step {step:,} on {spec.data.name}")
-    card = builtin_library().dataset(spec.data.name)
+    card = builtin_library().dataset(spec.data.name, spec.data.id)
     data = datasets.load(card, session.jobdir.datasets)
     notes = [*data.notes, *_other_classes(kept, card)]
     for note in notes:
@@ -64,7 +64,7 @@ def _kept(source: JobDir, trained: TrainSpec, loaded: Loaded) -> SignatureFile:
     kept = next((record.signature for record in records if record), None)
     if kept and "signature" in kept.made_for:
         return kept
-    return SignatureFile(made_for=made_for(builtin_library().dataset(trained.data.name)))
+    return SignatureFile(made_for=made_for(builtin_library().dataset(trained.data.name, trained.data.id)))
 
 
 def _other_classes(kept: SignatureFile, now: DatasetCard) -> list[str]:

@@ -42,7 +42,8 @@ def program_of(spec: TrainSpec, datasets_dir: Path, digest: str, as_found: bool 
     a later version gives the spec a field more. ``as_found``: see ``datasets.load``.
     """
     wish = spec.training
-    card = builtin_library().dataset(spec.data.name)
+    card = builtin_library().dataset(spec.data.name, spec.data.id)
+    builtin_library().model(spec.model.name, spec.model.id)
     data = datasets.load(card, datasets_dir, as_found)
     train, validation = data.train.split(wish.validation_share)
     return Program(

@@ -15,11 +15,13 @@ import signal
 import sys
 from pathlib import Path
 
+from keepfit.shared.catalog.accepting import accept
+from keepfit.shared.catalog.library import builtin_library
 from keepfit.shared.errors import InvalidSpec, JobConflict, KeepfitError, StorageFull
 from keepfit.shared.jobs.directory import AttemptDir, JobDir, same_spec, write_job
 from keepfit.shared.jobs.events import Event, Progress
 from keepfit.shared.jobs.states import Outcome
-from keepfit.shared.spec import DATASETS, DataSpec, EvaluateSpec, JobSpec, parse_spec
+from keepfit.shared.spec import DataSpec, EvaluateSpec, JobSpec, parse_spec
 from keepfit.worker.training.interfaces import AttemptResult, StopReason, StopSignal
 
 _EXIT = {Outcome.FINISHED: 0, Outcome.FAILED: 1, Outcome.STOPPED: 3, Outcome.INTERRUPTED: 3}
@@ -59,7 +61,7 @@ def _job(args: argparse.Namespace) -> tuple[JobSpec, JobDir]:
     if args.command == "evaluate":
         return _sibling_for(JobDir(folder, datasets), args.data)
     try:
-        spec = parse_spec(json.loads(args.spec.read_bytes()))
+        spec = accept(parse_spec(json.loads(args.spec.read_bytes())), builtin_library())
     except OSError as exc:
         raise InvalidSpec(f"{args.spec} cannot be read: {exc.strerror}.") from exc
     except ValueError as exc:
@@ -131,16 +133,14 @@ def _open_or_create(jobdir: JobDir, spec: JobSpec) -> JobDir:
 
 def _sibling_for(source: JobDir, data: str) -> tuple[EvaluateSpec, JobDir]:
     """The evaluation of ``source`` on ``data``, in a directory beside it."""
-    if data not in DATASETS:
-        raise InvalidSpec(f"There is no data set {data!r}; there are {', '.join(DATASETS)}.")
+    card = builtin_library().dataset(data)
     name = str(source.job.spec.get("name") or source.id)
     # Directories made by hand may have any name; the pattern of job ids is for what comes over the network.
     spec = EvaluateSpec.model_construct(
-        version=1,
         kind="evaluate",
         name=f"{name} on {data}"[:80],
         source=source.id,
-        data=DataSpec.model_validate({"name": data}),
+        data=DataSpec(name=card.name, id=card.id),
     )
     evaluation = source.sibling(f"{source.id}-evaluated-on-{data}")
     return spec, _open_or_create(evaluation, spec)
