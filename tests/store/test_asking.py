@@ -101,6 +101,16 @@ def test_a_job_waits_for_workers_that_take_none(store: Store, jobdir: JobDir) ->
     assert store.workers.list() == []
 
 
+def test_a_job_says_how_many_are_before_it(store: Store, jobdir: JobDir, tmp_path: Path) -> None:
+    """One or several: each is its place in the queue."""
+    second, third = (submit(store, tmp_path / "jobs", name) for name in ("second", "third"))
+    store.workers.beat("w", host="host", pid=1, slots=1, busy=0)
+
+    reasons = [str(store.jobs.waiting(job.id).reason) for job in (jobdir, second, third)]
+
+    assert reasons == ["a worker is about to take it", "1 job before it", "2 jobs before it"]
+
+
 def test_only_who_runs_a_job_is_asked_to_die_and_once(store: Store, jobdir: JobDir) -> None:
     """A drill is for the owner of the running attempt; asked a second time, it has been told."""
     assert not store.jobs.drill(jobdir.id)
