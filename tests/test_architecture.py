@@ -238,3 +238,25 @@ def test_any_is_allowed_only_where_it_is_needed() -> None:
 
     assert len(allowed) > 20
     assert not [name for name in allowed if not re.search(r"\bAny\b", (ROOT / name).read_text())]
+
+
+def _says(path: Path, word: str) -> bool:
+    """Whether code says ``word`` outside of its docstrings and comments; a template or a script anywhere."""
+    if path.suffix != ".py":
+        return word in path.read_text().lower()
+    tree = _tree(path)
+    documents = [n.value for n in ast.walk(tree) if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)]
+    names = (
+        n.id if isinstance(n, ast.Name) else n.attr if isinstance(n, ast.Attribute) else "" for n in ast.walk(tree)
+    )
+    texts = (n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and n not in documents)
+    return any(word in str(said).lower() for said in (*names, *texts))
+
+
+def test_only_the_task_knows_which_metric_counts() -> None:
+    """Its name, its title and its direction stand in shared/spec/task.py; translations apart."""
+    code = [*_files(*PACKAGES), *(p for kind in ("html", "js", "css", "lua") for p in ROOT.glob(f"[sw]*/**/*.{kind}"))]
+
+    saying = {_name(path) for path in code if "vendor" not in path.parts and _says(path, "accuracy")}
+
+    assert not saying - {"shared/spec/task.py", "web/index/schema.py"}

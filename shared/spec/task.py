@@ -22,10 +22,14 @@ class Task:
     name: str
     loss: str
     """The default loss, by Keras' name."""
+    loss_title: str
+    """For people."""
     metrics: tuple[str, ...]
     """The metrics beside it, likewise."""
     primary: str
     """The one that people look at first, as it stands in the logs."""
+    title: str
+    """For people."""
     also_called: tuple[str, ...] = ()
     """How Keras names it where a model was compiled in other words."""
     higher_is_better: bool
@@ -63,8 +67,10 @@ TASKS: Mapping[str, Task] = {
         Task(
             name="classification",
             loss="sparse_categorical_crossentropy",
+            loss_title="sparse categorical cross-entropy",
             metrics=("accuracy",),
             primary="accuracy",
+            title="accuracy",
             also_called=("sparse_categorical_accuracy", "categorical_accuracy"),
             higher_is_better=True,
             is_share=True,
@@ -73,8 +79,10 @@ TASKS: Mapping[str, Task] = {
         Task(
             name="binary",
             loss="binary_crossentropy",
+            loss_title="binary cross-entropy",
             metrics=("accuracy",),
             primary="accuracy",
+            title="accuracy",
             also_called=("binary_accuracy",),
             higher_is_better=True,
             is_share=True,
@@ -83,8 +91,10 @@ TASKS: Mapping[str, Task] = {
         Task(
             name="multi-label",
             loss="binary_crossentropy",
+            loss_title="binary cross-entropy",
             metrics=("binary_accuracy",),
             primary="binary_accuracy",
+            title="accuracy",
             higher_is_better=True,
             is_share=True,
             has_classes=False,
@@ -92,8 +102,10 @@ TASKS: Mapping[str, Task] = {
         Task(
             name="regression",
             loss="mean_squared_error",
+            loss_title="mean squared error",
             metrics=("mean_absolute_error",),
             primary="mean_absolute_error",
+            title="mean absolute error",
             also_called=("mae",),
             higher_is_better=False,
             is_share=False,
@@ -102,8 +114,10 @@ TASKS: Mapping[str, Task] = {
         Task(
             name="reconstruction",
             loss="mean_squared_error",
+            loss_title="mean squared error",
             metrics=("mean_absolute_error",),
             primary="mean_absolute_error",
+            title="mean absolute error",
             also_called=("mae",),
             higher_is_better=False,
             is_share=False,

@@ -11,6 +11,7 @@ from keepfit.shared.durable import from_json
 from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.reasons import NONE, Reason, read_text
 from keepfit.shared.spec import DEFAULT_KIND, Needs
+from keepfit.shared.spec.task import DEFAULT_TASK, Task
 
 
 class LeaseState(StrEnum):
@@ -71,6 +72,11 @@ class JobRecord:
     """The attempt that reported it."""
     result: Mapping[str, Any] = field(default_factory=dict)
     """The content of the attempt's ``result.json``, once there is one."""
+
+    @property
+    def task(self) -> Task:
+        """What the model is trained for, which says what counts. Every job of today has the same."""
+        return DEFAULT_TASK
 
     @property
     def recovering(self) -> bool:

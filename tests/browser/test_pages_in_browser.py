@@ -91,11 +91,11 @@ def test_without_the_queue_server_the_page_says_so_and_comes_back(page: Page, de
     run = desk.claim(job_id)
     run.progress(113, accuracy=0.7)
     page.goto(f"{desk.url}/jobs/{job_id}")
-    expect(page.locator("[data-bind=accuracy]")).to_have_text("0.7000")
+    expect(page.locator("[data-bind=primary]")).to_have_text("0.7000")
 
     desk.valkey.stop()
     expect(page.locator("#notice")).to_have_text(OUTAGE)
-    expect(page.locator("[data-bind=accuracy]")).to_have_text("0.7000")
+    expect(page.locator("[data-bind=primary]")).to_have_text("0.7000")
     page.goto(desk.url)
     expect(page.locator("#notice")).to_have_text(OUTAGE)
     expect(page.get_by_role("link", name="patient")).to_be_visible()
@@ -116,7 +116,7 @@ def test_a_page_outlives_a_restart_of_the_web_server(page: Page, desk: Desk) -> 
     run.progress(339, accuracy=0.8123)
     desk.open()
 
-    expect(page.locator("[data-bind=accuracy]")).to_have_text("0.8123")
+    expect(page.locator("[data-bind=primary]")).to_have_text("0.8123")
     expect(page.locator("#notice")).to_be_hidden()
 
 
@@ -128,7 +128,7 @@ def test_a_page_whose_curves_did_not_come_is_live(page: Page, desk: Desk, compla
     page.goto(f"{desk.url}/jobs/{run.claim.job_id}")
     run.progress(339, accuracy=0.8123)
 
-    expect(page.locator("[data-bind=accuracy]")).to_have_text("0.8123")
+    expect(page.locator("[data-bind=primary]")).to_have_text("0.8123")
     run.end(Outcome.FAILED, "the loss is not a number", {"outcome": "failed"})
     expect(page.locator("[data-bind=label]")).to_have_text("Failed")
     expect(page.locator("#chart-loss.blank")).to_have_count(0)
@@ -148,7 +148,7 @@ def test_without_the_web_server_nothing_looks_live(page: Page, desk: Desk) -> No
     expect(page.locator("#notice")).to_contain_text("This page shows what was last known.")
     for figure in ("heartbeat", "speed", "time_left"):
         expect(page.locator(f"[data-bind={figure}]")).to_have_text(NOTHING)
-    expect(page.locator("[data-bind=accuracy]")).to_have_text("0.8123")
+    expect(page.locator("[data-bind=primary]")).to_have_text("0.8123")
     expect(page.locator("body.lost")).to_be_visible()
     expect(page.get_by_role("button", name="Pause")).to_be_disabled()
     expect(page).to_have_title("forsaken · Keepfit")

@@ -53,7 +53,7 @@ def watch_it_train(page: Page) -> None:
     """Without a reload: the state, the epoch, the numbers and the curves come by themselves."""
     expect(page.locator("[data-bind=label]")).to_have_text("Running", timeout=LONG_MS)
     expect(page.locator("[data-bind=epoch]")).to_have_text(re.compile(r"^[4-9] of 25"), timeout=LONG_MS)
-    expect(page.locator("[data-bind=accuracy]")).to_have_text(re.compile(r"^0\.\d{4}$"))
+    expect(page.locator("[data-bind=primary]")).to_have_text(re.compile(r"^0\.\d{4}$"))
     expect(page.locator("[data-bind=heartbeat]")).to_have_text(re.compile(r"s ago$"))
     expect(page.locator("#chart-loss canvas")).to_be_visible()
     expect(page.locator("#log")).to_contain_text("epoch 2:")
@@ -73,16 +73,16 @@ def see_it_recover(page: Page) -> None:
 def read_the_result(page: Page) -> str:
     """At the end there are accuracy, loss, exactness and downloads."""
     expect(page.locator("[data-bind=label]")).to_have_text("Succeeded", timeout=LONG_MS)
-    expect(page.locator("#test-accuracy")).to_have_text(re.compile(r"^9\d\.\d\d\s%$"))
+    expect(page.locator("#test-primary")).to_have_text(re.compile(r"^9\d\.\d\d\s%$"))
     expect(page.get_by_text("Exact: the same bits as uninterrupted")).to_be_visible()
-    return page.locator("#test-accuracy").inner_text()
+    return page.locator("#test-primary").inner_text()
 
 
 def evaluate(page: Page, accuracy: str) -> None:
     """An evaluation is a job of its own, listed here with the same result on the same data."""
     page.get_by_role("button", name="Evaluate").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Evaluation of Digits, killed once")
-    expect(page.locator("#test-accuracy")).to_have_text(accuracy, timeout=LONG_MS)
+    expect(page.locator("#test-primary")).to_have_text(accuracy, timeout=LONG_MS)
     page.get_by_role("link", name="Digits, killed once").click()
     expect(page.locator("#evaluations tbody tr")).to_contain_text(accuracy)
 

@@ -31,7 +31,7 @@ GROWING = {"BaseModel", "Document", "Event"}
 """Classes of these get one more field, and so does the record of a job."""
 KNOWN = {
     "JobRecord",
-    "TrainSpec",
+    "JobSpec",
     "DataSpec",
     "DatasetCard",
     "JobFile",

@@ -25,6 +25,7 @@ from keepfit.shared.errors import KeepfitError
 from keepfit.shared.reasons import ENGLISH as ENGLISH_REASONS
 from keepfit.shared.reasons import Code
 from keepfit.shared.spec import KINDS, kind_named
+from keepfit.shared.spec.task import TASKS
 from keepfit.web.cli.terminal import CLICK
 from keepfit.web.words.catalogue import ENGLISH, FOLDER, LANGUAGES
 
@@ -65,6 +66,7 @@ def messages() -> Iterator[Message]:
     for module in CLICK:
         yield from _of_click(Path(str(module.__file__)))
     yield from (Message(kind.title) for kind in (*KINDS.values(), kind_named("of a later version")))
+    yield from (Message(text) for task in TASKS.values() for text in (task.title, task.loss_title))
     cards = (*builtin_library().datasets(), *builtin_library().models())
     yield from (Message(text) for card in cards for text in (card.title, card.description))
     yield from (Message(words, where=f"reason {code}") for code, words in ENGLISH_REASONS.items() if code != Code.SAID)

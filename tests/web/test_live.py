@@ -9,7 +9,7 @@ from keepfit.shared.reasons import read, said
 from keepfit.shared.store import Waiting
 from keepfit.shared.store.records import JobRecord
 from keepfit.web.jobs.live import headline, live_view
-from keepfit.web.jobs.page import best_known_accuracy, buttons, job_row
+from keepfit.web.jobs.page import best_known, buttons, job_row
 from keepfit.web.jobs.results import remarks
 from keepfit.web.words import wording
 
@@ -102,7 +102,7 @@ def test_the_moving_parts_are_ready_to_read() -> None:
 
     assert (view.label, view.tone, view.percent, view.done) == ("Running", "running", 25.0, "25 %")
     assert (view.epoch, view.batch, view.time_left) == ("3 of 10", "50 of 100", "1 min 15 s")
-    assert (view.loss, view.accuracy, view.speed) == ("0.1235", "0.9870", "1,234 steps/s")
+    assert (view.loss, view.primary, view.speed) == ("0.1235", "0.9870", "1,234 steps/s")
     assert (view.heartbeat, view.checkpoint) == ("0.4 s ago", "step 1,200")
 
 
@@ -110,7 +110,7 @@ def test_a_new_attempt_shows_nothing_of_the_dead_one() -> None:
     """It goes on from the checkpoint: that is where the job is, whatever the attempt before it had reported."""
     view = live_view(job(progress=PROGRESS, attempt=2, progress_attempt=1, checkpoint_step=120), None, NOW)
 
-    assert {view.speed, view.time_left, view.loss, view.accuracy} == {wording.NOTHING}
+    assert {view.speed, view.time_left, view.loss, view.primary} == {wording.NOTHING}
     assert (view.done, view.epoch, view.batch) == ("12 %", "2 of 10", "20 of 100")
     assert job_row(job(progress=PROGRESS, attempt=2, progress_attempt=1, checkpoint_step=120)).percent == 12.0
 
@@ -204,7 +204,7 @@ def test_what_is_not_known_is_a_dash() -> None:
     """No made-up zeros."""
     view = live_view(job(Q, attempt=0), None, None)
 
-    assert {view.epoch, view.batch, view.time_left, view.loss, view.accuracy, view.heartbeat} == {wording.NOTHING}
+    assert {view.epoch, view.batch, view.time_left, view.loss, view.primary, view.heartbeat} == {wording.NOTHING}
 
 
 def test_a_finished_job_is_all_done() -> None:
@@ -235,10 +235,10 @@ def test_the_list_prefers_the_test_accuracy() -> None:
     """The final measure where there is one, else the training's own."""
     done = job(JobState.SUCCEEDED, progress=PROGRESS, result={"metrics": {"accuracy": 0.9}})
 
-    assert best_known_accuracy(done) == (0.9, "test accuracy")
-    assert best_known_accuracy(job(progress=PROGRESS)) == (0.987, "training accuracy")
-    assert best_known_accuracy(job()) == (None, "")
-    assert best_known_accuracy(job(progress=PROGRESS, attempt=2, progress_attempt=1)) == (None, "")  # a dead one's
+    assert best_known(done) == (0.9, "test accuracy")
+    assert best_known(job(progress=PROGRESS)) == (0.987, "training accuracy")
+    assert best_known(job()) == (None, "")
+    assert best_known(job(progress=PROGRESS, attempt=2, progress_attempt=1)) == (None, "")  # a dead one's
 
 
 @pytest.mark.parametrize(

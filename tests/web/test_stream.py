@@ -183,7 +183,7 @@ def test_an_open_stream_hears_what_happens(client: FlaskClient, submitted: str, 
     run = actor.claim(submitted)
     run.start()
     run.progress(565, accuracy=0.91)
-    heard = list(itertools.takewhile(lambda message: message[2].get("accuracy") != "0.9100", stream))
+    heard = list(itertools.takewhile(lambda message: message[2].get("primary") != "0.9100", stream))
     answer.close()
 
     kinds = [kind for kind, _, _ in heard]

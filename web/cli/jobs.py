@@ -12,6 +12,7 @@ from keepfit.shared.catalog.cards import Card
 from keepfit.shared.catalog.library import builtin_library
 from keepfit.shared.jobs.states import JobState
 from keepfit.shared.spec import KINDS, printable
+from keepfit.shared.spec.task import DEFAULT_TASK
 from keepfit.web.cli.terminal import client_of, columns, job_command, labelled, option, plain_console
 from keepfit.web.cli.watching import number, watch_job
 from keepfit.web.client import Job
@@ -114,8 +115,8 @@ def list_jobs(
         none = _("There are no jobs yet: keepfit submit --name first")
         click.echo(_("There are no such jobs.") if asked else none)
         return
-    rows = [(job.id, printable(job.name), _state(job), _done(job), _accuracy(job)) for job in jobs]
-    for line in columns(("ID", _("NAME"), _("STATE"), _("DONE"), _("ACCURACY")), rows):
+    rows = [(job.id, printable(job.name), _state(job), _done(job), _primary(job)) for job in jobs]
+    for line in columns(("ID", _("NAME"), _("STATE"), _("DONE"), _("RESULT")), rows):
         click.echo(line)
 
 
@@ -131,7 +132,7 @@ def show(ctx: click.Context, job_id: str, as_json: bool) -> None:
         click.echo(json.dumps(dict(job.raw), indent=1))
         return
     rows = [(_("name"), printable(job.name)), (_("state"), _state(job)), (_("why"), told(job.raw))]
-    rows += [(_("done"), _done(job)), (_("attempt"), str(job.attempt or "")), (_("accuracy"), _accuracy(job))]
+    rows += [(_("done"), _done(job)), (_("attempt"), str(job.attempt or "")), (_(DEFAULT_TASK.title), _primary(job))]
     rows += [(_("loss"), number(job.metrics["loss"]) if "loss" in job.metrics else "")]
     rows += [(_("note"), said) for said in remarks(job.result, job.progress.get("epochs"))]
     rows += [(_("by"), _by(job.raw.get("by")))]
@@ -183,7 +184,7 @@ def priority(ctx: click.Context, job_id: str, number: int) -> None:
 @option("--no-wait", is_flag=True, help="Only submit it, and print its id.")
 @click.pass_context
 def evaluate(ctx: click.Context, job_id: str, data: str | None, no_wait: bool) -> None:
-    """Measure a job's model on a data set, and print accuracy and loss."""
+    """Measure a job's model on a data set, and print the metric that counts, and the loss."""
     with client_of(ctx) as client:
         job = client.evaluate(job_id, data)
         _say_accepted(job)
@@ -192,7 +193,7 @@ def evaluate(ctx: click.Context, job_id: str, data: str | None, no_wait: bool) -
         with _leaving(job.id):
             job = client.wait(job.id)
     _finish(job)
-    click.echo(f"{_('accuracy')} {_accuracy(job)}   {_('loss')} {number(job.metrics.get('loss'))}")
+    click.echo(f"{_(DEFAULT_TASK.title)} {_primary(job)}   {_('loss')} {number(job.metrics.get('loss'))}")
 
 
 @job_command("download")
@@ -268,5 +269,6 @@ def _done(job: Job) -> str:
     return per_cent(str(100 * (job.progress.get("step") or 0) // steps)) if steps else ""
 
 
-def _accuracy(job: Job) -> str:
-    return number(job.metrics["accuracy"]) if "accuracy" in job.metrics else ""
+def _primary(job: Job) -> str:
+    value = DEFAULT_TASK.primary_in(job.metrics)
+    return "" if value is None else number(value)

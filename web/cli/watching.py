@@ -80,7 +80,7 @@ def line_for(event: ServerEvent) -> str:
 
 
 def number(value: float | None) -> str:
-    """A loss or accuracy with four digits; what was not finite travels as none."""
+    """A metric with four digits; what was not finite travels as none."""
     return _("not a number") if value is None else f"{value:.4f}"
 
 

@@ -13,6 +13,7 @@ from keepfit.web.jobs.live import LiveView, live_view
 from keepfit.web.jobs.page import JobPage
 from keepfit.web.jobs.reading import JobReader, Seen
 from keepfit.web.words import wording
+from keepfit.web.words.catalogue import _
 
 
 def assemble_live(desk: Desk, seen: Seen) -> LiveView:
@@ -37,6 +38,8 @@ def assemble_job(desk: Desk, job_id: str) -> JobPage:
         kind=record.kind,
         data=record.data,
         notice=seen.notice,
+        metric=_(record.task.title),
+        metric_name=record.task.primary,
         live=live,
         created_ms=record.created_ms,
         submitted_by=wording.actor(record.by) if record.by else "",

@@ -1,7 +1,7 @@
 """The curves of a job over all its attempts: read once, then only what was added, and never too many points.
 
     curves = read_curves(jobdir)
-    curves.progress       # loss and accuracy over the epochs, without what a kill made void
+    curves.progress       # the metrics over the epochs, without what a kill made void
 
 What an attempt computed beyond the checkpoint that the next one resumed from never counted, so it is cut. Of a long
 curve as many points are kept as a page can show, the least and the greatest values among them.

@@ -16,6 +16,7 @@ from keepfit.shared.catalog.cards import Card, DatasetCard
 from keepfit.shared.catalog.library import builtin_library
 from keepfit.shared.errors import InvalidSpec
 from keepfit.shared.spec import TrainingSpec, TrainSpec, parse_spec
+from keepfit.shared.spec.task import DEFAULT_TASK
 from keepfit.web.words.catalogue import _, marked
 from keepfit.web.words.spec_errors import field_errors
 
@@ -61,6 +62,9 @@ class OnceForm(FlaskForm):
 
 class NewJobForm(OnceForm):
     """A new training job."""
+
+    task = DEFAULT_TASK
+    """What the models are trained for."""
 
     name = StringField(
         marked("Name"), description=marked("How you will find it again."), render_kw={"autocomplete": "off"}

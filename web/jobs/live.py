@@ -41,7 +41,7 @@ class LiveView:
     speed: str
     time_left: str
     loss: str
-    accuracy: str
+    primary: str
     heartbeat: str
     checkpoint: str
     attempt: str
@@ -56,7 +56,7 @@ class Place:
     epoch: str
     batch: str
     reported: bool
-    """Whether the last report tells of it, so that its loss and accuracy hold."""
+    """Whether the last report tells of it, so that its loss and metrics hold."""
 
 
 def live_view(record: JobRecord, waiting: Waiting | None, now_ms: int | None, told_to_die: bool = False) -> LiveView:
@@ -80,7 +80,7 @@ def live_view(record: JobRecord, waiting: Waiting | None, now_ms: int | None, to
         speed=_("{number} steps/s", number=f"{speed:,.0f}") if told and speed else wording.NOTHING,
         time_left=wording.duration(progress.get("eta_s") if told else None),
         loss=wording.metric(logs.get("loss") if place.reported else None),
-        accuracy=wording.metric(logs.get("accuracy") if place.reported else None),
+        primary=wording.metric(record.task.primary_in(logs) if place.reported else None),
         heartbeat=_heartbeat(record, now_ms),
         checkpoint=_kept(record),
         attempt=_attempt(record, now_ms, told_to_die),
@@ -170,10 +170,11 @@ def _running(record: JobRecord, now_ms: int | None, told_to_die: bool) -> str:
 
 
 def _succeeded(record: JobRecord) -> str:
-    accuracy = record.result.get("metrics", {}).get("accuracy")
+    task, value = record.task, record.task.primary_in(record.result.get("metrics", {}))
     done = _(_DONE.get(record.kind, marked("Finished")))
-    measured = _("{done}: test accuracy {accuracy}.", done=done, accuracy=wording.percent(accuracy or 0.0))
-    said = measured if accuracy is not None else _("{done}.", done=done)
+    shown = wording.primary(task, value)
+    measured = _("{done}: test {metric} {value}.", done=done, metric=_(task.title), value=shown)
+    said = measured if value is not None else _("{done}.", done=done)
     early = stopped_early(record.result, record.progress.get("epochs"))
     return f"{said} {stopped_after(*early)}" if early else said
 

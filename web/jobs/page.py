@@ -36,8 +36,9 @@ class JobRow:
     detail: str
     percent: float
     done: str
-    accuracy: str
-    accuracy_of: str
+    primary: str
+    primary_of: str
+    """Which metric that is, and of which data."""
     created_ms: int
 
 
@@ -65,7 +66,7 @@ class Button:
 class ResultView:
     """How a job ended: the numbers on its page."""
 
-    accuracy: str
+    primary: str
     loss: str
     weights_sha256: str
     exact: bool
@@ -84,7 +85,7 @@ class EvaluationRow:
     data: str
     tone: str
     label: str
-    accuracy: str
+    primary: str
     loss: str
     created_ms: int
 
@@ -98,6 +99,9 @@ class JobPage:
     kind: str
     data: str
     notice: str
+    metric: str
+    """The title of the metric that counts, and its name among the numbers."""
+    metric_name: str
     live: LiveView
     created_ms: int
     submitted_by: str
@@ -121,7 +125,7 @@ class JobPage:
 
 def job_row(record: JobRecord, now_ms: int | None = None) -> JobRow:
     """``record`` as a line of the list."""
-    accuracy, accuracy_of = best_known_accuracy(record)
+    value, value_of = best_known(record)
     share = place_of(record).share
     return JobRow(
         id=record.id,
@@ -132,8 +136,8 @@ def job_row(record: JobRecord, now_ms: int | None = None) -> JobRow:
         detail=_detail(record),
         percent=round(share * 100, 1),
         done=wording.done(share),
-        accuracy=wording.NOTHING if accuracy is None else wording.percent(accuracy),
-        accuracy_of=accuracy_of,
+        primary=wording.primary(record.task, value),
+        primary_of=value_of,
         created_ms=record.created_ms,
     )
 
@@ -157,13 +161,14 @@ def filter_links(counts: Mapping[JobState, int], state: JobState | None, kind: s
     return every, *(FilterLink(_(wording.LABELS[s]), counts[s], s, s is state) for s in found)
 
 
-def best_known_accuracy(record: JobRecord) -> tuple[float | None, str]:
-    """The accuracy that says most about the job, and on which data it was measured."""
-    final = record.result.get("metrics", {}).get("accuracy")
+def best_known(record: JobRecord) -> tuple[float | None, str]:
+    """The primary metric that says most about the job, and on which data it was measured."""
+    task, title = record.task, _(record.task.title)
+    final = task.primary_in(record.result.get("metrics", {}))
     if final is not None:
-        return float(final), _("test accuracy")
-    running = record.progress.get("logs", {}).get("accuracy") if place_of(record).reported else None
-    return (None, "") if running is None else (float(running), _("training accuracy"))
+        return float(final), _("test {metric}", metric=title)
+    running = task.primary_in(record.progress.get("logs", {})) if place_of(record).reported else None
+    return (None, "") if running is None else (float(running), _("training {metric}", metric=title))
 
 
 def buttons(record: JobRecord, drills: bool) -> tuple[Button, ...]:
@@ -252,10 +257,10 @@ def result_view(seen: Seen, history: History) -> ResultView | None:
     if seen.record.state is not JobState.SUCCEEDED or not result:
         return None
     metrics = result.get("metrics", {})
-    accuracy = metrics.get("accuracy")
+    task = seen.record.task
     exact, exactness = _exactness(history)
     return ResultView(
-        accuracy=wording.NOTHING if accuracy is None else wording.percent(accuracy),
+        primary=wording.primary(task, task.primary_in(metrics)),
         loss=wording.metric(metrics.get("loss")),
         weights_sha256=str(result.get("weights_sha256", "")),
         exact=exact,
@@ -285,13 +290,12 @@ def evaluation_row(seen: Seen) -> EvaluationRow:
     """An evaluation as a line on its source's page."""
     record = seen.record
     metrics = record.result.get("metrics", {})
-    accuracy = metrics.get("accuracy")
     return EvaluationRow(
         id=record.id,
         data=_(builtin_library().dataset_title(record.data)),
         tone=wording.tone(record),
         label=wording.state_label(record),
-        accuracy=wording.NOTHING if accuracy is None else wording.percent(accuracy),
+        primary=wording.primary(record.task, record.task.primary_in(metrics)),
         loss=wording.metric(metrics.get("loss")),
         created_ms=record.created_ms,
     )

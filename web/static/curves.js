@@ -1,4 +1,4 @@
-// The two charts of a job: loss and accuracy over the epochs, each attempt marked. Drawn with uPlot.
+// The two charts of a job: the loss and the metric that counts, over the epochs, each attempt marked. Drawn with uPlot.
 //
 // The history comes from the server, already cut where an attempt went on from a checkpoint; what the
 // stream brings is added. A new attempt makes the history be fetched again.
@@ -135,7 +135,7 @@ function chart(element, metric) {
   return { redraw: draw, recolour: () => plot.redraw(false, true) };
 }
 
-const charts = ["loss", "accuracy"].map((metric) => chart(document.getElementById(`chart-${metric}`), metric));
+const charts = [...document.querySelectorAll("[data-metric]")].map((element) => chart(element, element.dataset.metric));
 
 let pending = 0;
 

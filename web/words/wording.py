@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from keepfit.shared.actors import Actor
 from keepfit.shared.jobs.states import JobState, Wish
 from keepfit.shared.reasons import Code
+from keepfit.shared.spec.task import Task
 from keepfit.web.words.catalogue import _, marked
 from keepfit.web.words.states import how_done
 
@@ -124,8 +125,20 @@ def of(value: int | None, total: int | None) -> str:
 
 
 def metric(value: float | None) -> str:
-    """A loss or accuracy with four digits."""
+    """A loss, or another metric, with four digits."""
     return f"{value:.4f}" if value is not None and math.isfinite(value) else NOTHING
+
+
+def primary(task: Task, value: float | None) -> str:
+    """The primary metric of a task: a share in per cent, anything else like a loss."""
+    if not task.is_share:
+        return metric(value)
+    return NOTHING if value is None else percent(value)
+
+
+def capital(text: str) -> str:
+    """``text`` as it stands at the beginning of a line."""
+    return text[:1].upper() + text[1:]
 
 
 def duration(seconds: float | None) -> str:
@@ -181,6 +194,7 @@ def _utc(ms: int) -> dt.datetime:
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
+    "capital": capital,
     "count": count,
     "percent": percent,
     "metric": metric,
