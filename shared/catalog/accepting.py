@@ -1,6 +1,6 @@
 """Whether a job fits what there is: asked when it is submitted, and never again.
 
-    spec = accept(parse_spec(raw), builtin_library())       # complete: data and model by name and id
+    spec = accept(spec, library)       # complete: data and model by name and id
 
 What cannot be accepted is refused field by field, as a spec of a wrong shape is. Knows cards and specs; reads no data.
 """
