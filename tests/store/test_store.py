@@ -145,15 +145,15 @@ def test_a_stream_is_short_and_goes_some_time_after_the_end(store: Store, jobs_d
     job_id = submit(store, jobs_dir, "long").id
     claim = store.leases.claim("worker", lease_s=60)
     assert claim
-    store.leases.report(claim, [LogLine(str(n)) for n in range(500)])
-    assert len(store.events.read(job_id, count=1_000)) > 500
+    store.leases.report(claim, [LogLine(str(n)) for n in range(2_500)])
+    assert len(store.events.read(job_id, count=5_000)) > 2_500
 
     store.leases.finish(claim, Outcome.FAILED, reason=said("wrong"), budget=BUDGET)
-    kept = store.events.read(job_id, count=1_000)
+    kept = store.events.read(job_id, count=5_000)
     keeps_for = store.link.ask(lambda r: r.pttl(keys.events(job_id)))
     store.jobs.request(job_id, Wish.RUN, number=1)
 
-    assert len(kept) == 200
+    assert len(kept) == 2_000
     assert kept[-1].event == StateChanged("failed", 1, said("wrong"), "failed", local(How.WORKER))
     assert 0 < keeps_for <= 3_600_000
     assert store.link.ask(lambda r: r.pttl(keys.events(job_id))) == -1

@@ -2,7 +2,8 @@
 -- than one transition does. A state and its event are always written here, together, on the server's clock.
 
 local EVENTS_KEPT, CHANGES_KEPT = 20000, 2000
-local ENDED_EVENTS_KEPT, ENDED_EVENTS_MS = 200, 3600000 -- the files have everything
+-- Enough for whoever reads along slowly; the files have everything, and the stream of an ended job is gone in an hour.
+local ENDED_EVENTS_KEPT, ENDED_EVENTS_MS = 2000, 3600000
 local LONGEST_BACKOFF_MS = 30000
 local STATES = { 'queued', 'running', 'paused', 'succeeded', 'failed', 'cancelled' }
 local KNOWN = { queued = true, running = true, paused = true, succeeded = true, failed = true, cancelled = true }
