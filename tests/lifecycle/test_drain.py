@@ -38,4 +38,4 @@ def test_an_attempt_that_starts_is_no_kill_when_its_worker_is_stopped(
         job = wait_until(lambda: attempts(2), "the second attempt starts", timeout_s=60)
 
     assert job
-    assert [attempt["after"] for attempt in job.raw["attempts"]] == ["", "its worker was stopped"]
+    assert [attempt["previous_end"] for attempt in job.raw["attempts"]] == ["", "its worker was stopped"]

@@ -21,7 +21,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 from keepfit.shared.checkpoints import keep
 from keepfit.shared.checkpoints.disk import Disk
-from keepfit.worker.training import bits, run, saving
+from keepfit.worker.training import bits, run, saving, train
 from keepfit.worker.training.callbacks import Callbacks
 from keepfit.worker.training.engine import Engine, Evaluator, Steps
 from keepfit.worker.training.trainer_state import History
@@ -35,7 +35,7 @@ POINTS: dict[str, tuple[Any, str]] = {
     "validation": (Evaluator, "run"),
     "epoch-end": (Callbacks, "epoch_end"),
     "finalise": (Callbacks, "finalise"),
-    "export": (run, "export"),
+    "export": (train, "export"),
     "result": (run, "_commit"),
     "state-written": (Disk, "fsync"),
     "renamed": (Disk, "fsync_dir"),

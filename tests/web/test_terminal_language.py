@@ -18,6 +18,8 @@ ENGLISH_WORDS = re.compile(r"\b[a-z]{2,}\b")
 
 def keepfit(*arguments: str, **environment: str) -> Result:
     """Run the command in a Korean terminal, or in another one."""
+    for command in main.commands.values():
+        command._help_option = None  # click keeps the words of the first language that it was asked in
     return CliRunner().invoke(main, arguments, env=KOREAN | environment, catch_exceptions=False)
 
 

@@ -111,7 +111,8 @@ def _condition(condition: Condition, form: str) -> Question:
     is_text = isinstance(value, str)
     if of.table == "jobs":
         fits = is_text is not COLUMNS[of.name].startswith(NUMBERS)
-        return (f"{of.name} {condition.is_} ?", (value,)) if fits else ("0", ())
+        # With its table: the settings and metrics that are joined to it have a `name` too.
+        return (f"jobs.{of.name} {condition.is_} ?", (value,)) if fits else ("0", ())
     if of.table == "metrics" and is_text:
         return "0", ()
     inner = of.part if of.table == "metrics" else "text" if is_text else "number"
