@@ -23,7 +23,7 @@ demo: env-run ## Trains, kills the worker, shows the recovery and proves it exac
 
 # Three tiers. Which tests are in which is said in tests/harness/tiers.py.
 quick: env-dev ## Runs the tests that need no TensorFlow, browser or worker: half a minute (PYTEST="tests/web" for some)
-	.venv/bin/pytest --quick -q -n auto --maxprocesses 4 --dist worksteal $(PYTEST)
+	.venv/bin/pytest --quick -q -n 4 --dist worksteal $(PYTEST)
 
 # As many at a time as there are cores, up to four; the tests of one file stay together, since they share what they start.
 test: env-dev ## Runs all tests with real parts, a real browser too (PYTEST="tests/store -x" for some, -n 0 one by one)
