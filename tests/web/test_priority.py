@@ -16,7 +16,7 @@ from keepfit.shared.jobs.truth import state_on_disk
 from keepfit.shared.reasons import said
 from keepfit.shared.settings import Settings
 from keepfit.shared.spec import parse_spec
-from keepfit.shared.store import Budget, Store
+from keepfit.shared.store import Budget, Store, open_store
 from keepfit.shared.store.records import Lost
 from tests.harness.documents import write_claim
 from tests.harness.waiting import wait_until
@@ -108,6 +108,12 @@ def test_a_job_that_backs_off_takes_its_new_place_when_its_time_has_come(
 def fail(run: Run) -> object:
     """The attempt ends with an error."""
     return run.end(Outcome.FAILED, "no", {"outcome": "failed", "reason": "no"})
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the server holds writes back on purpose, however slow the machine is, nobody takes that for an outage."""
+    monkeypatch.setattr(open_store, "__defaults__", (5.0,))
 
 
 def crossing(
