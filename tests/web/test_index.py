@@ -350,3 +350,12 @@ def test_an_index_that_is_not_whole_says_how_far_it_is(settings: Settings, kept:
     assert "12,400 of 100,000 jobs" in page
     assert client.get("/health").get_json()["listed"] == {"done": 12_400, "total": 100_000}
     closed(app)
+
+
+def test_the_index_makes_no_temporary_files(tmp_path: Path) -> None:
+    """A web process that is killed while it sorts leaves nothing behind: what SQLite sorts, it sorts in memory."""
+    file = IndexFile(tmp_path / "index")
+
+    assert file.run(lambda db: db.execute("PRAGMA temp_store").fetchone()) == (2,)
+
+    file.close()

@@ -202,6 +202,7 @@ def _connect(path: Path | str) -> sqlite3.Connection:
     try:
         db.execute("PRAGMA locking_mode = EXCLUSIVE")  # before WAL: it then needs no shared memory, on any file system
         db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA temp_store = MEMORY")  # a kill between making and unlinking a file would leave it for ever
         db.execute("PRAGMA synchronous = OFF")  # thrown away at will: durability would only cost
         db.execute("BEGIN IMMEDIATE")
         db.execute("COMMIT")
