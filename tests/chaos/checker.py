@@ -7,6 +7,7 @@ Each rule is one function.
 """
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -290,7 +291,12 @@ def nothing_is_left(e: Evidence) -> Iterator[str]:
 
 def leftovers(data_dir: Path) -> list[Path]:
     """Everything that is only meant to exist while somebody writes: hidden files, directories of one process."""
-    return [*data_dir.rglob(".*"), *data_dir.rglob("process-*")]
+    return [  # what is swept while we look is no leftover: os.walk passes over a folder that has gone
+        Path(folder, name)
+        for folder, folders, files in os.walk(data_dir)
+        for name in (*folders, *files)
+        if name.startswith((".", "process-"))
+    ]
 
 
 def _by_job(lines: Sequence[Line]) -> dict[str, list[Line]]:
