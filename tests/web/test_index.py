@@ -1,6 +1,7 @@
 """The list's index: right after whatever happens, rebuilt when it is lost, and bounded in what may be asked of it."""
 
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -358,4 +359,17 @@ def test_the_index_makes_no_temporary_files(tmp_path: Path) -> None:
 
     assert file.run(lambda db: db.execute("PRAGMA temp_store").fetchone()) == (2,)
 
+    file.close()
+
+
+def test_wrong_sql_is_told_and_costs_no_row(tmp_path: Path) -> None:
+    """A fault of ours is no fault of the disk: the index stays in its file, with all that is in it."""
+    file = IndexFile(tmp_path / "index")
+    before = file.run(lambda db: db.execute("SELECT count(*) FROM notes").fetchone())
+
+    with pytest.raises(sqlite3.OperationalError, match="no such column"):
+        file.run(lambda db: db.execute("SELECT unheard_of FROM jobs"))
+
+    assert file.opened == 1
+    assert file.run(lambda db: db.execute("SELECT count(*) FROM notes").fetchone()) == before
     file.close()

@@ -115,6 +115,8 @@ class IndexFile:
             except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
                 raise  # a fault of ours
             except sqlite3.OperationalError as exc:  # no space, no permission, or the disk is gone
+                if exc.sqlite_errorcode == sqlite3.SQLITE_ERROR:
+                    raise  # a fault of ours too: SQL that is wrong is as wrong in memory, and all rows would be lost
                 log.warning("the list's index goes on in memory: %s", exc)
                 self._in_memory = True
             except sqlite3.DatabaseError as exc:
