@@ -9,6 +9,17 @@ from keepfit.shared.settings import Settings
 from tests.harness.processes import Household, Part, free_port
 
 
+def part_of(launcher: Part, word: str) -> psutil.Process | None:
+    """The running part of ``keepfit up`` whose command line has ``word`` in it."""
+    for child in psutil.Process(launcher.pid).children():
+        try:
+            if any(word in argument for argument in child.cmdline()):
+                return child
+        except psutil.NoSuchProcess:
+            continue
+    return None
+
+
 class Service:
     """A running `keepfit up`, with its address."""
 
@@ -28,13 +39,7 @@ class Service:
 
     def part(self, word: str) -> psutil.Process | None:
         """The running part whose command line has ``word`` in it."""
-        for child in psutil.Process(self.process.pid).children():
-            try:
-                if any(word in argument for argument in child.cmdline()):
-                    return child
-            except psutil.NoSuchProcess:
-                continue
-        return None
+        return part_of(self.process, word)
 
     def health(self) -> dict[str, object]:
         """What /health says; empty while it does not answer."""

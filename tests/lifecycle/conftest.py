@@ -15,6 +15,7 @@ from keepfit.shared.settings import Settings
 from keepfit.shared.store import JobRecord, Store, open_store
 from keepfit.web.client import Client
 from tests.harness.processes import Household, Part, free_port
+from tests.harness.services import part_of
 from tests.harness.waiting import wait_until
 
 SPEC: dict[str, Any] = {
@@ -36,17 +37,7 @@ class Service:
 
     def part(self, word: str) -> psutil.Process:
         """The running part whose command line has ``word`` in it."""
-
-        def find() -> psutil.Process | None:
-            for child in psutil.Process(self.process.pid).children():
-                try:
-                    if any(word in argument for argument in child.cmdline()):
-                        return child
-                except psutil.NoSuchProcess:
-                    continue
-            return None
-
-        found = wait_until(find, f"{word} runs")
+        found = wait_until(lambda: part_of(self.process, word), f"{word} runs")
         assert found
         return found
 
