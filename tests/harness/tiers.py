@@ -17,8 +17,13 @@ import pytest
 TESTS = Path(__file__).resolve().parents[1]
 QUICK = {"harness", "store", "unit", "web"}
 """The folders of the quick tier; the files right in tests/ belong to it too."""
-LONG = {"store/test_damage.py", "web/test_damaged.py", "web/test_terminal.py", "web/test_index.py", "web/test_hub.py"}
-"""Files of those folders that take half of all the time: left to `make test`."""
+LONG = {
+    "store/test_damage.py", "web/test_damaged.py", "web/test_delete.py", "web/test_hosts.py", "web/test_hub.py",
+    "web/test_index.py", "web/test_terminal.py",
+}  # fmt: skip
+"""Files of those folders that take more than half of all the time: left to `make test`."""
+LINTED = {"test_architecture.py"}
+"""What `make lint` runs."""
 STARTS_PROCESSES = {"household", "service"}
 HEAVY = ("tensorflow", "keras", "numpy", "playwright")
 MANY = 20
@@ -38,7 +43,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if not config.getoption("quick") or not collection_path.is_relative_to(TESTS):
         return None
     parts = collection_path.relative_to(TESTS).parts
-    if "/".join(parts) in LONG:
+    if "/".join(parts) in LONG | LINTED:
         return True
     return True if parts and collection_path.suffix != ".py" and parts[0] not in QUICK else None
 
